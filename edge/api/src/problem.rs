@@ -1,0 +1,279 @@
+//! Problems: RFC 9457 answers, from a closed table.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::text::Time;
+
+macro_rules! kinds {
+    ($($name:ident $status:literal $slug:literal $title:literal $page:literal)*) => {
+        /// Every kind of problem that the API can answer with.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Kind {
+            $(#[doc = $page] $name,)*
+        }
+
+        impl Kind {
+            /// Every kind, in the order of the table.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The last segment of the problem's type and of its page: `/problems/<slug>`.
+            pub fn slug(self) -> &'static str {
+                match self { $(Self::$name => $slug,)* }
+            }
+
+            /// The whole type: `/problems/<slug>`.
+            pub fn type_uri(self) -> &'static str {
+                match self { $(Self::$name => concat!("/problems/", $slug),)* }
+            }
+
+            /// The HTTP status it is answered with.
+            pub fn status(self) -> u16 {
+                match self { $(Self::$name => $status,)* }
+            }
+
+            /// A few words for people.
+            pub fn title(self) -> &'static str {
+                match self { $(Self::$name => $title,)* }
+            }
+
+            /// What it means and what to do: the text of its page.
+            pub fn page(self) -> &'static str {
+                match self { $(Self::$name => $page,)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    MalformedBody 400 "malformed-body" "The body is not JSON" "The request's body could not be read as JSON. Send one JSON object, in UTF-8."
+    BadRequest 400 "bad-request" "The request cannot be read" "A header, the path or the query is not well-formed. The detail says which; correct it and send the request again."
+    Unauthenticated 401 "unauthenticated" "A valid access token is needed" "The access token is missing, expired, or not signed by this platform. Get a new one and send it as `Authorization: Bearer <token>`."
+    Forbidden 403 "forbidden" "Your role may not do this" "The token is valid, but its role may not make this call. Sellers set shows up, buyers hold and book."
+    LimitExceeded 403 "limit-exceeded" "Over the limit for one buyer" "The seller limits how many seats, or how many holds, one buyer may have in this performance. `limit` is that number and `in_use` what you have. Release or cancel something first."
+    NotOnSale 403 "not-on-sale" "Not on sale now" "The sale has not opened yet or has closed already; `opens_at` and `closes_at` say when it is open. Times are the server's."
+    CancellationClosed 403 "cancellation-closed" "Too late to cancel" "The seller's deadline for cancelling has passed; `cancel_until` was that time."
+    NotFound 404 "not-found" "There is no such thing" "Nothing is found under this URL, or it is not yours."
+    MethodNotAllowed 405 "method-not-allowed" "The method is not allowed here" "The URL exists but not with this method; the `Allow` header lists those it has."
+    NotAcceptable 406 "not-acceptable" "No representation that you accept" "The server has no representation of this resource that the `Accept` header allows."
+    Timeout 408 "request-timeout" "The request took too long" "The whole request did not arrive in time. Send it again, faster; with the same idempotency key it is safe."
+    SeatsUnavailable 409 "seats-unavailable" "Seats are taken" "At least one of the seats is not free any more; `seats` names those that are gone. Nothing was held. Choose others, or ask for the best available."
+    NotAdjacent 409 "not-adjacent" "No such run of seats side by side" "There are enough free seats, but not side by side. `split` offers the best groups there are: ask for them by name, or ask again with `adjacent: false`."
+    AlreadyBooked 409 "already-booked" "The hold is a booking already" "This hold has become a booking; `booking` is its id."
+    BookingClosed 409 "booking-closed" "The booking cannot be changed any more" "The booking is cancelled, or in another state that does not allow this call."
+    SeatsInUse 409 "seats-in-use" "Seats are held or sold" "The change would take away seats that are held or sold; `seats` names them. Nothing was changed."
+    KeyInFlight 409 "idempotency-key-in-flight" "The first request with this key is under way" "A request with the same idempotency key has not been answered yet. Wait, then send this one again."
+    HoldExpired 410 "hold-expired" "The hold has ended" "The time to book was up, or the hold was released. The seats went back on sale; hold seats again."
+    LengthRequired 411 "length-required" "Content-Length is needed" "Send the body with a Content-Length and without a Transfer-Encoding."
+    BodyTooLarge 413 "body-too-large" "The body is too large" "The body is longer than this call takes; `limit` is the number of bytes."
+    UriTooLong 414 "uri-too-long" "The URL is too long" "The URL is longer than the server takes; `limit` is the number of bytes."
+    UnsupportedMediaType 415 "unsupported-media-type" "The body must be JSON" "Send `Content-Type: application/json`."
+    InvalidBody 422 "invalid-body" "The body has wrong fields" "The body is JSON, but not what this call takes. `errors` lists each wrong field as a JSON pointer with what is wrong."
+    UnknownSeats 422 "unknown-seats" "No such seats" "The seat map of this performance has no seats with the labels in `seats`. See GET /v1/performances/{perf}/seat-map."
+    SeatMapTooLarge 422 "seat-map-too-large" "The seat map is too large" "The seat map has more seats than one performance may have, or its names take more room than one journal record; `limit` is the number."
+    KeyReused 422 "idempotency-key-reused" "The idempotency key was used for another request" "This key stands for an earlier request with another body. Use a new key for a new request."
+    HeadersTooLarge 431 "headers-too-large" "Too many or too large headers" "The request's headers are more, or larger, than the server takes."
+    TooManyRequests 429 "quota-exceeded" "Too many requests" "You have sent more requests than one account may in this time. `Retry-After` says when to go on."
+    Internal 500 "internal-error" "Something went wrong here" "The server met a case that it should not. The request id is in its log; tell the operator."
+    Overloaded 503 "temporary-reduced-capacity" "The server is busy" "The request was refused before any work was done for it. Send it again after `Retry-After` seconds."
+    OutcomeUnknown 503 "outcome-unknown" "The outcome is not known" "The server could not make sure that the change is durable. Send the request again with the same idempotency key: it takes effect once at most."
+    DiskLow 507 "disk-low" "No new holds: the disk is nearly full" "The engine keeps its last room for what buyers have begun. The operator has been told; what you hold can still be booked."
+}
+
+/// One wrong field of a body.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FieldError {
+    /// RFC 6901 JSON pointer to the field; empty for the whole body.
+    #[schema(example = "/best_available/quantity")]
+    pub pointer: String,
+    /// What is wrong with it.
+    pub detail: String,
+}
+
+/// A refusal as the client sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Which of the table.
+    pub kind: Kind,
+    /// What is special about this case.
+    pub detail: Option<Cow<'static, str>>,
+    /// Labels of the seats concerned.
+    pub seats: Vec<String>,
+    /// Groups of labels on offer instead.
+    pub split: Vec<Vec<String>>,
+    /// The limit that was met.
+    pub limit: Option<u64>,
+    /// How much of the limit is in use.
+    pub in_use: Option<u64>,
+    /// How many seats would have been there.
+    pub remaining: Option<u64>,
+    /// When the sale opens.
+    pub opens_at: Option<Time>,
+    /// When the sale closes.
+    pub closes_at: Option<Time>,
+    /// Until when a booking could be cancelled.
+    pub cancel_until: Option<Time>,
+    /// The booking that a hold has become.
+    pub booking: Option<String>,
+    /// Seconds after which to try again; also the `Retry-After` header.
+    pub retry_after: Option<u32>,
+    /// The wrong fields of the body.
+    pub errors: Vec<FieldError>,
+}
+
+impl Problem {
+    /// A problem with nothing but its kind.
+    pub fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            detail: None,
+            seats: Vec::new(),
+            split: Vec::new(),
+            limit: None,
+            in_use: None,
+            remaining: None,
+            opens_at: None,
+            closes_at: None,
+            cancel_until: None,
+            booking: None,
+            retry_after: None,
+            errors: Vec::new(),
+        }
+    }
+
+    /// An `invalid-body` problem about one field.
+    pub fn field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::new(Kind::InvalidBody).errors(vec![FieldError { pointer: pointer.into(), detail: detail.into() }])
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
+        self.kind.status()
+    }
+
+    /// With a sentence about this case.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// With the labels of the seats concerned.
+    #[must_use]
+    pub fn seats(mut self, seats: Vec<String>) -> Self {
+        self.seats = seats;
+        self
+    }
+
+    /// With the limit that was met.
+    #[must_use]
+    pub fn limit(mut self, limit: u64) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// With the seconds after which to try again.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    /// With the wrong fields.
+    #[must_use]
+    pub fn errors(mut self, errors: Vec<FieldError>) -> Self {
+        self.errors = errors;
+        self
+    }
+
+    /// The body as it goes over the wire.
+    pub fn to_json(&self) -> ProblemBody {
+        let none_if_empty = |labels: &Vec<String>| (!labels.is_empty()).then(|| labels.clone());
+        ProblemBody {
+            r#type: self.kind.type_uri().to_owned(),
+            title: self.kind.title().to_owned(),
+            status: self.status(),
+            detail: self.detail.clone().unwrap_or(Cow::Borrowed(self.kind.page())).into_owned(),
+            retryable: matches!(self.status(), 408 | 429 | 503),
+            seats: none_if_empty(&self.seats),
+            split: (!self.split.is_empty()).then(|| self.split.clone()),
+            limit: self.limit,
+            in_use: self.in_use,
+            remaining: self.remaining,
+            opens_at: self.opens_at,
+            closes_at: self.closes_at,
+            cancel_until: self.cancel_until,
+            booking: self.booking.clone(),
+            retry_after: self.retry_after,
+            errors: (!self.errors.is_empty()).then(|| self.errors.clone()),
+        }
+    }
+}
+
+/// `application/problem+json` (RFC 9457), with the members that the kind has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemBody {
+    /// `/problems/<slug>`, which is also the URL of a page about it.
+    #[schema(example = "/problems/seats-unavailable")]
+    pub r#type: String,
+    /// A few words for people; the same for every problem of this type.
+    pub title: String,
+    /// The HTTP status, once more.
+    pub status: u16,
+    /// A sentence about this case.
+    pub detail: String,
+    /// Whether the same request may succeed later.
+    pub retryable: bool,
+    /// Labels of the seats concerned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seats: Option<Vec<String>>,
+    /// Groups of seats on offer instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub split: Option<Vec<Vec<String>>>,
+    /// The limit that was met.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// How much of the limit is in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_use: Option<u64>,
+    /// How many free seats there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remaining: Option<u64>,
+    /// When the sale opens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub opens_at: Option<Time>,
+    /// When the sale closes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub closes_at: Option<Time>,
+    /// Until when a booking could be cancelled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub cancel_until: Option<Time>,
+    /// The booking that the hold has become.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub booking: Option<String>,
+    /// Seconds after which to try again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u32>,
+    /// The wrong fields of the body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub errors: Option<Vec<FieldError>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn slugs_are_unique_and_pages_say_something() {
+        let slugs: BTreeSet<_> = Kind::ALL.iter().map(|kind| kind.slug()).collect();
+        assert_eq!(slugs.len(), Kind::ALL.len());
+        assert!(Kind::ALL.iter().all(|kind| kind.page().len() > 30 && kind.status() >= 400));
+    }
+}

@@ -1,0 +1,4 @@
+//! The booking engine.
+pub mod id;
+pub mod money;
+pub mod time;
