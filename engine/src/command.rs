@@ -1,0 +1,149 @@
+//! What can be asked of an inventory.
+
+use crate::id::{AccountId, BlockId, BookingId, HoldId};
+use crate::money::Money;
+use crate::performance::Terms;
+use crate::seat_map::{SeatIndex, SeatList, SectionIndex, TierIndex};
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller {
+    /// The account.
+    pub account: AccountId,
+    /// Whether it operates the platform, and so may do what any seller may.
+    pub admin: bool,
+}
+
+/// A client's word that two requests are one: both digests come from whoever read the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestKey {
+    /// Digest of the operation and the `Idempotency-Key`.
+    pub key: u128,
+    /// Digest of the request's body.
+    pub fingerprint: u64,
+}
+
+/// A change that is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Take seats for a buyer for a short time.
+    HoldSeats(HoldSeats),
+    /// Give a hold's seats back.
+    ReleaseHold {
+        /// Whose hold it has to be.
+        caller: Caller,
+        /// The hold.
+        hold: HoldId,
+    },
+    /// Make a hold an order.
+    BookHold(BookHold),
+    /// Give up seats of a booking.
+    CancelSeats(CancelSeats),
+    /// Take house seats out of sale.
+    BlockSeats(BlockSeats),
+    /// Give house seats back.
+    LiftBlock {
+        /// The seller, or an admin.
+        caller: Caller,
+        /// The block.
+        block: BlockId,
+    },
+    /// Change the rules of the sale, or its prices.
+    ChangeTerms(ChangeTerms),
+}
+
+/// See [`Command::HoldSeats`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HoldSeats {
+    /// The buyer.
+    pub caller: Caller,
+    /// Which seats.
+    pub wish: Wish,
+    /// Random bits for the hold's id.
+    pub nonce: u64,
+    /// Whether the request is one that may have come before.
+    pub key: Option<RequestKey>,
+}
+
+/// Which seats a buyer wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// These, all or none.
+    Seats(SeatList),
+    /// The best free ones.
+    BestAvailable(BestAvailable),
+    /// Places in a standing area.
+    GeneralAdmission {
+        /// The area.
+        section: SectionIndex,
+        /// How many.
+        quantity: u32,
+    },
+}
+
+/// See [`Wish::BestAvailable`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BestAvailable {
+    /// How many.
+    pub quantity: u32,
+    /// Only in this tier.
+    pub tier: Option<TierIndex>,
+    /// Only in this section.
+    pub section: Option<SectionIndex>,
+    /// All side by side.
+    pub adjacent: bool,
+}
+
+/// See [`Command::BookHold`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BookHold {
+    /// Whose hold it has to be.
+    pub caller: Caller,
+    /// The hold.
+    pub hold: HoldId,
+    /// What the booking is for.
+    pub purpose: Option<Box<str>>,
+    /// Random bits for the booking's id.
+    pub nonce: u64,
+    /// Whether the request is one that may have come before.
+    pub key: Option<RequestKey>,
+}
+
+/// See [`Command::CancelSeats`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CancelSeats {
+    /// The buyer, the seller, or an admin.
+    pub caller: Caller,
+    /// The booking.
+    pub booking: BookingId,
+    /// Which of its seats; all that are left, where nothing is said.
+    pub seats: Option<SeatList>,
+    /// Whether the request is one that may have come before.
+    pub key: Option<RequestKey>,
+}
+
+/// See [`Command::BlockSeats`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockSeats {
+    /// The seller, or an admin.
+    pub caller: Caller,
+    /// Which seats: all or none.
+    pub seats: Vec<SeatIndex>,
+    /// Why.
+    pub reason: Option<Box<str>>,
+    /// Random bits for the block's id.
+    pub nonce: u64,
+    /// Whether the request is one that may have come before.
+    pub key: Option<RequestKey>,
+}
+
+/// See [`Command::ChangeTerms`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangeTerms {
+    /// The seller, or an admin.
+    pub caller: Caller,
+    /// The rules from now on.
+    pub terms: Terms,
+    /// The prices from now on; what is held or booked keeps its own.
+    pub prices: Option<Vec<Money>>,
+}

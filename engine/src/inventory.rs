@@ -1,0 +1,285 @@
+//! The state of all seats, holds and bookings of one performance: the pure core.
+//!
+//! [`Inventory::decide`] says what a command would change, [`Inventory::apply`] changes it, [`Inventory::pulse`] says
+//! which holds have run out. None of them reads a clock, draws a number, waits, or depends on the order of a hash map;
+//! so production, simulation, tests and replay run the same code to the same result.
+
+mod adjacent;
+mod bookings;
+mod decide;
+mod holds;
+mod image;
+mod limits;
+mod replays;
+mod seats;
+mod views;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use bookings::Booking;
+pub use decide::Decision;
+pub use holds::Hold;
+pub use image::{Image, PlaceImage};
+pub use replays::{Made, Replay};
+pub use seats::{SeatState, Tally};
+pub use views::{Answer, BlockView, BookingView, HoldView};
+
+use self::holds::Holds;
+use self::limits::Buyers;
+use self::replays::Replays;
+use self::seats::Seats;
+use crate::command::RequestKey;
+use crate::event::{Event, HoldBooked, SeatsBlocked, SeatsCancelled, SeatsHeld};
+use crate::id::{AccountId, PerformanceId, ShowId};
+use crate::performance::{Opening, PriceList, Terms};
+use crate::seat_map::{SeatIndex, SeatMap, SeatMapError};
+use crate::time::Timestamp;
+
+/// One performance's seats and what became of them.
+#[derive(Debug)]
+pub struct Inventory {
+    performance: PerformanceId,
+    show: ShowId,
+    seller: AccountId,
+    map: Arc<SeatMap>,
+    tiers: Arc<[Box<str>]>,
+    prices: PriceList,
+    terms: Arc<Terms>,
+    seats: Seats,
+    holds: Holds,
+    bookings: Vec<Booking>,
+    blocks: BTreeMap<u32, Block>,
+    next_block: u32,
+    buyers: Buyers,
+    replays: Replays,
+    /// Journal time. Invariant (B6): never goes back.
+    now: Timestamp,
+}
+
+/// House seats that are out of sale.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// Random bits of its id.
+    pub nonce: u64,
+    /// Which seats.
+    pub seats: Vec<SeatIndex>,
+    /// Why.
+    pub reason: Option<Box<str>>,
+}
+
+impl Inventory {
+    /// Holds that end in one event at most: one journal record holds them with room to spare.
+    const EXPIRED_PER_EVENT_MAX: usize = 1000;
+
+    /// A performance as it is when it opens.
+    ///
+    /// # Errors
+    /// [`SeatMapError`], where the opening's plan makes no seat map; one that came from a journal does.
+    pub fn open(opening: &Opening, at: Timestamp) -> Result<Self, SeatMapError> {
+        let map = SeatMap::new(opening.plan.clone(), opening.tiers.len())?;
+        Ok(Self {
+            performance: opening.performance,
+            show: opening.show,
+            seller: opening.seller,
+            seats: Seats::new(&map),
+            map: Arc::new(map),
+            tiers: opening.tiers.clone().into(),
+            prices: PriceList(opening.prices.clone().into()),
+            terms: Arc::new(opening.terms.clone()),
+            holds: Holds::default(),
+            bookings: Vec::new(),
+            blocks: BTreeMap::new(),
+            next_block: 0,
+            buyers: Buyers::default(),
+            replays: Replays::default(),
+            now: at,
+        })
+    }
+
+    /// Its performance.
+    pub fn performance(&self) -> PerformanceId {
+        self.performance
+    }
+
+    /// The show that it is one performance of.
+    pub fn show(&self) -> ShowId {
+        self.show
+    }
+
+    /// Who sells it.
+    pub fn seller(&self) -> AccountId {
+        self.seller
+    }
+
+    /// Its layout.
+    pub fn map(&self) -> &Arc<SeatMap> {
+        &self.map
+    }
+
+    /// The names of its tiers.
+    pub fn tiers(&self) -> &Arc<[Box<str>]> {
+        &self.tiers
+    }
+
+    /// Its prices in force.
+    pub fn prices(&self) -> &PriceList {
+        &self.prices
+    }
+
+    /// Its rules in force.
+    pub fn terms(&self) -> &Arc<Terms> {
+        &self.terms
+    }
+
+    /// Journal time: that of the last event.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// How many holds are active.
+    pub fn active_holds(&self) -> u32 {
+        self.holds.active()
+    }
+
+    /// Its bookings, by number.
+    pub fn bookings(&self) -> &[Booking] {
+        &self.bookings
+    }
+
+    /// A seat's state.
+    pub fn seat(&self, seat: SeatIndex) -> SeatState {
+        self.seats.state(seat)
+    }
+
+    /// How many seats of each section are in each state.
+    pub fn tallies(&self) -> &[Tally] {
+        self.seats.tallies()
+    }
+
+    /// Which holds have run out at `now`; to be applied before a command of that time is decided.
+    pub fn pulse(&self, now: Timestamp) -> Option<Event> {
+        if !self.holds.is_due(now) {
+            return None;
+        }
+        let holds = self.holds.expired(now, Self::EXPIRED_PER_EVENT_MAX);
+        (!holds.is_empty()).then_some(Event::HoldsExpired { holds })
+    }
+
+    /// Makes an event part of the state. Cannot fail: what could, was refused by `decide`, and what the journal holds
+    /// was decided once.
+    pub fn apply(&mut self, at: Timestamp, event: &Event) {
+        self.now = self.now.max(at);
+        match event {
+            Event::PerformanceOpened(_) => {}
+            Event::SeatsHeld(held) => self.apply_held(held),
+            Event::HoldReleased { hold } => self.end_hold(*hold),
+            Event::HoldsExpired { holds } => holds.iter().for_each(|&hold| self.end_hold(hold)),
+            Event::HoldBooked(booked) => self.apply_booked(booked),
+            Event::SeatsCancelled(cancelled) => self.apply_cancelled(cancelled),
+            Event::SeatsBlocked(blocked) => self.apply_blocked(blocked),
+            Event::BlockLifted { block } => self.apply_lifted(*block),
+            Event::TermsChanged { terms, prices } => self.apply_terms(terms, prices.as_deref()),
+            Event::HoldsExtended { by_millis } => self.holds.extend(Duration::from_millis(u64::from(*by_millis))),
+        }
+    }
+
+    fn apply_held(&mut self, event: &SeatsHeld) {
+        let number = self.holds.next_number();
+        let buyer = self.buyers.enter(event.buyer);
+        let entry = self.buyers.get_mut(buyer);
+        entry.seats += event.seats.len() as u32;
+        entry.holds += 1;
+        self.seats.set(&self.map, &event.seats, SeatState::Held(number));
+        if let Some(request) = event.key {
+            let made = Made::Hold {
+                number,
+                nonce: event.nonce,
+                seats: event.seats.clone(),
+                prices: self.prices.clone(),
+                created_at: self.now,
+                expires_at: event.expires_at,
+            };
+            self.remember(request, buyer, made);
+        }
+        self.holds.push(Hold {
+            nonce: event.nonce,
+            buyer,
+            seats: event.seats.clone(),
+            prices: self.prices.clone(),
+            created_at: self.now,
+            expires_at: event.expires_at,
+        });
+    }
+
+    /// Gives a hold's seats and its share of the limits back, in one step (B5).
+    fn end_hold(&mut self, number: u32) {
+        let Some(hold) = self.holds.end(number, None) else { return };
+        let buyer = self.buyers.get_mut(hold.buyer);
+        buyer.holds -= 1;
+        buyer.seats -= hold.seats.len() as u32;
+        self.seats.set(&self.map, &hold.seats, SeatState::Free);
+        self.holds.drop_stale_ends();
+    }
+
+    fn apply_booked(&mut self, event: &HoldBooked) {
+        let Some(hold) = self.holds.end(event.hold, Some(event.booking)) else { return };
+        self.holds.drop_stale_ends();
+        self.buyers.get_mut(hold.buyer).holds -= 1;
+        self.seats.set(&self.map, &hold.seats, SeatState::Booked(event.booking));
+        if let Some(request) = event.key {
+            self.remember(request, hold.buyer, Made::Booking { number: event.booking });
+        }
+        self.bookings.push(Booking {
+            nonce: event.nonce,
+            buyer: hold.buyer,
+            standing: event.standing,
+            seats: hold.seats,
+            cancelled: Vec::new(),
+            prices: hold.prices,
+            purpose: event.purpose.clone(),
+            created_at: self.now,
+        });
+    }
+
+    fn apply_cancelled(&mut self, event: &SeatsCancelled) {
+        let Some(booking) = self.bookings.get_mut(event.booking as usize) else { return };
+        booking.cancelled.extend_from_slice(&event.seats);
+        let cancelled = booking.cancelled.len() as u32;
+        self.buyers.get_mut(booking.buyer).seats -= event.seats.len() as u32;
+        self.seats.set(&self.map, &event.seats, SeatState::Free);
+        if let Some(request) = event.key {
+            let caller = self.buyers.enter(event.by);
+            self.remember(request, caller, Made::Cancellation { booking: event.booking, cancelled });
+        }
+    }
+
+    fn apply_blocked(&mut self, event: &SeatsBlocked) {
+        self.seats.set(&self.map, &event.seats, SeatState::Blocked(event.block));
+        let block = Block { nonce: event.nonce, seats: event.seats.clone(), reason: event.reason.clone() };
+        if let Some(request) = event.key {
+            let caller = self.buyers.enter(event.by);
+            let (seats, reason) = (block.seats.clone(), block.reason.clone());
+            self.remember(request, caller, Made::Block { number: event.block, nonce: event.nonce, seats, reason });
+        }
+        self.blocks.insert(event.block, block);
+        self.next_block = event.block + 1;
+    }
+
+    fn apply_lifted(&mut self, number: u32) {
+        let Some(block) = self.blocks.remove(&number) else { return };
+        self.seats.set(&self.map, &block.seats, SeatState::Free);
+    }
+
+    fn apply_terms(&mut self, terms: &Terms, prices: Option<&[crate::money::Money]>) {
+        self.terms = Arc::new(terms.clone());
+        if let Some(prices) = prices {
+            self.prices = PriceList(prices.into());
+        }
+    }
+
+    fn remember(&mut self, request: RequestKey, caller: u32, made: Made) {
+        self.replays.push(Replay { request, caller, made, at: self.now });
+    }
+}

@@ -1,0 +1,251 @@
+//! What a command would change: the rules.
+
+use std::time::Duration;
+
+use super::holds::{Found, Hold};
+use super::views::Answer;
+use super::{Inventory, Replay};
+use crate::command::{
+    BestAvailable, BlockSeats, BookHold, Caller, CancelSeats, ChangeTerms, Command, HoldSeats, RequestKey, Wish,
+};
+use crate::event::{Event, HoldBooked, SeatsBlocked, SeatsCancelled, SeatsHeld, Standing};
+use crate::id::{BlockId, BookingId, HoldId};
+use crate::performance::Approval;
+use crate::refusal::Refusal;
+use crate::seat_map::{SeatIndex, SeatList, SectionIndex};
+use crate::time::Timestamp;
+
+/// What a command comes to, where it is not refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// This happens.
+    Event(Event),
+    /// The same request came before and was done; this was its answer.
+    Replayed(Box<Answer>),
+    /// All is as asked for already.
+    Nothing,
+}
+
+impl Inventory {
+    /// What `command` comes to at `now`. Changes nothing; [`Inventory::pulse`] of the same time has to be applied first.
+    ///
+    /// # Errors
+    /// [`Refusal`], where the rules do not allow it.
+    pub fn decide(&self, command: &Command, now: Timestamp) -> Result<Decision, Refusal> {
+        let now = now.max(self.now);
+        match command {
+            Command::HoldSeats(hold) => self.decide_hold(hold, now),
+            Command::ReleaseHold { caller, hold } => self.decide_release(caller, *hold, now),
+            Command::BookHold(book) => self.decide_book(book, now),
+            Command::CancelSeats(cancel) => self.decide_cancel(cancel, now),
+            Command::BlockSeats(block) => self.decide_block(block),
+            Command::LiftBlock { caller, block } => self.decide_lift(caller, *block),
+            Command::ChangeTerms(change) => self.decide_terms(change),
+        }
+    }
+
+    /// The answer that was given under `request` before, if any.
+    fn replay(&self, caller: &Caller, request: Option<RequestKey>) -> Result<Option<Decision>, Refusal> {
+        let Some(request) = request else { return Ok(None) };
+        let known = self.buyers.number(&caller.account).and_then(|number| self.replays.find(number, request.key));
+        match known {
+            None => Ok(None),
+            Some(Replay { request: first, made, .. }) if first.fingerprint == request.fingerprint => {
+                Ok(Some(Decision::Replayed(Box::new(self.answer_made(made)))))
+            }
+            Some(_) => Err(Refusal::KeyReused),
+        }
+    }
+
+    fn decide_hold(&self, command: &HoldSeats, now: Timestamp) -> Result<Decision, Refusal> {
+        if let Some(replay) = self.replay(&command.caller, command.key)? {
+            return Ok(replay);
+        }
+        let terms = &self.terms;
+        if now < terms.opens_at || now >= terms.closes_at {
+            return Err(Refusal::NotOnSale { opens_at: terms.opens_at, closes_at: terms.closes_at });
+        }
+        self.buyers.check(&command.caller.account, command.wish.quantity(), terms)?;
+        let seats = self.seats_for(&command.wish)?;
+        Ok(Decision::Event(Event::SeatsHeld(SeatsHeld {
+            hold: self.holds.next_number(),
+            nonce: command.nonce,
+            buyer: command.caller.account,
+            seats,
+            expires_at: now + Duration::from_secs(u64::from(terms.hold_ttl_seconds)),
+            key: command.key,
+        })))
+    }
+
+    fn seats_for(&self, wish: &Wish) -> Result<SeatList, Refusal> {
+        match wish {
+            Wish::Seats(seats) => match self.seats.taken(seats) {
+                taken if taken.is_empty() => Ok(seats.clone()),
+                seats => Err(Refusal::SeatsTaken { seats }),
+            },
+            Wish::BestAvailable(wish) => self.best_available(wish),
+            Wish::GeneralAdmission { section, quantity } => self.places(*section, *quantity),
+        }
+    }
+
+    fn best_available(&self, wish: &BestAvailable) -> Result<SeatList, Refusal> {
+        if let Some(seats) = self.seats.runs.best(&self.map, wish) {
+            return Ok(seats);
+        }
+        let split = self.seats.runs.split(&self.map, wish);
+        let found: SeatList = split.iter().flatten().copied().collect();
+        if (found.len() as u32) < wish.quantity {
+            return Err(Refusal::TooFewSeats { remaining: found.len() as u32 });
+        }
+        if wish.adjacent { Err(Refusal::NotAdjacent { split }) } else { Ok(found) }
+    }
+
+    fn places(&self, section: SectionIndex, quantity: u32) -> Result<SeatList, Refusal> {
+        let remaining = self.seats.tally(section).free;
+        if remaining < quantity {
+            return Err(Refusal::TooFewSeats { remaining });
+        }
+        let row = self.map.sections()[usize::from(section.0)].rows.start as usize;
+        Ok(self.seats.runs.places(row, quantity))
+    }
+
+    /// The hold, if it is active and the caller's.
+    pub(super) fn own_hold(&self, caller: &Caller, id: HoldId, now: Timestamp) -> Result<&Hold, Refusal> {
+        match self.holds.find(id.number) {
+            Found::Active(hold) if hold.nonce != id.nonce => Err(Refusal::UnknownHold),
+            Found::Active(hold) if self.buyers.get(hold.buyer).account != caller.account => Err(Refusal::UnknownHold),
+            Found::Active(hold) if hold.expires_at <= now => Err(Refusal::HoldEnded),
+            Found::Active(hold) => Ok(hold),
+            Found::Booked(number) => Err(self.booked_refusal(caller, number)),
+            Found::Ended => Err(Refusal::HoldEnded),
+            Found::Never => Err(Refusal::UnknownHold),
+        }
+    }
+
+    fn booked_refusal(&self, caller: &Caller, number: u32) -> Refusal {
+        let booking = &self.bookings[number as usize];
+        match self.buyers.get(booking.buyer).account == caller.account {
+            true => Refusal::HoldBooked { booking: self.booking_id(number) },
+            false => Refusal::UnknownHold,
+        }
+    }
+
+    fn decide_release(&self, caller: &Caller, id: HoldId, now: Timestamp) -> Result<Decision, Refusal> {
+        match self.own_hold(caller, id, now) {
+            Ok(_) => Ok(Decision::Event(Event::HoldReleased { hold: id.number })),
+            Err(Refusal::HoldEnded) => Ok(Decision::Nothing),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    fn decide_book(&self, command: &BookHold, now: Timestamp) -> Result<Decision, Refusal> {
+        if let Some(replay) = self.replay(&command.caller, command.key)? {
+            return Ok(replay);
+        }
+        let hold = self.own_hold(&command.caller, command.hold, now)?;
+        let owed = hold.seats.iter().any(|&seat| hold.prices.of(self.map.tier_of(seat)).amount > 0);
+        let standing = match (self.terms.approval, owed) {
+            (Approval::Manual, _) => Standing::PendingApproval,
+            (Approval::Automatic, true) => Standing::PendingPayment,
+            (Approval::Automatic, false) => Standing::Confirmed,
+        };
+        Ok(Decision::Event(Event::HoldBooked(HoldBooked {
+            hold: command.hold.number,
+            booking: self.bookings.len() as u32,
+            nonce: command.nonce,
+            standing,
+            purpose: command.purpose.clone(),
+            key: command.key,
+        })))
+    }
+
+    /// Whether the caller may do what the seller may.
+    pub(super) fn is_seller(&self, caller: &Caller) -> bool {
+        caller.admin || caller.account == self.seller
+    }
+
+    /// The booking's number, if it is the caller's or the caller sells here.
+    pub(super) fn visible_booking(&self, caller: &Caller, id: BookingId) -> Result<u32, Refusal> {
+        let booking = self.bookings.get(id.number as usize).filter(|booking| booking.nonce == id.nonce);
+        let visible = booking.is_some_and(|booking| {
+            self.buyers.get(booking.buyer).account == caller.account || self.is_seller(caller)
+        });
+        if visible { Ok(id.number) } else { Err(Refusal::UnknownBooking) }
+    }
+
+    fn decide_cancel(&self, command: &CancelSeats, now: Timestamp) -> Result<Decision, Refusal> {
+        if let Some(replay) = self.replay(&command.caller, command.key)? {
+            return Ok(replay);
+        }
+        let number = self.visible_booking(&command.caller, command.booking)?;
+        let booking = &self.bookings[number as usize];
+        if booking.is_over() {
+            return Err(Refusal::BookingClosed);
+        }
+        if now >= self.terms.cancel_until && !self.is_seller(&command.caller) {
+            return Err(Refusal::CancellationClosed { until: self.terms.cancel_until });
+        }
+        let remaining = booking.remaining();
+        let seats = command.seats.clone().unwrap_or_else(|| remaining.clone());
+        let foreign: Vec<SeatIndex> = seats.iter().copied().filter(|seat| !remaining.contains(seat)).collect();
+        if !foreign.is_empty() {
+            return Err(Refusal::NotInBooking { seats: foreign });
+        }
+        let (by, key) = (command.caller.account, command.key);
+        Ok(Decision::Event(Event::SeatsCancelled(SeatsCancelled { booking: number, seats, by, key })))
+    }
+
+    fn decide_block(&self, command: &BlockSeats) -> Result<Decision, Refusal> {
+        if !self.is_seller(&command.caller) {
+            return Err(Refusal::NotSeller);
+        }
+        if let Some(replay) = self.replay(&command.caller, command.key)? {
+            return Ok(replay);
+        }
+        let taken = self.seats.taken(&command.seats);
+        if !taken.is_empty() {
+            return Err(Refusal::SeatsTaken { seats: taken });
+        }
+        Ok(Decision::Event(Event::SeatsBlocked(SeatsBlocked {
+            block: self.next_block,
+            nonce: command.nonce,
+            seats: command.seats.clone(),
+            reason: command.reason.clone(),
+            by: command.caller.account,
+            key: command.key,
+        })))
+    }
+
+    fn decide_lift(&self, caller: &Caller, id: BlockId) -> Result<Decision, Refusal> {
+        if !self.is_seller(caller) {
+            return Err(Refusal::UnknownBlock);
+        }
+        match self.blocks.get(&id.number) {
+            Some(block) if block.nonce == id.nonce => Ok(Decision::Event(Event::BlockLifted { block: id.number })),
+            None if id.number < self.next_block => Ok(Decision::Nothing),
+            _ => Err(Refusal::UnknownBlock),
+        }
+    }
+
+    fn decide_terms(&self, command: &ChangeTerms) -> Result<Decision, Refusal> {
+        if !self.is_seller(&command.caller) {
+            return Err(Refusal::NotSeller);
+        }
+        let same_prices = command.prices.as_ref().is_none_or(|prices| prices[..] == self.prices.0[..]);
+        if command.terms == *self.terms && same_prices {
+            return Ok(Decision::Nothing);
+        }
+        let (terms, prices) = (Box::new(command.terms.clone()), command.prices.clone());
+        Ok(Decision::Event(Event::TermsChanged { terms, prices }))
+    }
+}
+
+impl Wish {
+    /// How many seats are wished for.
+    pub fn quantity(&self) -> u32 {
+        match self {
+            Self::Seats(seats) => u32::try_from(seats.len()).unwrap_or(u32::MAX),
+            Self::BestAvailable(BestAvailable { quantity, .. }) | Self::GeneralAdmission { quantity, .. } => *quantity,
+        }
+    }
+}

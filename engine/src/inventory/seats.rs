@@ -1,0 +1,114 @@
+//! The state of every seat, and what is counted from it.
+
+use smallvec::SmallVec;
+
+use super::adjacent::Runs;
+use crate::seat_map::{SeatIndex, SeatMap, SectionIndex};
+
+/// Where a seat is. Invariant (A1): a seat is in exactly one place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SeatState {
+    /// On sale.
+    Free,
+    /// Part of the hold with this number.
+    Held(u32),
+    /// Part of the booking with this number.
+    Booked(u32),
+    /// Part of the block with this number.
+    Blocked(u32),
+}
+
+/// How many seats of a section are in each state. Invariant (A2): their sum is the section's size.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// On sale.
+    pub free: u32,
+    /// Held.
+    pub held: u32,
+    /// Booked.
+    pub booked: u32,
+    /// Out of sale.
+    pub blocked: u32,
+}
+
+impl Tally {
+    fn of(&mut self, state: SeatState) -> &mut u32 {
+        match state {
+            SeatState::Free => &mut self.free,
+            SeatState::Held(_) => &mut self.held,
+            SeatState::Booked(_) => &mut self.booked,
+            SeatState::Blocked(_) => &mut self.blocked,
+        }
+    }
+
+    /// The sum of both.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            free: self.free + other.free,
+            held: self.held + other.held,
+            booked: self.booked + other.booked,
+            blocked: self.blocked + other.blocked,
+        }
+    }
+}
+
+/// All seats of a performance: 8 bytes each, and the bitsets of [`Runs`].
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Seats {
+    states: Vec<SeatState>,
+    tallies: Vec<Tally>,
+    /// Invariant (A7): a bit is set where the state is free.
+    pub(super) runs: Runs,
+}
+
+impl Seats {
+    pub(crate) fn new(map: &SeatMap) -> Self {
+        let tally = |len| Tally { free: len, ..Tally::default() };
+        Self {
+            states: vec![SeatState::Free; map.capacity() as usize],
+            tallies: map.sections().iter().map(|section| tally(section.len)).collect(),
+            runs: Runs::new(map),
+        }
+    }
+
+    pub(crate) fn state(&self, seat: SeatIndex) -> SeatState {
+        self.states[seat.0 as usize]
+    }
+
+    pub(crate) fn tally(&self, section: SectionIndex) -> Tally {
+        self.tallies[usize::from(section.0)]
+    }
+
+    pub(crate) fn tallies(&self) -> &[Tally] {
+        &self.tallies
+    }
+
+    /// Those of `seats` that are not free.
+    pub(crate) fn taken(&self, seats: &[SeatIndex]) -> Vec<SeatIndex> {
+        seats.iter().copied().filter(|&seat| self.state(seat) != SeatState::Free).collect()
+    }
+
+    /// Moves seats to another state.
+    pub(crate) fn set(&mut self, map: &SeatMap, seats: &[SeatIndex], state: SeatState) {
+        let mut rows: SmallVec<[usize; 8]> = SmallVec::new();
+        for &seat in seats {
+            let row = map.row_of(seat);
+            self.move_one(map, row, seat, state);
+            if rows.last() != Some(&row) {
+                rows.push(row);
+            }
+        }
+        for row in rows {
+            self.runs.measure(row);
+        }
+    }
+
+    fn move_one(&mut self, map: &SeatMap, row: usize, seat: SeatIndex, state: SeatState) {
+        let before = std::mem::replace(&mut self.states[seat.0 as usize], state);
+        let tally = &mut self.tallies[usize::from(map.rows()[row].section.0)];
+        *tally.of(before) -= 1;
+        *tally.of(state) += 1;
+        self.runs.mark(row, seat, state == SeatState::Free);
+    }
+}

@@ -1,0 +1,93 @@
+//! Why an inventory did not do what it was asked. A refusal changes nothing.
+
+use thiserror::Error;
+
+use crate::id::BookingId;
+use crate::seat_map::{SeatIndex, SeatList};
+use crate::time::Timestamp;
+
+/// A closed list; each carries what the asker needs to do better.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// The sale is not open now.
+    #[error("the sale is not open")]
+    NotOnSale {
+        /// It opens then.
+        opens_at: Timestamp,
+        /// It closes then.
+        closes_at: Timestamp,
+    },
+    /// These seats are not free.
+    #[error("{} of the seats are not free", .seats.len())]
+    SeatsTaken {
+        /// Those that are not.
+        seats: Vec<SeatIndex>,
+    },
+    /// There are not so many free seats of the kind.
+    #[error("only {remaining} seats of this kind are free")]
+    TooFewSeats {
+        /// How many there are.
+        remaining: u32,
+    },
+    /// There are enough free seats, but not side by side.
+    #[error("no such run of seats side by side")]
+    NotAdjacent {
+        /// The best groups there are, together as many as asked for.
+        split: Vec<SeatList>,
+    },
+    /// The buyer would have more seats than one buyer may.
+    #[error("one buyer may have {limit} seats and has {in_use}")]
+    SeatLimit {
+        /// Seats of one buyer.
+        limit: u32,
+        /// Held or booked by this one.
+        in_use: u32,
+    },
+    /// The buyer would have more holds than one buyer may.
+    #[error("one buyer may have {limit} holds at a time and has {in_use}")]
+    HoldLimit {
+        /// Holds of one buyer.
+        limit: u32,
+        /// Active ones of this buyer.
+        in_use: u32,
+    },
+    /// There is no such hold, or it is somebody else's.
+    #[error("there is no such hold")]
+    UnknownHold,
+    /// The hold was released, or its time was up.
+    #[error("the hold has ended")]
+    HoldEnded,
+    /// The hold has become a booking.
+    #[error("the hold is a booking already")]
+    HoldBooked {
+        /// That booking.
+        booking: BookingId,
+    },
+    /// There is no such booking, or it is somebody else's.
+    #[error("there is no such booking")]
+    UnknownBooking,
+    /// The deadline for cancelling has passed.
+    #[error("cancelling was possible until {}", .until.as_millis())]
+    CancellationClosed {
+        /// It was that time.
+        until: Timestamp,
+    },
+    /// Nothing of the booking is left to cancel.
+    #[error("the booking is cancelled already")]
+    BookingClosed,
+    /// These seats are not, or not any more, the booking's.
+    #[error("{} of the seats are not the booking's", .seats.len())]
+    NotInBooking {
+        /// Those that are not.
+        seats: Vec<SeatIndex>,
+    },
+    /// There is no such block, or it is somebody else's performance.
+    #[error("there is no such block")]
+    UnknownBlock,
+    /// The performance is somebody else's.
+    #[error("the performance is another seller's")]
+    NotSeller,
+    /// The request key stands for another request.
+    #[error("the request key was used for another request")]
+    KeyReused,
+}
