@@ -158,6 +158,17 @@ impl Inventory {
         self.seats.tallies()
     }
 
+    /// The seats that changed since the last call, with the state they have now; one may come more than once.
+    pub fn touched(&mut self) -> Vec<(SeatIndex, SeatState)> {
+        let seats: Vec<SeatIndex> = self.seats.drain_touched().collect();
+        seats.into_iter().map(|seat| (seat, self.seats.state(seat))).collect()
+    }
+
+    /// When [`Self::pulse`] should be asked next; nothing where no hold is active.
+    pub fn next_end(&self) -> Option<Timestamp> {
+        self.holds.next_end().map(|(at, _)| at)
+    }
+
     /// Which holds have run out at `now`; to be applied before a command of that time is decided.
     pub fn pulse(&self, now: Timestamp) -> Option<Event> {
         if !self.holds.is_due(now) {

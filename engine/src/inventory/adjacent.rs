@@ -12,6 +12,9 @@ use crate::seat_map::{SeatIndex, SeatList, SeatMap, TierIndex};
 /// Run lengths that have an index of their own; longer wishes look at the rows one by one.
 const INDEXED_LEN_MAX: usize = 16;
 
+/// Rows that a search has taken seats from, with the bits that are left.
+type Taken = SmallVec<[(usize, SmallVec<[u64; 2]>); 4]>;
+
 /// Free seats by row.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Runs {
@@ -138,7 +141,7 @@ impl Runs {
     pub(super) fn split(&self, map: &SeatMap, wish: &BestAvailable) -> Vec<SeatList> {
         let mut rest = wish.quantity;
         let mut length = rest;
-        let mut taken: SmallVec<[(usize, SmallVec<[u64; 2]>); 4]> = SmallVec::new();
+        let mut taken = Taken::new();
         let mut groups = Vec::new();
         while rest > 0 && length > 0 {
             match self.group_of(map, wish, length, &mut taken) {
@@ -159,7 +162,7 @@ impl Runs {
         map: &SeatMap,
         wish: &BestAvailable,
         length: u32,
-        taken: &mut SmallVec<[(usize, SmallVec<[u64; 2]>); 4]>,
+        taken: &mut Taken,
     ) -> Option<SeatList> {
         for row in self.rows_with(map, wish, length) {
             let known = taken.iter().position(|(known, _)| *known == row);

@@ -154,7 +154,7 @@ impl Holds {
     }
 
     /// When the next active hold ends, as far as known: perhaps of one that is over already.
-    fn next_end(&self) -> Option<(Timestamp, u32)> {
+    pub(crate) fn next_end(&self) -> Option<(Timestamp, u32)> {
         match (self.queue.front().copied(), self.early.first().copied()) {
             (Some(queued), Some(early)) => Some(queued.min(early)),
             (queued, early) => queued.or(early),
@@ -229,7 +229,7 @@ mod tests {
         let mut holds = Holds::default();
         [100, 50, 200].into_iter().for_each(|at| holds.push(hold(at)));
         let expired = |holds: &Holds, at| holds.expired(Timestamp::from_millis(at), 10);
-        assert_eq!(expired(&holds, 49), vec![]);
+        assert!(expired(&holds, 49).is_empty());
         assert_eq!(expired(&holds, 50), vec![1]);
         assert_eq!(expired(&holds, 100), vec![0, 1]);
         holds.end(0, None);

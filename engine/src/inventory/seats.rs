@@ -60,7 +60,21 @@ pub(crate) struct Seats {
     tallies: Vec<Tally>,
     /// Invariant (A7): a bit is set where the state is free.
     pub(super) runs: Runs,
+    /// Seats that changed since somebody last asked; may name one more than once.
+    touched: Touched,
 }
+
+/// Not part of what a state is: two inventories are the same whoever has looked at them.
+#[derive(Debug, Default)]
+struct Touched(Vec<SeatIndex>);
+
+impl PartialEq for Touched {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Touched {}
 
 impl Seats {
     pub(crate) fn new(map: &SeatMap) -> Self {
@@ -69,6 +83,7 @@ impl Seats {
             states: vec![SeatState::Free; map.capacity() as usize],
             tallies: map.sections().iter().map(|section| tally(section.len)).collect(),
             runs: Runs::new(map),
+            touched: Touched::default(),
         }
     }
 
@@ -89,9 +104,15 @@ impl Seats {
         seats.iter().copied().filter(|&seat| self.state(seat) != SeatState::Free).collect()
     }
 
+    /// The seats that changed since the last call.
+    pub(crate) fn drain_touched(&mut self) -> std::vec::Drain<'_, SeatIndex> {
+        self.touched.0.drain(..)
+    }
+
     /// Moves seats to another state.
     pub(crate) fn set(&mut self, map: &SeatMap, seats: &[SeatIndex], state: SeatState) {
         let mut rows: SmallVec<[usize; 8]> = SmallVec::new();
+        self.touched.0.extend_from_slice(seats);
         for &seat in seats {
             let row = map.row_of(seat);
             self.move_one(map, row, seat, state);

@@ -21,6 +21,8 @@ pub enum Answer {
     Booking(BookingView),
     /// A block, as it was made.
     Block(BlockView),
+    /// Who booked: a page, and how many bookings there are in all.
+    Bookings(Vec<BookingView>, u32),
     /// It is done; there is nothing to tell.
     Done,
 }
@@ -169,12 +171,13 @@ impl Inventory {
     ///
     /// # Errors
     /// [`Refusal::NotSeller`], where the caller does not sell here.
-    pub fn list_bookings(&self, caller: &Caller, numbers: Range<u32>) -> Result<Vec<BookingView>, Refusal> {
+    pub fn list_bookings(&self, caller: &Caller, numbers: Range<u32>) -> Result<Answer, Refusal> {
         if !self.is_seller(caller) {
             return Err(Refusal::NotSeller);
         }
-        let numbers = numbers.start..numbers.end.min(self.bookings.len() as u32);
-        Ok(numbers.map(|number| self.booking_view(number, usize::MAX)).collect())
+        let total = self.bookings.len() as u32;
+        let page = numbers.start..numbers.end.min(total);
+        Ok(Answer::Bookings(page.map(|number| self.booking_view(number, usize::MAX)).collect(), total))
     }
 
     /// Every booking with its buyer: what an account's own history is built from when the engine starts.

@@ -1,0 +1,159 @@
+//! Opening an engine: room on the disk, the journal, what it holds, then the owner.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_rt::ArbiterHandle;
+use thiserror::Error;
+use tokio::sync::{oneshot, watch};
+
+use crate::client::Client;
+use crate::committer::{Health, Setup};
+use crate::config::{Config, ConfigError};
+use crate::feed::Histories;
+use crate::inventory::Inventory;
+use crate::journal::disk::{self, Ballast};
+use crate::journal::recovery::{RecoveryError, recover};
+use crate::journal::snapshot::{SnapshotError, Snapshots};
+use crate::journal::store::{SledStore, Store, StoreError};
+use crate::journal::Journal;
+use crate::metrics::Metrics;
+use crate::owner::{Owner, Start};
+use crate::time::{Clock, SystemClock, Timestamp};
+
+/// An engine whose journal has been read; it answers once it is started.
+pub struct Engine {
+    start: Start,
+    client: Client,
+    /// Events that were replayed.
+    pub recovered_events: u64,
+    /// How long the replay took.
+    pub recovery: Duration,
+}
+
+/// Why an engine cannot be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// The configuration contradicts itself.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The operating system refused.
+    #[error("cannot use the data directory {path}: {source}")]
+    Data {
+        /// The directory.
+        path: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Another process has the directory.
+    #[error("another engine runs in {0}; stop it, or choose another directory with --data")]
+    InUse(String),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A snapshot cannot be read.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// The journal is not what was acknowledged.
+    #[error("the journal is damaged and was left as it is: {0}")]
+    Recovery(#[from] RecoveryError),
+}
+
+impl Engine {
+    /// Opens the engine of a data directory, or makes one.
+    ///
+    /// # Errors
+    /// [`OpenError`], where it cannot be used; nothing was changed then but the ballast.
+    pub fn open(config: &Config) -> Result<Self, OpenError> {
+        config.validate()?;
+        let io = |source| OpenError::Data { path: config.data.display().to_string(), source };
+        std::fs::create_dir_all(&config.data).map_err(io)?;
+        let lock = disk::lock(&config.data).map_err(io)?;
+        let lock = lock.ok_or_else(|| OpenError::InUse(config.data.display().to_string()))?;
+        let ballast = Ballast::in_dir(&config.data, config.ballast_bytes);
+        if ballast.release_if_needed().map_err(io)? {
+            tracing::warn!("the disk is nearly full: the ballast file was deleted to make room for this start");
+        }
+        let snapshots = Snapshots::open(&config.data).map_err(io)?;
+        let store = Box::new(SledStore::open(&config.data.join("journal"))?);
+        let mut engine = Self::with(config, store, Some(snapshots), Arc::new(SystemClock::start()), true)?;
+        engine.start.lock = Some(lock);
+        ballast.take_if_plenty().map_err(io)?;
+        Ok(engine)
+    }
+
+    /// An engine on another store and clock: what a simulation runs. Without `ticking`, [`Client::tick`] lets time pass.
+    ///
+    /// # Errors
+    /// [`OpenError`], where the store's content cannot be used.
+    #[expect(clippy::disallowed_methods, reason = "how long recovery takes is measured, not decided by")]
+    pub fn with(
+        config: &Config,
+        store: Box<dyn Store>,
+        snapshots: Option<Snapshots>,
+        clock: Arc<dyn Clock + Send + Sync>,
+        ticking: bool,
+    ) -> Result<Self, OpenError> {
+        let begun = Instant::now();
+        let states = snapshots.as_ref().map_or(Ok(Vec::new()), Snapshots::read_all)?;
+        let found = recover(store.as_ref(), states)?;
+        found.cut.iter().for_each(|key| tracing::warn!(?key, "an unfinished record at the journal's end was cut off"));
+        let recovery = begun.elapsed();
+
+        let alive_at = store.mark().alive_at;
+        let histories = Arc::new(histories(&found.inventories));
+        let (health, watched) = watch::channel(Health::Running);
+        let client =
+            Client::new(Arc::clone(&histories), Arc::clone(&clock), config.command_age_max, config.durability, watched);
+        let metrics = Metrics::new();
+        metrics.recovery_seconds.set(recovery.as_secs_f64());
+        metrics.recovered_events.set(found.events as f64);
+        let journal = Journal::new(store, found.epoch + 1, found.chains, config.durability);
+        let away = alive_at.map_or(Duration::ZERO, |alive_at| clock.now() - alive_at);
+        let (durability, low_water_bytes) = (config.durability, config.low_water_bytes);
+        let setup = Setup { journal, snapshots, clock, metrics, histories, health, durability, low_water_bytes };
+        let start = Start {
+            registry: found.registry,
+            inventories: found.inventories,
+            setup,
+            client: client.clone(),
+            mailbox_capacity: config.mailbox_capacity,
+            snapshot_every_events: config.snapshot_every_events,
+            ticking,
+            extension: away.min(config.downtime_extension_max),
+            lock: None,
+        };
+        Ok(Self { start, client, recovered_events: found.events, recovery })
+    }
+
+    /// Starts the owner on an arbiter's thread.
+    ///
+    /// # Errors
+    /// Where the arbiter has stopped.
+    pub async fn start(self, arbiter: &ArbiterHandle) -> Result<Client, oneshot::error::RecvError> {
+        let (started, client) = oneshot::channel();
+        arbiter.spawn_fn(move || {
+            // Whoever started the engine and went away needs no client.
+            drop(started.send(self.start_here()));
+        });
+        client.await
+    }
+
+    /// Starts the owner on the thread that calls, which must run actix.
+    pub fn start_here(self) -> Client {
+        let owner = Owner::start_here(self.start);
+        self.client.belongs_to(owner);
+        self.client
+    }
+}
+
+/// Every account's bookings in the order in which they were made.
+fn histories(inventories: &BTreeMap<crate::id::PerformanceId, Inventory>) -> Histories {
+    let mut bookings: Vec<_> = inventories.values().flat_map(Inventory::booking_owners).collect();
+    bookings.sort_by_key(|(_, id, created_at): &(_, _, Timestamp)| (*created_at, *id));
+    let histories = Histories::default();
+    bookings.into_iter().for_each(|(account, id, _)| histories.push(account, id));
+    histories
+}

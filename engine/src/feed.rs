@@ -1,0 +1,191 @@
+//! What the world may see without asking an actor: availability, terms, shows, an account's bookings.
+//!
+//! Written by the owner after the flush that covers it, so nobody sees what a crash could take back. Readers are
+//! threads of the edge: they copy or share, and never hold a lock across anything slow.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use arc_swap::ArcSwap;
+use dashmap::DashMap;
+
+use crate::id::{AccountId, BookingId, PerformanceId, ShowId};
+use crate::inventory::{Inventory, SeatState, Tally};
+use crate::performance::{PriceList, Terms};
+use crate::registry::Show;
+use crate::seat_map::{SeatIndex, SeatMap};
+use crate::time::Timestamp;
+
+/// One performance as everybody sees it.
+#[derive(Debug)]
+pub struct Publication {
+    /// Its id.
+    pub performance: PerformanceId,
+    /// The show it is one of.
+    pub show: ShowId,
+    /// Who sells it.
+    pub seller: AccountId,
+    /// Its layout.
+    pub map: Arc<SeatMap>,
+    /// The names of its tiers.
+    pub tiers: Arc<[Box<str>]>,
+    rules: ArcSwap<Rules>,
+    version: AtomicU64,
+    seats: Mutex<Published>,
+}
+
+/// The rules and prices in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    /// The rules.
+    pub terms: Arc<Terms>,
+    /// The prices.
+    pub prices: PriceList,
+}
+
+/// The state of every seat at one version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// The next record's sequence when this was published: grows with every change.
+    pub version: u64,
+    /// When that was.
+    pub as_of: Timestamp,
+    /// 2 bits a seat from the low bits of each byte up: 0 free, 1 held, 2 booked, 3 blocked.
+    pub packed: Vec<u8>,
+    /// How many seats of each section are in each state.
+    pub tallies: Vec<Tally>,
+}
+
+impl Publication {
+    /// What is to be seen of an inventory whose next record has sequence `version`.
+    pub fn new(inventory: &Inventory, version: u64) -> Self {
+        let map = Arc::clone(inventory.map());
+        let mut packed = vec![0; (map.capacity() as usize).div_ceil(4)];
+        map.seats().for_each(|seat| pack(&mut packed, seat, inventory.seat(seat)));
+        let tallies = inventory.tallies().to_vec();
+        Self {
+            performance: inventory.performance(),
+            show: inventory.show(),
+            seller: inventory.seller(),
+            map,
+            tiers: Arc::clone(inventory.tiers()),
+            rules: ArcSwap::from_pointee(Rules::of(inventory)),
+            version: AtomicU64::new(version),
+            seats: Mutex::new(Published { version, as_of: inventory.now(), packed, tallies }),
+        }
+    }
+
+    /// The rules and prices in force.
+    pub fn rules(&self) -> Arc<Rules> {
+        self.rules.load_full()
+    }
+
+    /// The version that is published.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// A copy of the seats' states.
+    pub fn seats(&self) -> Published {
+        self.published().clone()
+    }
+
+    /// How many seats are in each state, in the whole hall.
+    pub fn tally(&self) -> Tally {
+        self.published().tallies.iter().copied().fold(Tally::default(), Tally::plus)
+    }
+
+    fn published(&self) -> MutexGuard<'_, Published> {
+        // Whoever panicked with the lock held had only copied or set plain numbers.
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn publish(&self, version: u64, as_of: Timestamp, touched: &[(SeatIndex, SeatState)], tallies: &[Tally]) {
+        let mut seats = self.published();
+        touched.iter().for_each(|(seat, state)| pack(&mut seats.packed, *seat, *state));
+        seats.tallies.copy_from_slice(tallies);
+        seats.as_of = as_of;
+        seats.version = version;
+        self.version.store(version, Ordering::Release);
+    }
+
+    pub(crate) fn publish_rules(&self, rules: Rules) {
+        self.rules.store(Arc::new(rules));
+    }
+}
+
+impl Rules {
+    pub(crate) fn of(inventory: &Inventory) -> Self {
+        Self { terms: Arc::clone(inventory.terms()), prices: inventory.prices().clone() }
+    }
+
+    /// Whether seats can be held at a time.
+    pub fn on_sale(&self, now: Timestamp) -> bool {
+        self.terms.opens_at <= now && now < self.terms.closes_at
+    }
+}
+
+fn pack(packed: &mut [u8], seat: SeatIndex, state: SeatState) {
+    let bits = match state {
+        SeatState::Free => 0,
+        SeatState::Held(_) => 1,
+        SeatState::Booked(_) => 2,
+        SeatState::Blocked(_) => 3,
+    };
+    let (byte, shift) = (&mut packed[seat.0 as usize / 4], seat.0 % 4 * 2);
+    *byte = *byte & !(3 << shift) | bits << shift;
+}
+
+/// All shows as everybody sees them.
+#[derive(Debug, Default)]
+pub struct Shows(RwLock<Listed>);
+
+#[derive(Debug, Default)]
+struct Listed {
+    by_id: BTreeMap<ShowId, usize>,
+    /// In the order in which they were made.
+    all: Vec<Arc<Show>>,
+}
+
+impl Shows {
+    /// A show.
+    pub fn get(&self, id: ShowId) -> Option<Arc<Show>> {
+        let listed = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        listed.by_id.get(&id).map(|&place| Arc::clone(&listed.all[place]))
+    }
+
+    /// All shows, in the order in which they were made.
+    pub fn all(&self) -> Vec<Arc<Show>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).all.clone()
+    }
+
+    pub(crate) fn publish(&self, show: Arc<Show>) {
+        let mut listed = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        match listed.by_id.get(&show.id).copied() {
+            Some(place) => listed.all[place] = show,
+            None => {
+                let place = listed.all.len();
+                listed.by_id.insert(show.id, place);
+                listed.all.push(show);
+            }
+        }
+    }
+}
+
+/// Each account's bookings, in the order in which they were made.
+#[derive(Debug, Default)]
+pub struct Histories(DashMap<AccountId, Vec<BookingId>>);
+
+impl Histories {
+    /// At most `limit` bookings of an account, newest first, from the `skip`th on; and how many there are.
+    pub fn page(&self, account: &AccountId, skip: usize, limit: usize) -> (Vec<BookingId>, usize) {
+        self.0.get(account).map_or((Vec::new(), 0), |bookings| {
+            (bookings.iter().rev().skip(skip).take(limit).copied().collect(), bookings.len())
+        })
+    }
+
+    pub(crate) fn push(&self, account: AccountId, booking: BookingId) {
+        self.0.entry(account).or_default().push(booking);
+    }
+}

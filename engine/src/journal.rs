@@ -1,0 +1,175 @@
+//! The journal: durable records in order, one stream for each performance and one for the registry.
+//!
+//! It knows bytes, not seats. A record is one group's change of one stream; a commit writes the records of a group and
+//! returns when the disk has them. The first error of a commit is final: the journal takes no more.
+
+pub mod codec;
+pub mod disk;
+pub mod frame;
+pub mod recovery;
+pub mod snapshot;
+pub mod store;
+
+use std::collections::BTreeMap;
+
+use thiserror::Error;
+
+use self::frame::{Chain, Digest, Frame};
+use self::store::{Key, Store, StoreError};
+use crate::time::Timestamp;
+
+/// Names a stream: a performance's number, or [`Stream::REGISTRY`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stream(pub u64);
+
+impl Stream {
+    /// The shows and the list of performances. No performance has this number.
+    pub const REGISTRY: Self = Self(0);
+}
+
+/// The bytes of one record's body that fit a store's value with its header.
+///
+/// sled writes values of more than a quarter of a segment's seventeenth into files that it never syncs; 128 KiB stays
+/// well below that with segments of 16 MiB.
+pub const BODY_LEN_MAX: usize = 128 * 1024 - frame::HEADER_LEN;
+
+/// The bytes written between two syncs stay well below one segment of the store (16 MiB).
+const COMMIT_LEN_MAX: usize = 4 * 1024 * 1024;
+
+/// When a commit may be answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// When the disk has it.
+    Fsync,
+    /// At once; the disk has it within a second.
+    Relaxed,
+}
+
+/// Why a commit failed. What of it reached the disk is unknown until the next start.
+#[derive(Debug, Error)]
+pub enum JournalError {
+    /// The store failed.
+    #[error("the journal's store failed: {0}")]
+    Store(#[from] StoreError),
+    /// An earlier commit failed.
+    #[error("the journal takes nothing after its first error")]
+    Failed,
+}
+
+/// See the module. Invariant: it is the only writer of its store.
+pub struct Journal {
+    store: Box<dyn Store>,
+    /// Written into every record: who wrote it.
+    epoch: u64,
+    chains: BTreeMap<Stream, Chain>,
+    /// Records of all streams, ever.
+    records: u64,
+    durability: Durability,
+    failed: bool,
+}
+
+impl Journal {
+    /// A journal that goes on behind what `chains` say was recovered.
+    pub(crate) fn new(
+        store: Box<dyn Store>,
+        epoch: u64,
+        chains: BTreeMap<Stream, Chain>,
+        durability: Durability,
+    ) -> Self {
+        let records = chains.values().map(|chain| chain.next_sequence).sum();
+        Self { store, epoch, chains, records, durability, failed: false }
+    }
+
+    /// The epoch of this owner.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The sequence that the next record of a stream gets.
+    pub fn next_sequence(&self, stream: Stream) -> u64 {
+        self.chains.get(&stream).map_or(0, |chain| chain.next_sequence)
+    }
+
+    /// The digest of the last record of a stream.
+    pub fn tip(&self, stream: Stream) -> Digest {
+        self.chains.get(&stream).map_or(Digest::GENESIS, |chain| chain.tip)
+    }
+
+    /// Writes the bodies, in order, and returns when they are as durable as was asked for.
+    ///
+    /// # Errors
+    /// [`JournalError`]; then nothing of the group may be acknowledged, and the journal is at its end.
+    pub fn commit<'a>(&mut self, bodies: impl IntoIterator<Item = (Stream, &'a [u8])>) -> Result<(), JournalError> {
+        self.guarded(|journal| {
+            let mut batch = Vec::new();
+            let mut written = 0;
+            for (stream, body) in bodies {
+                assert!(body.len() <= BODY_LEN_MAX, "a body of {} bytes was not split", body.len());
+                if written + body.len() > COMMIT_LEN_MAX {
+                    journal.write(&mut batch)?;
+                    written = 0;
+                }
+                written += body.len();
+                batch.push(journal.frame(stream, body));
+            }
+            journal.write(&mut batch)
+        })
+    }
+
+    fn frame(&mut self, stream: Stream, body: &[u8]) -> (Key, Vec<u8>) {
+        let chain = self.chains.entry(stream).or_default();
+        let sequence = chain.next_sequence;
+        let frame = Frame::encode(self.epoch, stream, sequence, chain.tip, body);
+        *chain = Chain { next_sequence: sequence + 1, tip: frame.digest };
+        self.records += 1;
+        (Key { stream, sequence }, frame.bytes)
+    }
+
+    fn write(&mut self, batch: &mut Vec<(Key, Vec<u8>)>) -> Result<(), JournalError> {
+        self.store.append(batch)?;
+        batch.clear();
+        if self.durability == Durability::Fsync {
+            self.store.flush(self.records)?;
+        }
+        Ok(())
+    }
+
+    /// Makes durable what a relaxed journal has written.
+    ///
+    /// # Errors
+    /// [`JournalError`]; then the journal is at its end.
+    pub fn flush(&mut self) -> Result<(), JournalError> {
+        self.guarded(|journal| Ok(journal.store.flush(journal.records)?))
+    }
+
+    /// Drops the records of a stream up to and with `sequence`: a durable snapshot stands for them. At most a few
+    /// hundred a call; says whether it is done.
+    ///
+    /// # Errors
+    /// [`JournalError`]; then the journal is at its end.
+    pub fn trim(&mut self, stream: Stream, sequence: u64) -> Result<bool, JournalError> {
+        self.guarded(|journal| Ok(journal.store.trim(stream, sequence, journal.records)?))
+    }
+
+    /// Notes that the engine is alive, so that the next start knows how long it was not.
+    ///
+    /// # Errors
+    /// [`JournalError`]; then the journal is at its end.
+    pub fn heartbeat(&mut self, at: Timestamp) -> Result<(), JournalError> {
+        self.guarded(|journal| Ok(journal.store.heartbeat(at)?))
+    }
+
+    /// Bytes that are free where the store lives; nothing for a store without a disk.
+    pub fn disk_free_bytes(&self) -> Option<u64> {
+        self.store.disk_free_bytes()
+    }
+
+    fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, JournalError>) -> Result<T, JournalError> {
+        if self.failed {
+            return Err(JournalError::Failed);
+        }
+        let outcome = work(self);
+        self.failed = outcome.is_err();
+        outcome
+    }
+}

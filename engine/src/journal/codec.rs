@@ -1,0 +1,82 @@
+//! The bytes of events: format 1, as rkyv archives. The engine's own types are not archived, so that they may change
+//! while old journals stay readable: a later format gets a module of its own beside [`v1`], and this one stays.
+
+mod v1;
+
+use rkyv::rancor;
+use thiserror::Error;
+
+use super::BODY_LEN_MAX;
+use crate::event::Entry;
+use crate::inventory::Image;
+use crate::registry::RegistryEvent;
+use crate::time::Timestamp;
+
+/// A record's body is not what its format says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the body does not hold what its format says")]
+pub struct DecodeError;
+
+/// The bodies that hold these entries, in order; each fits a record.
+pub fn encode_entries(entries: &[Entry]) -> Vec<Vec<u8>> {
+    let mut bodies = Vec::with_capacity(1);
+    encode_within(entries, &mut bodies);
+    bodies
+}
+
+fn encode_within(entries: &[Entry], bodies: &mut Vec<Vec<u8>>) {
+    let body = archive(&v1::entries(entries));
+    if body.len() <= BODY_LEN_MAX || entries.len() == 1 {
+        bodies.push(body);
+        return;
+    }
+    let (head, tail) = entries.split_at(entries.len() / 2);
+    encode_within(head, bodies);
+    encode_within(tail, bodies);
+}
+
+/// Reads the entries of a record.
+///
+/// # Errors
+/// [`DecodeError`], where the bytes hold something else.
+pub fn decode_entries(body: &[u8]) -> Result<Vec<Entry>, DecodeError> {
+    let entries: Vec<v1::Entry> = rkyv::from_bytes::<_, rancor::Failure>(body).map_err(|_| DecodeError)?;
+    entries.into_iter().map(v1::Entry::read).collect()
+}
+
+/// The body that holds an event of the registry.
+pub fn encode_registry(at: Timestamp, event: &RegistryEvent) -> Vec<u8> {
+    archive(&v1::RegistryEntry::write(at, event))
+}
+
+/// Reads an event of the registry.
+///
+/// # Errors
+/// [`DecodeError`], where the bytes hold something else.
+pub fn decode_registry(body: &[u8]) -> Result<(Timestamp, RegistryEvent), DecodeError> {
+    let entry: v1::RegistryEntry = rkyv::from_bytes::<_, rancor::Failure>(body).map_err(|_| DecodeError)?;
+    entry.read()
+}
+
+/// The bytes of an inventory's state.
+pub fn encode_image(image: &Image) -> Vec<u8> {
+    archive(&v1::Image::write(image))
+}
+
+/// Reads an inventory's state.
+///
+/// # Errors
+/// [`DecodeError`], where the bytes hold something else.
+pub fn decode_image(body: &[u8]) -> Result<Image, DecodeError> {
+    let image: v1::Image = rkyv::from_bytes::<_, rancor::Failure>(body).map_err(|_| DecodeError)?;
+    image.read()
+}
+
+fn archive<T>(value: &T) -> Vec<u8>
+where
+    T: for<'a> rkyv::Serialize<
+            rkyv::api::high::HighSerializer<Vec<u8>, rkyv::ser::allocator::ArenaHandle<'a>, rancor::Failure>,
+        >,
+{
+    rkyv::api::high::to_bytes_in::<_, rancor::Failure>(value, Vec::new()).expect("memory is all that archiving needs")
+}

@@ -1,0 +1,712 @@
+//! Format 1. Never changed once it is released: old journals are read with it for ever.
+
+use rkyv::{Archive, Deserialize, Serialize};
+use smallvec::SmallVec;
+
+use super::DecodeError;
+use crate::command::RequestKey;
+use crate::event::{self, Event, Standing};
+use crate::id::{AccountId, PerformanceId, ShowId};
+use crate::inventory::{self, PlaceImage};
+use crate::money::{self, Currency};
+use crate::performance::{self, Approval, PriceList};
+use crate::registry::{self, RegistryEvent};
+use crate::seat_map::{self, SeatIndex, SeatMapPlan, SeatNames, Seating, SectionPlan, TierIndex};
+use crate::time::Timestamp;
+
+type Read<T> = Result<T, DecodeError>;
+
+#[derive(Archive, Serialize, Deserialize)]
+pub(super) struct Entry {
+    at: i64,
+    what: What,
+}
+
+#[derive(Archive, Serialize, Deserialize)]
+enum What {
+    Opened(Box<Opening>),
+    Held { hold: u32, nonce: u64, buyer: String, seats: Vec<u32>, expires_at: i64, key: Option<Key> },
+    Released { hold: u32 },
+    Expired { holds: Vec<u32> },
+    Booked { hold: u32, booking: u32, nonce: u64, standing: u8, purpose: Option<String>, key: Option<Key> },
+    Cancelled { booking: u32, seats: Vec<u32>, by: String, key: Option<Key> },
+    Blocked { block: u32, nonce: u64, seats: Vec<u32>, reason: Option<String>, by: String, key: Option<Key> },
+    Lifted { block: u32 },
+    Terms { terms: Box<Terms>, prices: Option<Vec<Money>> },
+    Extended { by_millis: u32 },
+}
+
+#[derive(Archive, Serialize, Deserialize)]
+struct Key {
+    key: u128,
+    fingerprint: u64,
+}
+
+#[derive(Archive, Serialize, Deserialize)]
+struct Money {
+    amount: i64,
+    currency: String,
+}
+
+#[derive(Archive, Serialize, Deserialize)]
+struct Opening {
+    performance: u64,
+    show: u64,
+    seller: String,
+    sections: Vec<Section>,
+    tiers: Vec<String>,
+    prices: Vec<Money>,
+    terms: Terms,
+}
+
+#[derive(Archive, Serialize, Deserialize)]
+struct Terms {
+    starts_at: i64,
+    ends_at: i64,
+    opens_at: i64,
+    closes_at: i64,
+    hold_ttl_seconds: u32,
+    seats_per_buyer_max: u32,
+    holds_per_buyer_max: u32,
+    manual_approval: bool,
+    cancel_until: i64,
+    refund: Vec<(i64, u8)>,
+}
+
+#[derive(Archive, Serialize, Deserialize)]
+struct Section {
+    name: String,
+    tier: u16,
+    seating: SectionSeating,
+}
+
+#[derive(Archive, Serialize, Deserialize)]
+enum SectionSeating {
+    Reserved(Vec<(String, Names)>),
+    GeneralAdmission(u32),
+    Slots { resource: String, slots: Vec<(i64, i64)> },
+}
+
+#[derive(Archive, Serialize, Deserialize)]
+enum Names {
+    Count(u32),
+    Named(Vec<String>),
+}
+
+pub(super) fn entries(entries: &[event::Entry]) -> Vec<Entry> {
+    entries.iter().map(|entry| Entry { at: entry.at.as_millis(), what: What::write(&entry.event) }).collect()
+}
+
+impl Entry {
+    pub(super) fn read(self) -> Read<event::Entry> {
+        Ok(event::Entry { at: Timestamp::from_millis(self.at), event: self.what.read()? })
+    }
+}
+
+fn numbers(seats: &[SeatIndex]) -> Vec<u32> {
+    seats.iter().map(|seat| seat.0).collect()
+}
+
+fn seats<T: FromIterator<SeatIndex>>(numbers: Vec<u32>) -> T {
+    numbers.into_iter().map(SeatIndex).collect()
+}
+
+fn account(text: &str) -> Read<AccountId> {
+    text.parse().map_err(|_| DecodeError)
+}
+
+fn text(name: &Option<Box<str>>) -> Option<String> {
+    name.as_deref().map(str::to_owned)
+}
+
+fn millis(at: i64) -> Timestamp {
+    Timestamp::from_millis(at)
+}
+
+impl Key {
+    fn write(key: &Option<RequestKey>) -> Option<Self> {
+        key.map(|RequestKey { key, fingerprint }| Self { key, fingerprint })
+    }
+}
+
+fn read_key(key: Option<Key>) -> Option<RequestKey> {
+    key.map(|Key { key, fingerprint }| RequestKey { key, fingerprint })
+}
+
+const STANDINGS: [Standing; 3] = [Standing::PendingPayment, Standing::PendingApproval, Standing::Confirmed];
+
+fn write_standing(standing: Standing) -> u8 {
+    STANDINGS.iter().position(|known| *known == standing).expect("STANDINGS has all") as u8
+}
+
+fn read_standing(standing: u8) -> Read<Standing> {
+    STANDINGS.get(usize::from(standing)).copied().ok_or(DecodeError)
+}
+
+impl What {
+    fn write(event: &Event) -> Self {
+        match event {
+            Event::PerformanceOpened(opening) => Self::Opened(Box::new(Opening::write(opening))),
+            Event::SeatsHeld(held) => Self::Held {
+                hold: held.hold,
+                nonce: held.nonce,
+                buyer: held.buyer.as_str().to_owned(),
+                seats: numbers(&held.seats),
+                expires_at: held.expires_at.as_millis(),
+                key: Key::write(&held.key),
+            },
+            Event::HoldReleased { hold } => Self::Released { hold: *hold },
+            Event::HoldsExpired { holds } => Self::Expired { holds: holds.clone() },
+            Event::HoldBooked(booked) => Self::Booked {
+                hold: booked.hold,
+                booking: booked.booking,
+                nonce: booked.nonce,
+                standing: write_standing(booked.standing),
+                purpose: text(&booked.purpose),
+                key: Key::write(&booked.key),
+            },
+            Event::SeatsCancelled(cancelled) => Self::Cancelled {
+                booking: cancelled.booking,
+                seats: numbers(&cancelled.seats),
+                by: cancelled.by.as_str().to_owned(),
+                key: Key::write(&cancelled.key),
+            },
+            Event::SeatsBlocked(blocked) => Self::Blocked {
+                block: blocked.block,
+                nonce: blocked.nonce,
+                seats: numbers(&blocked.seats),
+                reason: text(&blocked.reason),
+                by: blocked.by.as_str().to_owned(),
+                key: Key::write(&blocked.key),
+            },
+            Event::BlockLifted { block } => Self::Lifted { block: *block },
+            Event::TermsChanged { terms, prices } => Self::Terms {
+                terms: Box::new(Terms::write(terms)),
+                prices: prices.as_deref().map(write_prices),
+            },
+            Event::HoldsExtended { by_millis } => Self::Extended { by_millis: *by_millis },
+        }
+    }
+
+    fn read(self) -> Read<Event> {
+        Ok(match self {
+            Self::Opened(opening) => Event::PerformanceOpened(Box::new(opening.read()?)),
+            Self::Held { hold, nonce, buyer, seats: held, expires_at, key } => Event::SeatsHeld(event::SeatsHeld {
+                hold,
+                nonce,
+                buyer: account(&buyer)?,
+                seats: seats(held),
+                expires_at: millis(expires_at),
+                key: read_key(key),
+            }),
+            Self::Released { hold } => Event::HoldReleased { hold },
+            Self::Expired { holds } => Event::HoldsExpired { holds },
+            Self::Booked { hold, booking, nonce, standing, purpose, key } => Event::HoldBooked(event::HoldBooked {
+                hold,
+                booking,
+                nonce,
+                standing: read_standing(standing)?,
+                purpose: purpose.map(String::into_boxed_str),
+                key: read_key(key),
+            }),
+            Self::Cancelled { booking, seats: gone, by, key } => Event::SeatsCancelled(event::SeatsCancelled {
+                booking,
+                seats: seats(gone),
+                by: account(&by)?,
+                key: read_key(key),
+            }),
+            Self::Blocked { block, nonce, seats: gone, reason, by, key } => Event::SeatsBlocked(event::SeatsBlocked {
+                block,
+                nonce,
+                seats: seats(gone),
+                reason: reason.map(String::into_boxed_str),
+                by: account(&by)?,
+                key: read_key(key),
+            }),
+            Self::Lifted { block } => Event::BlockLifted { block },
+            Self::Terms { terms, prices } => Event::TermsChanged {
+                terms: Box::new(terms.read()),
+                prices: prices.map(read_prices).transpose()?,
+            },
+            Self::Extended { by_millis } => Event::HoldsExtended { by_millis },
+        })
+    }
+}
+
+fn write_prices(prices: &[money::Money]) -> Vec<Money> {
+    let write =
+        |price: &money::Money| Money { amount: price.amount, currency: price.currency.as_str().to_owned() };
+    prices.iter().map(write).collect()
+}
+
+fn read_prices(prices: Vec<Money>) -> Read<Vec<money::Money>> {
+    let read = |price: Money| {
+        let currency: Currency = price.currency.parse().map_err(|_| DecodeError)?;
+        Ok(money::Money { amount: price.amount, currency })
+    };
+    prices.into_iter().map(read).collect()
+}
+
+impl Opening {
+    fn write(opening: &performance::Opening) -> Self {
+        Self {
+            performance: opening.performance.0,
+            show: opening.show.0,
+            seller: opening.seller.as_str().to_owned(),
+            sections: opening.plan.sections.iter().map(Section::write).collect(),
+            tiers: opening.tiers.iter().map(|tier| tier.to_string()).collect(),
+            prices: write_prices(&opening.prices),
+            terms: Terms::write(&opening.terms),
+        }
+    }
+
+    fn read(self) -> Read<performance::Opening> {
+        let prices = read_prices(self.prices)?;
+        // A tier without a price would make a later look-up panic.
+        if prices.len() != self.tiers.len() || prices.is_empty() {
+            return Err(DecodeError);
+        }
+        Ok(performance::Opening {
+            performance: PerformanceId(self.performance),
+            show: ShowId(self.show),
+            seller: account(&self.seller)?,
+            plan: SeatMapPlan { sections: self.sections.into_iter().map(Section::read).collect() },
+            tiers: self.tiers.into_iter().map(String::into_boxed_str).collect(),
+            prices,
+            terms: self.terms.read(),
+        })
+    }
+}
+
+impl Terms {
+    fn write(terms: &performance::Terms) -> Self {
+        Self {
+            starts_at: terms.starts_at.as_millis(),
+            ends_at: terms.ends_at.as_millis(),
+            opens_at: terms.opens_at.as_millis(),
+            closes_at: terms.closes_at.as_millis(),
+            hold_ttl_seconds: terms.hold_ttl_seconds,
+            seats_per_buyer_max: terms.seats_per_buyer_max,
+            holds_per_buyer_max: terms.holds_per_buyer_max,
+            manual_approval: terms.approval == Approval::Manual,
+            cancel_until: terms.cancel_until.as_millis(),
+            refund: terms.refund.iter().map(|step| (step.until.as_millis(), step.percent)).collect(),
+        }
+    }
+
+    fn read(self) -> performance::Terms {
+        let step = |(until, percent)| performance::RefundStep { until: millis(until), percent };
+        performance::Terms {
+            starts_at: millis(self.starts_at),
+            ends_at: millis(self.ends_at),
+            opens_at: millis(self.opens_at),
+            closes_at: millis(self.closes_at),
+            hold_ttl_seconds: self.hold_ttl_seconds,
+            seats_per_buyer_max: self.seats_per_buyer_max,
+            holds_per_buyer_max: self.holds_per_buyer_max,
+            approval: if self.manual_approval { Approval::Manual } else { Approval::Automatic },
+            cancel_until: millis(self.cancel_until),
+            refund: self.refund.into_iter().map(step).collect(),
+        }
+    }
+}
+
+impl Section {
+    fn write(section: &SectionPlan) -> Self {
+        let seating = match &section.seating {
+            Seating::Reserved(rows) => SectionSeating::Reserved(rows.iter().map(write_row).collect()),
+            Seating::GeneralAdmission(places) => SectionSeating::GeneralAdmission(*places),
+            Seating::Slots { resource, slots } => SectionSeating::Slots {
+                resource: resource.to_string(),
+                slots: slots.iter().map(|slot| (slot.starts_at.as_millis(), slot.ends_at.as_millis())).collect(),
+            },
+        };
+        Self { name: section.name.to_string(), tier: section.tier.0, seating }
+    }
+
+    fn read(self) -> SectionPlan {
+        let slot = |(from, to)| seat_map::Slot { starts_at: millis(from), ends_at: millis(to) };
+        let seating = match self.seating {
+            SectionSeating::Reserved(rows) => Seating::Reserved(rows.into_iter().map(read_row).collect()),
+            SectionSeating::GeneralAdmission(places) => Seating::GeneralAdmission(places),
+            SectionSeating::Slots { resource, slots } => Seating::Slots {
+                resource: resource.into_boxed_str(),
+                slots: slots.into_iter().map(slot).collect(),
+            },
+        };
+        SectionPlan { name: self.name.into_boxed_str(), tier: TierIndex(self.tier), seating }
+    }
+}
+
+fn write_row(row: &seat_map::RowPlan) -> (String, Names) {
+    let names = match &row.seats {
+        SeatNames::Count(count) => Names::Count(*count),
+        SeatNames::Named(names) => Names::Named(names.iter().map(|name| name.to_string()).collect()),
+    };
+    (row.name.to_string(), names)
+}
+
+fn read_row((name, names): (String, Names)) -> seat_map::RowPlan {
+    let seats = match names {
+        Names::Count(count) => SeatNames::Count(count),
+        Names::Named(names) => SeatNames::Named(names.into_iter().map(String::into_boxed_str).collect()),
+    };
+    seat_map::RowPlan { name: name.into_boxed_str(), seats }
+}
+
+#[derive(Archive, Serialize, Deserialize)]
+pub(super) struct RegistryEntry {
+    at: i64,
+    what: RegistryWhat,
+}
+
+#[derive(Archive, Serialize, Deserialize)]
+enum RegistryWhat {
+    Started,
+    ShowCreated { show: u64, seller: String, details: Details, key: Option<Key> },
+    ShowChanged { show: u64, details: Details },
+    PerformanceAdded { show: u64, performance: u64, by: String, key: Option<Key> },
+}
+
+#[derive(Archive, Serialize, Deserialize)]
+struct Details {
+    title: String,
+    field: u8,
+    cast: Vec<String>,
+    venue: String,
+    description: String,
+    poster_url: Option<String>,
+}
+
+const FIELDS: [registry::Field; 6] = [
+    registry::Field::Concert,
+    registry::Field::Musical,
+    registry::Field::Theatre,
+    registry::Field::Exhibition,
+    registry::Field::Sports,
+    registry::Field::Space,
+];
+
+impl Details {
+    fn write(details: &registry::ShowDetails) -> Self {
+        Self {
+            title: details.title.to_string(),
+            field: FIELDS.iter().position(|field| *field == details.field).expect("FIELDS has all") as u8,
+            cast: details.cast.iter().map(|name| name.to_string()).collect(),
+            venue: details.venue.to_string(),
+            description: details.description.to_string(),
+            poster_url: text(&details.poster_url),
+        }
+    }
+
+    fn read(self) -> Read<registry::ShowDetails> {
+        Ok(registry::ShowDetails {
+            title: self.title.into_boxed_str(),
+            field: *FIELDS.get(usize::from(self.field)).ok_or(DecodeError)?,
+            cast: self.cast.into_iter().map(String::into_boxed_str).collect(),
+            venue: self.venue.into_boxed_str(),
+            description: self.description.into_boxed_str(),
+            poster_url: self.poster_url.map(String::into_boxed_str),
+        })
+    }
+}
+
+impl RegistryEntry {
+    pub(super) fn write(at: Timestamp, event: &RegistryEvent) -> Self {
+        let what = match event {
+            RegistryEvent::EngineStarted => RegistryWhat::Started,
+            RegistryEvent::ShowCreated { show, seller, details, key } => RegistryWhat::ShowCreated {
+                show: show.0,
+                seller: seller.as_str().to_owned(),
+                details: Details::write(details),
+                key: Key::write(key),
+            },
+            RegistryEvent::ShowChanged { show, details } => {
+                RegistryWhat::ShowChanged { show: show.0, details: Details::write(details) }
+            }
+            RegistryEvent::PerformanceAdded { show, performance, by, key } => RegistryWhat::PerformanceAdded {
+                show: show.0,
+                performance: performance.0,
+                by: by.as_str().to_owned(),
+                key: Key::write(key),
+            },
+        };
+        Self { at: at.as_millis(), what }
+    }
+
+    pub(super) fn read(self) -> Read<(Timestamp, RegistryEvent)> {
+        let event = match self.what {
+            RegistryWhat::Started => RegistryEvent::EngineStarted,
+            RegistryWhat::ShowCreated { show, seller, details, key } => RegistryEvent::ShowCreated {
+                show: ShowId(show),
+                seller: account(&seller)?,
+                details: details.read()?,
+                key: read_key(key),
+            },
+            RegistryWhat::ShowChanged { show, details } => {
+                RegistryEvent::ShowChanged { show: ShowId(show), details: details.read()? }
+            }
+            RegistryWhat::PerformanceAdded { show, performance, by, key } => RegistryEvent::PerformanceAdded {
+                show: ShowId(show),
+                performance: PerformanceId(performance),
+                by: account(&by)?,
+                key: read_key(key),
+            },
+        };
+        Ok((millis(self.at), event))
+    }
+}
+
+/// Holds, bookings and request keys name their price list by its place in `prices`: most share one.
+#[derive(Archive, Serialize, Deserialize)]
+pub(super) struct Image {
+    opening: Opening,
+    now: i64,
+    prices: Vec<Vec<Money>>,
+    holds_base: u32,
+    places: Vec<Place>,
+    bookings: Vec<Booking>,
+    blocks: Vec<Block>,
+    next_block: u32,
+    buyers: Vec<String>,
+    replays: Vec<Replay>,
+}
+
+#[derive(Archive, Serialize, Deserialize)]
+enum Place {
+    Active { nonce: u64, buyer: u32, seats: Vec<u32>, prices: u32, created_at: i64, expires_at: i64 },
+    Booked(u32),
+    Ended,
+}
+
+#[derive(Archive, Serialize, Deserialize)]
+struct Booking {
+    nonce: u64,
+    buyer: u32,
+    standing: u8,
+    seats: Vec<u32>,
+    cancelled: Vec<u32>,
+    prices: u32,
+    purpose: Option<String>,
+    created_at: i64,
+}
+
+#[derive(Archive, Serialize, Deserialize)]
+struct Block {
+    number: u32,
+    nonce: u64,
+    seats: Vec<u32>,
+    reason: Option<String>,
+}
+
+#[derive(Archive, Serialize, Deserialize)]
+struct Replay {
+    request: Key,
+    caller: u32,
+    made: Made,
+    at: i64,
+}
+
+#[derive(Archive, Serialize, Deserialize)]
+enum Made {
+    Hold { number: u32, nonce: u64, seats: Vec<u32>, prices: u32, created_at: i64, expires_at: i64 },
+    Booking { number: u32 },
+    Cancellation { booking: u32, cancelled: u32 },
+    Block(Block),
+}
+
+/// The price lists of an image, each once.
+#[derive(Default)]
+struct PriceLists(Vec<PriceList>);
+
+impl PriceLists {
+    fn place(&mut self, list: &PriceList) -> u32 {
+        let known = self.0.iter().position(|known| std::sync::Arc::ptr_eq(&known.0, &list.0) || known == list);
+        known.unwrap_or_else(|| {
+            self.0.push(list.clone());
+            self.0.len() - 1
+        }) as u32
+    }
+
+    fn get(&self, place: u32) -> Read<PriceList> {
+        self.0.get(place as usize).cloned().ok_or(DecodeError)
+    }
+}
+
+impl Image {
+    pub(super) fn write(image: &inventory::Image) -> Self {
+        let mut lists = PriceLists::default();
+        let places = image.places.iter().map(|place| Place::write(place, &mut lists)).collect();
+        let bookings = image.bookings.iter().map(|booking| Booking::write(booking, &mut lists)).collect();
+        let replays = image.replays.iter().map(|replay| Replay::write(replay, &mut lists)).collect();
+        let block = |(number, block): (&u32, &inventory::Block)| {
+            Block::write(*number, block.nonce, &block.seats, &block.reason)
+        };
+        Self {
+            opening: Opening::write(&image.opening),
+            now: image.now.as_millis(),
+            prices: lists.0.iter().map(|list| write_prices(&list.0)).collect(),
+            holds_base: image.holds_base,
+            places,
+            bookings,
+            blocks: image.blocks.iter().map(block).collect(),
+            next_block: image.next_block,
+            buyers: image.buyers.iter().map(|buyer| buyer.as_str().to_owned()).collect(),
+            replays,
+        }
+    }
+
+    pub(super) fn read(self) -> Read<inventory::Image> {
+        let lists: Read<Vec<PriceList>> =
+            self.prices.into_iter().map(|list| Ok(PriceList(read_prices(list)?.into()))).collect();
+        let lists = PriceLists(lists?);
+        Ok(inventory::Image {
+            opening: self.opening.read()?,
+            now: millis(self.now),
+            holds_base: self.holds_base,
+            places: self.places.into_iter().map(|place| place.read(&lists)).collect::<Read<_>>()?,
+            bookings: self.bookings.into_iter().map(|booking| booking.read(&lists)).collect::<Read<_>>()?,
+            blocks: self.blocks.into_iter().map(Block::read).collect(),
+            next_block: self.next_block,
+            buyers: self.buyers.iter().map(|buyer| account(buyer)).collect::<Read<_>>()?,
+            replays: self.replays.into_iter().map(|replay| replay.read(&lists)).collect::<Read<_>>()?,
+        })
+    }
+}
+
+impl Place {
+    fn write(place: &PlaceImage, lists: &mut PriceLists) -> Self {
+        match place {
+            PlaceImage::Active(hold) => Self::Active {
+                nonce: hold.nonce,
+                buyer: hold.buyer,
+                seats: numbers(&hold.seats),
+                prices: lists.place(&hold.prices),
+                created_at: hold.created_at.as_millis(),
+                expires_at: hold.expires_at.as_millis(),
+            },
+            PlaceImage::Booked(booking) => Self::Booked(*booking),
+            PlaceImage::Ended => Self::Ended,
+        }
+    }
+
+    fn read(self, lists: &PriceLists) -> Read<PlaceImage> {
+        Ok(match self {
+            Self::Active { nonce, buyer, seats: held, prices, created_at, expires_at } => {
+                PlaceImage::Active(inventory::Hold {
+                    nonce,
+                    buyer,
+                    seats: seats(held),
+                    prices: lists.get(prices)?,
+                    created_at: millis(created_at),
+                    expires_at: millis(expires_at),
+                })
+            }
+            Self::Booked(booking) => PlaceImage::Booked(booking),
+            Self::Ended => PlaceImage::Ended,
+        })
+    }
+}
+
+impl Booking {
+    fn write(booking: &inventory::Booking, lists: &mut PriceLists) -> Self {
+        Self {
+            nonce: booking.nonce,
+            buyer: booking.buyer,
+            standing: write_standing(booking.standing),
+            seats: numbers(&booking.seats),
+            cancelled: numbers(&booking.cancelled),
+            prices: lists.place(&booking.prices),
+            purpose: text(&booking.purpose),
+            created_at: booking.created_at.as_millis(),
+        }
+    }
+
+    fn read(self, lists: &PriceLists) -> Read<inventory::Booking> {
+        Ok(inventory::Booking {
+            nonce: self.nonce,
+            buyer: self.buyer,
+            standing: read_standing(self.standing)?,
+            seats: seats(self.seats),
+            cancelled: seats(self.cancelled),
+            prices: lists.get(self.prices)?,
+            purpose: self.purpose.map(String::into_boxed_str),
+            created_at: millis(self.created_at),
+        })
+    }
+}
+
+impl Block {
+    fn write(number: u32, nonce: u64, seats: &[SeatIndex], reason: &Option<Box<str>>) -> Self {
+        Self { number, nonce, seats: numbers(seats), reason: text(reason) }
+    }
+
+    fn read(self) -> (u32, inventory::Block) {
+        let reason = self.reason.map(String::into_boxed_str);
+        (self.number, inventory::Block { nonce: self.nonce, seats: seats(self.seats), reason })
+    }
+}
+
+impl Replay {
+    fn write(replay: &inventory::Replay, lists: &mut PriceLists) -> Self {
+        let RequestKey { key, fingerprint } = replay.request;
+        Self {
+            request: Key { key, fingerprint },
+            caller: replay.caller,
+            made: Made::write(&replay.made, lists),
+            at: replay.at.as_millis(),
+        }
+    }
+
+    fn read(self, lists: &PriceLists) -> Read<inventory::Replay> {
+        let Key { key, fingerprint } = self.request;
+        Ok(inventory::Replay {
+            request: RequestKey { key, fingerprint },
+            caller: self.caller,
+            made: self.made.read(lists)?,
+            at: millis(self.at),
+        })
+    }
+}
+
+impl Made {
+    fn write(made: &inventory::Made, lists: &mut PriceLists) -> Self {
+        match made {
+            inventory::Made::Hold { number, nonce, seats, prices, created_at, expires_at } => Self::Hold {
+                number: *number,
+                nonce: *nonce,
+                seats: numbers(seats),
+                prices: lists.place(prices),
+                created_at: created_at.as_millis(),
+                expires_at: expires_at.as_millis(),
+            },
+            inventory::Made::Booking { number } => Self::Booking { number: *number },
+            inventory::Made::Cancellation { booking, cancelled } => {
+                Self::Cancellation { booking: *booking, cancelled: *cancelled }
+            }
+            inventory::Made::Block { number, nonce, seats, reason } => {
+                Self::Block(Block::write(*number, *nonce, seats, reason))
+            }
+        }
+    }
+
+    fn read(self, lists: &PriceLists) -> Read<inventory::Made> {
+        Ok(match self {
+            Self::Hold { number, nonce, seats: held, prices, created_at, expires_at } => inventory::Made::Hold {
+                number,
+                nonce,
+                seats: seats::<SmallVec<_>>(held),
+                prices: lists.get(prices)?,
+                created_at: millis(created_at),
+                expires_at: millis(expires_at),
+            },
+            Self::Booking { number } => inventory::Made::Booking { number },
+            Self::Cancellation { booking, cancelled } => inventory::Made::Cancellation { booking, cancelled },
+            Self::Block(block) => {
+                let nonce = block.nonce;
+                let (number, block) = block.read();
+                inventory::Made::Block { number, nonce, seats: block.seats, reason: block.reason }
+            }
+        })
+    }
+}

@@ -1,0 +1,227 @@
+//! What a start makes of snapshots and records: the state, or a clear word why not. Never guess, never skip.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Slot;
+
+use thiserror::Error;
+
+use super::codec::{self, DecodeError};
+use super::frame::{Chain, FrameError, Record};
+use super::snapshot::{Snapshot, SnapshotError};
+use super::store::{Key, Store, StoreError};
+use super::Stream;
+use crate::event::{Entry, Event};
+use crate::id::PerformanceId;
+use crate::inventory::Inventory;
+use crate::registry::Registry;
+use crate::seat_map::SeatMapError;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// The shows.
+    pub registry: Registry,
+    /// The performances.
+    pub inventories: BTreeMap<PerformanceId, Inventory>,
+    /// Where each stream ends.
+    pub chains: BTreeMap<Stream, Chain>,
+    /// The highest epoch that was found.
+    pub epoch: u64,
+    /// Events that were replayed.
+    pub events: u64,
+    /// Damaged records at the end of a stream that were never acknowledged: they are cut off.
+    pub cut: Vec<Key>,
+}
+
+/// Why a journal cannot be used. Each names the place; none is mended by guessing.
+#[derive(Debug, Error)]
+pub enum RecoveryError {
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A snapshot cannot be read.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// A record is damaged, and later ones depend on it.
+    #[error("record {sequence} of stream {stream:016x}: {source}")]
+    Record {
+        /// Its stream.
+        stream: u64,
+        /// Its place.
+        sequence: u64,
+        /// What is wrong.
+        source: RecordError,
+    },
+    /// Acknowledged records are missing.
+    #[error("the journal has {found} records, but {acknowledged} were acknowledged: its end is lost")]
+    EndLost {
+        /// Records that are there.
+        found: u64,
+        /// Records that were.
+        acknowledged: u64,
+    },
+    /// The list of performances names one that has no records.
+    #[error("performance {0} is listed, but has no records")]
+    PerformanceLost(PerformanceId),
+}
+
+/// What is wrong with a record.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum RecordError {
+    /// Its bytes.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// Its body.
+    #[error(transparent)]
+    Body(#[from] DecodeError),
+    /// It does not follow the one before.
+    #[error("it does not follow the record before it")]
+    Chain,
+    /// It was written by an owner that had been replaced.
+    #[error("its epoch {found} is older than {before} before it")]
+    Epoch {
+        /// Its epoch.
+        found: u64,
+        /// The epoch of the record before.
+        before: u64,
+    },
+    /// The first record of a performance does not open it.
+    #[error("the performance does not begin with its opening")]
+    NotOpened,
+    /// The performance's layout makes no seat map.
+    #[error("the performance's layout: {0}")]
+    SeatMap(#[from] SeatMapError),
+}
+
+/// Replays everything.
+///
+/// # Errors
+/// [`RecoveryError`], where the journal is not what was acknowledged.
+pub fn recover(store: &dyn Store, snapshots: Vec<Snapshot>) -> Result<Recovered, RecoveryError> {
+    let mut replay = Replay::default();
+    for snapshot in snapshots {
+        replay.restore(snapshot)?;
+    }
+    let mut outcome = Ok(());
+    store.scan(&mut |key, bytes| {
+        if outcome.is_ok() {
+            outcome = replay.record(key, bytes);
+        }
+    })?;
+    outcome?;
+    replay.finish(store.mark().records)
+}
+
+#[derive(Default)]
+struct Replay {
+    found: Recovered,
+    /// The epoch of each stream's last record.
+    epochs: BTreeMap<Stream, u64>,
+    /// A damaged record: fatal unless it is the last of its stream and was never acknowledged.
+    damaged: BTreeMap<Stream, (Key, RecordError)>,
+}
+
+impl Replay {
+    fn restore(&mut self, snapshot: Snapshot) -> Result<(), RecoveryError> {
+        let Snapshot { epoch, stream, sequence, tip, image } = snapshot;
+        let key = Key { stream, sequence };
+        let inventory = Inventory::from_image(image).map_err(|error| record_error(key, error))?;
+        self.found.chains.insert(stream, Chain { next_sequence: sequence + 1, tip });
+        self.found.inventories.insert(PerformanceId(stream.0), inventory);
+        self.found.epoch = self.found.epoch.max(epoch);
+        self.epochs.insert(stream, epoch);
+        Ok(())
+    }
+
+    fn record(&mut self, key: Key, bytes: &[u8]) -> Result<(), RecoveryError> {
+        if let Some((first, error)) = self.damaged.get(&key.stream) {
+            return Err(record_error(*first, error.clone()));
+        }
+        let chain = self.found.chains.get(&key.stream).copied().unwrap_or_default();
+        if key.sequence < chain.next_sequence {
+            // A snapshot stands for it; the trim that was to drop it was cut short.
+            return Ok(());
+        }
+        match self.check(key, chain, bytes) {
+            Ok(record) => self.replay(key, &record).map_err(|error| record_error(key, error)),
+            Err(error @ RecordError::Frame(FrameError::Damaged)) => {
+                self.damaged.insert(key.stream, (key, error));
+                Ok(())
+            }
+            Err(error) => Err(record_error(key, error)),
+        }
+    }
+
+    fn check<'a>(&mut self, key: Key, chain: Chain, bytes: &'a [u8]) -> Result<Record<'a>, RecordError> {
+        let record = Record::decode(bytes)?;
+        let follows = record.stream == key.stream
+            && record.sequence == key.sequence
+            && key.sequence == chain.next_sequence
+            && record.previous == chain.tip;
+        if !follows {
+            return Err(RecordError::Chain);
+        }
+        let before = self.epochs.get(&key.stream).copied().unwrap_or(0);
+        if record.epoch < before {
+            return Err(RecordError::Epoch { found: record.epoch, before });
+        }
+        Ok(record)
+    }
+
+    fn replay(&mut self, key: Key, record: &Record<'_>) -> Result<(), RecordError> {
+        if key.stream == Stream::REGISTRY {
+            let (at, event) = codec::decode_registry(record.body)?;
+            self.found.registry.apply(at, &event);
+            self.found.events += 1;
+        } else {
+            let entries = codec::decode_entries(record.body)?;
+            self.found.events += entries.len() as u64;
+            self.replay_entries(PerformanceId(key.stream.0), &entries)?;
+        }
+        self.found.chains.insert(key.stream, Chain { next_sequence: key.sequence + 1, tip: record.digest });
+        self.epochs.insert(key.stream, record.epoch);
+        self.found.epoch = self.found.epoch.max(record.epoch);
+        Ok(())
+    }
+
+    fn replay_entries(&mut self, performance: PerformanceId, entries: &[Entry]) -> Result<(), RecordError> {
+        let inventory = match self.found.inventories.entry(performance) {
+            Slot::Occupied(known) => known.into_mut(),
+            Slot::Vacant(vacant) => vacant.insert(open(entries)?),
+        };
+        entries.iter().for_each(|entry| inventory.apply(entry.at, &entry.event));
+        // What replay touches, nobody has to be told of.
+        drop(inventory.touched());
+        Ok(())
+    }
+
+    fn finish(mut self, acknowledged: u64) -> Result<Recovered, RecoveryError> {
+        let found = self.found.chains.values().map(|chain| chain.next_sequence).sum::<u64>();
+        if found < acknowledged {
+            if let Some((key, error)) = self.damaged.into_values().next() {
+                return Err(record_error(key, error));
+            }
+            return Err(RecoveryError::EndLost { found, acknowledged });
+        }
+        self.found.cut = self.damaged.into_values().map(|(key, _)| key).collect();
+        // A performance whose opening is durable and its listing not was never acknowledged.
+        let listed: std::collections::BTreeSet<PerformanceId> = self.found.registry.performances().collect();
+        if let Some(lost) = listed.iter().find(|id| !self.found.inventories.contains_key(*id)) {
+            return Err(RecoveryError::PerformanceLost(*lost));
+        }
+        self.found.inventories.retain(|id, _| listed.contains(id));
+        Ok(self.found)
+    }
+}
+
+/// The performance that the first record of a stream opens.
+fn open(entries: &[Entry]) -> Result<Inventory, RecordError> {
+    match entries.first() {
+        Some(Entry { at, event: Event::PerformanceOpened(opening) }) => Ok(Inventory::open(opening, *at)?),
+        _ => Err(RecordError::NotOpened),
+    }
+}
+
+fn record_error(key: Key, source: impl Into<RecordError>) -> RecoveryError {
+    RecoveryError::Record { stream: key.stream.0, sequence: key.sequence, source: source.into() }
+}

@@ -1,0 +1,130 @@
+//! Snapshots: an inventory's state in a file of its own, so that a start need not replay all.
+//!
+//! The file is a record of its own: a [`frame`](super::frame) whose sequence is that of the last record it stands for
+//! and whose `previous` is that record's digest, with the state as its body. Written beside its place, synced, renamed,
+//! and the directory synced; so it is there whole or not at all.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use super::frame::{Digest, Frame, FrameError, Record};
+use super::{Stream, codec};
+use crate::inventory::Image;
+
+/// A state and the place in its stream that it stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Who wrote it.
+    pub epoch: u64,
+    /// The performance's stream.
+    pub stream: Stream,
+    /// The last record that the state holds.
+    pub sequence: u64,
+    /// That record's digest.
+    pub tip: Digest,
+    /// The state.
+    pub image: Image,
+}
+
+/// Why a snapshot cannot be read.
+#[derive(Debug, Error)]
+pub enum SnapshotError {
+    /// The operating system refused.
+    #[error("the snapshot {path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It is not what it was when it was written.
+    #[error("the snapshot {path}: {source}")]
+    Frame {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: FrameError,
+    },
+    /// Its body does not hold a state.
+    #[error("the snapshot {path} does not hold an inventory")]
+    Image {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// The snapshots of a data directory.
+#[derive(Debug, Clone)]
+pub struct Snapshots {
+    dir: PathBuf,
+}
+
+impl Snapshots {
+    /// Opens the directory, or makes it; drops what was being written when the process ended.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn open(data: &Path) -> io::Result<Self> {
+        let dir = data.join("snapshots");
+        fs::create_dir_all(&dir)?;
+        let snapshots = Self { dir };
+        for path in snapshots.files()? {
+            if path.extension().is_some_and(|extension| extension == "partial") {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(snapshots)
+    }
+
+    fn files(&self) -> io::Result<Vec<PathBuf>> {
+        fs::read_dir(&self.dir)?.map(|entry| entry.map(|entry| entry.path())).collect()
+    }
+
+    fn path(&self, stream: Stream) -> PathBuf {
+        self.dir.join(format!("{:016x}.snapshot", stream.0))
+    }
+
+    /// Writes a snapshot in the place of the stream's former one. When it returns, it is durable.
+    ///
+    /// # Errors
+    /// What the operating system says; the former snapshot is then still there.
+    pub fn write(&self, stream: Stream, frame: &[u8]) -> io::Result<()> {
+        let path = self.path(stream);
+        let partial = path.with_extension("partial");
+        let mut file = File::create(&partial)?;
+        file.write_all(frame)?;
+        file.sync_all()?;
+        fs::rename(&partial, &path)?;
+        File::open(&self.dir)?.sync_all()
+    }
+
+    /// Reads all snapshots, one for each stream that has one.
+    ///
+    /// # Errors
+    /// [`SnapshotError`], for the first that cannot be read: the journal before it is gone, so nothing can stand in.
+    pub fn read_all(&self) -> Result<Vec<Snapshot>, SnapshotError> {
+        let io = |source| SnapshotError::Io { path: self.dir.clone(), source };
+        let mut paths = self.files().map_err(io)?;
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "snapshot"));
+        paths.sort();
+        paths.iter().map(|path| read(path)).collect()
+    }
+}
+
+fn read(path: &Path) -> Result<Snapshot, SnapshotError> {
+    let bytes = fs::read(path).map_err(|source| SnapshotError::Io { path: path.to_owned(), source })?;
+    let record = Record::decode(&bytes).map_err(|source| SnapshotError::Frame { path: path.to_owned(), source })?;
+    let image = codec::decode_image(record.body).map_err(|_| SnapshotError::Image { path: path.to_owned() })?;
+    let Record { epoch, stream, sequence, previous, .. } = record;
+    Ok(Snapshot { epoch, stream, sequence, tip: previous, image })
+}
+
+impl Snapshot {
+    /// The bytes of its file.
+    pub fn encode(&self) -> Vec<u8> {
+        Frame::encode(self.epoch, self.stream, self.sequence, self.tip, &codec::encode_image(&self.image)).bytes
+    }
+}

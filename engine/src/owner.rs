@@ -1,0 +1,333 @@
+//! The owner: one thread with its actors and its journal; opens performances, keeps the registry, and keeps time.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message};
+use tokio::sync::oneshot;
+
+use crate::actor::{Extend, SeatActor, Staging, TakeSnapshot};
+use crate::client::{Client, Performance};
+use crate::committer::{Committer, Setup};
+use crate::event::{Entry, Event};
+use crate::feed::Publication;
+use crate::id::PerformanceId;
+use crate::inventory::Inventory;
+use crate::journal::codec;
+use crate::journal::{BODY_LEN_MAX, Stream};
+use crate::mailbox::{Failure, Mailbox};
+use crate::performance::Opening;
+use crate::registry::{
+    Registry, RegistryCommand, RegistryDecision, RegistryEvent, RegistryMade, RegistryRefusal,
+};
+use crate::seat_map::SeatMapError;
+use crate::time::Timestamp;
+
+/// How often holds are looked at whose performance nobody talks to, and snapshots are thought of.
+pub(crate) const TICK: Duration = Duration::from_millis(250);
+/// Ticks between two rounds of upkeep.
+const TICKS_PER_MAINTENANCE: u64 = 4;
+
+/// What became of a registry's command.
+pub type RegistryOutcome = Result<RegistryAnswered, RegistryFailure>;
+
+/// It is done, durably.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RegistryAnswered {
+    /// What was made or changed.
+    pub made: RegistryMade,
+    /// The registry's record that it stands in; nothing where nothing was changed.
+    pub sequence: Option<u64>,
+    /// Whether this answers a request that came before.
+    pub replayed: bool,
+}
+
+/// It is not done, or that is not known.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RegistryFailure {
+    /// The rules do not allow it.
+    #[error(transparent)]
+    Refused(#[from] RegistryRefusal),
+    /// The layout makes no seat map.
+    #[error(transparent)]
+    SeatMap(#[from] SeatMapError),
+    /// The layout's names take more room than one record has.
+    #[error("the seat map takes {bytes} bytes in the journal; {BODY_LEN_MAX} is the most")]
+    TooLarge {
+        /// What it takes.
+        bytes: usize,
+    },
+    /// See [`Failure`].
+    #[error(transparent)]
+    Failed(#[from] Failure),
+}
+
+/// Asks the registry for a change.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Register {
+    pub(crate) command: RegistryCommand,
+    /// The performance that comes into being, where the command adds one.
+    pub(crate) opening: Option<Box<Opening>>,
+    pub(crate) reply: oneshot::Sender<RegistryOutcome>,
+}
+
+/// Time has passed.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Tick;
+
+struct Seated {
+    actor: Addr<SeatActor>,
+    mailbox: Arc<Mailbox>,
+    staging: Rc<RefCell<Staging>>,
+}
+
+/// See the module.
+pub(crate) struct Owner {
+    registry: Registry,
+    committer: Rc<RefCell<Committer>>,
+    client: Client,
+    performances: BTreeMap<PerformanceId, Seated>,
+    ticks: u64,
+    mailbox_capacity: usize,
+    snapshot_every_events: u64,
+    /// Whether the owner has a timer; a simulation sends the ticks itself.
+    ticking: bool,
+    /// Held until the owner ends.
+    _lock: Option<File>,
+}
+
+/// What an owner is started with.
+pub(crate) struct Start {
+    pub(crate) registry: Registry,
+    pub(crate) inventories: BTreeMap<PerformanceId, Inventory>,
+    pub(crate) setup: Setup,
+    pub(crate) client: Client,
+    pub(crate) mailbox_capacity: usize,
+    pub(crate) snapshot_every_events: u64,
+    pub(crate) ticking: bool,
+    /// How much time holders get back.
+    pub(crate) extension: Duration,
+    /// The data directory is this process's for as long as it is held.
+    pub(crate) lock: Option<File>,
+}
+
+impl Owner {
+    /// Starts the owner and its actors on the thread that calls.
+    pub(crate) fn start_here(start: Start) -> Addr<Self> {
+        Self::create(|_| Self::new(start))
+    }
+
+    fn new(start: Start) -> Self {
+        let mut owner = Self {
+            registry: start.registry,
+            committer: Rc::new(RefCell::new(Committer::new(start.setup))),
+            client: start.client,
+            performances: BTreeMap::new(),
+            ticks: 0,
+            mailbox_capacity: start.mailbox_capacity,
+            snapshot_every_events: start.snapshot_every_events,
+            ticking: start.ticking,
+            _lock: start.lock,
+        };
+        owner.announce_epoch();
+        owner.registry.shows().for_each(|show| owner.client.shows().publish(Arc::clone(show)));
+        for (id, inventory) in start.inventories {
+            let holds = inventory.active_holds();
+            owner.seat(id, inventory);
+            owner.extend(id, holds, start.extension);
+        }
+        owner.committer.borrow_mut().maintain();
+        owner
+    }
+
+    /// The first record of this owner: from then on the journal refuses an older one. It also proves the disk.
+    fn announce_epoch(&mut self) {
+        let now = self.committer.borrow().now();
+        let body = codec::encode_registry(now, &RegistryEvent::EngineStarted);
+        Committer::enlist_registry(&self.committer, body, Box::new(|_| {}));
+    }
+
+    fn extend(&self, id: PerformanceId, holds: u32, extension: Duration) {
+        let by_millis = u32::try_from(extension.as_millis()).unwrap_or(u32::MAX);
+        if holds > 0 && by_millis > 0 {
+            self.performances[&id].actor.do_send(Extend { by_millis });
+        }
+    }
+
+    /// Gives a performance its actor, and makes it known.
+    fn seat(&mut self, id: PerformanceId, inventory: Inventory) -> Rc<RefCell<Staging>> {
+        let next = self.committer.borrow().last_record(Stream(id.0)).map_or(0, |(_, sequence, _)| sequence + 1);
+        let publication = Arc::new(Publication::new(&inventory, next));
+        let mailbox = Arc::new(Mailbox::new(self.mailbox_capacity));
+        let staging = Rc::new(RefCell::new(Staging::new(Arc::clone(&publication), &inventory)));
+        let actor =
+            SeatActor::new(inventory, Arc::clone(&mailbox), Rc::clone(&staging), Rc::clone(&self.committer)).start();
+        mailbox.belongs_to(actor.clone().recipient());
+        self.client.add(Performance { mailbox: Arc::clone(&mailbox), publication });
+        self.performances.insert(id, Seated { actor, mailbox, staging: Rc::clone(&staging) });
+        staging
+    }
+
+    fn register(&mut self, register: Register) {
+        let Register { command, opening, reply } = register;
+        match self.decide(&command, opening) {
+            Ok((event, made, opened)) => self.commit(event, made, opened, reply),
+            // A receiver that has gone away needs no answer.
+            Err(outcome) => drop(reply.send(*outcome)),
+        }
+    }
+
+    /// The event to be written, or the answer that needs none.
+    #[expect(clippy::type_complexity, reason = "one caller, next to it")]
+    fn decide(
+        &self,
+        command: &RegistryCommand,
+        opening: Option<Box<Opening>>,
+    ) -> Result<(RegistryEvent, RegistryMade, Option<(Box<Opening>, Inventory)>), Box<RegistryOutcome>> {
+        let event = match self.registry.decide(command) {
+            Ok(RegistryDecision::Event(event)) => event,
+            Ok(RegistryDecision::Replayed(made)) => {
+                return Err(Box::new(Ok(RegistryAnswered { made, sequence: None, replayed: true })));
+            }
+            Err(refusal) => return Err(Box::new(Err(refusal.into()))),
+        };
+        let opened = opening.map(|opening| self.open(opening)).transpose().map_err(|error| Box::new(Err(error)))?;
+        let made = match command {
+            RegistryCommand::AddPerformance { performance, .. } => RegistryMade::Performance(*performance),
+            RegistryCommand::CreateShow { show, .. } | RegistryCommand::ChangeShow { show, .. } => {
+                RegistryMade::Show(*show)
+            }
+        };
+        Ok((event, made, opened))
+    }
+
+    fn open(&self, opening: Box<Opening>) -> Result<(Box<Opening>, Inventory), RegistryFailure> {
+        let now = self.committer.borrow().now();
+        let inventory = Inventory::open(&opening, now)?;
+        let bytes = opening_len(now, &opening);
+        if bytes > BODY_LEN_MAX {
+            return Err(RegistryFailure::TooLarge { bytes });
+        }
+        Ok((opening, inventory))
+    }
+
+    fn commit(
+        &mut self,
+        event: RegistryEvent,
+        made: RegistryMade,
+        opened: Option<(Box<Opening>, Inventory)>,
+        reply: oneshot::Sender<RegistryOutcome>,
+    ) {
+        let now = self.committer.borrow().now();
+        self.registry.apply(now, &event);
+        if let Some((opening, inventory)) = opened {
+            self.stage_opening(opening, inventory);
+        }
+        let show = match &event {
+            RegistryEvent::ShowCreated { show, .. }
+            | RegistryEvent::ShowChanged { show, .. }
+            | RegistryEvent::PerformanceAdded { show, .. } => self.registry.show(*show).cloned(),
+            RegistryEvent::EngineStarted => None,
+        };
+        let client = self.client.clone();
+        let waiter = move |durable: Result<u64, Failure>| {
+            let outcome = durable.map(|sequence| RegistryAnswered { made, sequence: Some(sequence), replayed: false });
+            if let (Ok(_), Some(show)) = (&outcome, show) {
+                client.shows().publish(show);
+            }
+            // A receiver that has gone away needs no answer.
+            drop(reply.send(outcome.map_err(RegistryFailure::Failed)));
+        };
+        let body = codec::encode_registry(now, &event);
+        Committer::enlist_registry(&self.committer, body, Box::new(waiter));
+    }
+
+    /// The performance is known from here on, but nobody has been told its id before the commit.
+    fn stage_opening(&mut self, opening: Box<Opening>, inventory: Inventory) {
+        let staging = self.seat(opening.performance, inventory);
+        let at = self.committer.borrow().now();
+        {
+            let mut staging = staging.borrow_mut();
+            staging.entries.push(Entry { at, event: Event::PerformanceOpened(opening) });
+            staging.listed = true;
+        }
+        Committer::enlist(&self.committer, Some(&staging));
+    }
+
+    fn tick(&mut self) {
+        let now = self.committer.borrow().now();
+        for seated in self.performances.values() {
+            let staging = seated.staging.borrow();
+            if staging.next_end.is_some_and(|end| end <= now) {
+                seated.mailbox.wake();
+            }
+            if staging.events_since_snapshot >= self.snapshot_every_events {
+                seated.actor.do_send(TakeSnapshot);
+            }
+        }
+        self.ticks += 1;
+        if self.ticks.is_multiple_of(TICKS_PER_MAINTENANCE) {
+            self.maintain();
+        }
+    }
+
+    fn maintain(&self) {
+        let mut committer = self.committer.borrow_mut();
+        committer.maintain();
+        let deepest = self.performances.values().map(|seated| seated.mailbox.len()).max().unwrap_or(0);
+        committer.metrics.mailbox_depth.set(deepest as f64);
+        committer.metrics.performances.set(self.performances.len() as f64);
+        let tallies = self.performances.iter().map(|(id, seated)| (*id, seated.staging.borrow().publication.tally()));
+        crate::metrics::show_seats(tallies);
+    }
+}
+
+/// The bytes that an opening takes in the journal.
+fn opening_len(at: Timestamp, opening: &Opening) -> usize {
+    let entry = Entry { at, event: Event::PerformanceOpened(Box::new(opening.clone())) };
+    codec::encode_entries(&[entry]).iter().map(Vec::len).sum()
+}
+
+impl Actor for Owner {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Context<Self>) {
+        if self.ticking {
+            context.run_interval(TICK, |owner, _| owner.tick());
+        }
+    }
+}
+
+impl Handler<Register> for Owner {
+    type Result = ();
+    fn handle(&mut self, register: Register, _: &mut Context<Self>) {
+        self.register(register);
+    }
+}
+
+impl Handler<Tick> for Owner {
+    type Result = ();
+    fn handle(&mut self, _: Tick, _: &mut Context<Self>) {
+        self.tick();
+    }
+}
+
+/// Answers once everything that was staged is durable or has failed: the last step of an orderly stop.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Settle;
+
+impl Handler<Settle> for Owner {
+    type Result = ();
+    fn handle(&mut self, _: Settle, _: &mut Context<Self>) {
+        let mut committer = self.committer.borrow_mut();
+        committer.commit();
+        committer.maintain();
+    }
+}

@@ -1,0 +1,256 @@
+//! The registry: shows, and which performances they have. Pure, like the inventory.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::command::{Caller, RequestKey};
+use crate::id::{AccountId, PerformanceId, ShowId};
+use crate::time::Timestamp;
+
+/// The field a show belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the words say it")]
+pub enum Field {
+    Concert,
+    Musical,
+    Theatre,
+    Exhibition,
+    Sports,
+    Space,
+}
+
+/// What a seller says of a show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShowDetails {
+    /// Its title.
+    pub title: Box<str>,
+    /// Concert, musical, …
+    pub field: Field,
+    /// Who is on stage.
+    pub cast: Vec<Box<str>>,
+    /// Where it is shown.
+    pub venue: Box<str>,
+    /// What it is about.
+    pub description: Box<str>,
+    /// Its poster.
+    pub poster_url: Option<Box<str>>,
+}
+
+/// A show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Show {
+    /// Its id.
+    pub id: ShowId,
+    /// Who sells it.
+    pub seller: AccountId,
+    /// What its seller says of it.
+    pub details: ShowDetails,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Its performances, in the order in which they were added.
+    pub performances: Vec<PerformanceId>,
+}
+
+/// What can be asked of a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RegistryCommand {
+    /// Make a show.
+    CreateShow {
+        /// Its id.
+        show: ShowId,
+        /// Its seller.
+        caller: Caller,
+        /// What is said of it.
+        details: ShowDetails,
+        /// Whether the request is one that may have come before.
+        key: Option<RequestKey>,
+    },
+    /// Say something else of a show.
+    ChangeShow {
+        /// The show.
+        show: ShowId,
+        /// Its seller, or an admin.
+        caller: Caller,
+        /// What is said of it now.
+        details: ShowDetails,
+    },
+    /// Add a performance, whose own stream opens in the same commit.
+    AddPerformance {
+        /// The show.
+        show: ShowId,
+        /// The performance.
+        performance: PerformanceId,
+        /// The show's seller, or an admin.
+        caller: Caller,
+        /// Whether the request is one that may have come before.
+        key: Option<RequestKey>,
+    },
+}
+
+/// What happened to a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RegistryEvent {
+    /// An engine took the journal over; its epoch stands in the record's header.
+    EngineStarted,
+    /// A show was made.
+    ShowCreated {
+        /// Its id.
+        show: ShowId,
+        /// Its seller.
+        seller: AccountId,
+        /// What is said of it.
+        details: ShowDetails,
+        /// What the request was known by.
+        key: Option<RequestKey>,
+    },
+    /// Something else is said of a show.
+    ShowChanged {
+        /// The show.
+        show: ShowId,
+        /// What is said of it now.
+        details: ShowDetails,
+    },
+    /// A performance was added.
+    PerformanceAdded {
+        /// The show.
+        show: ShowId,
+        /// The performance.
+        performance: PerformanceId,
+        /// Who added it.
+        by: AccountId,
+        /// What the request was known by.
+        key: Option<RequestKey>,
+    },
+}
+
+/// Why a registry did not do what it was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum RegistryRefusal {
+    /// There is no such show, or the caller does not sell it.
+    #[error("there is no such show")]
+    UnknownShow,
+    /// The request key stands for another request.
+    #[error("the request key was used for another request")]
+    KeyReused,
+}
+
+/// What was made under a request key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RegistryMade {
+    /// This show.
+    Show(ShowId),
+    /// This performance.
+    Performance(PerformanceId),
+}
+
+/// What a command comes to, where it is not refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RegistryDecision {
+    /// This happens.
+    Event(RegistryEvent),
+    /// The same request came before and made this.
+    Replayed(RegistryMade),
+}
+
+/// See the module.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Registry {
+    shows: BTreeMap<ShowId, Arc<Show>>,
+    /// In the order in which they were made.
+    order: Vec<ShowId>,
+    replays: BTreeMap<(AccountId, u128), (u64, RegistryMade)>,
+}
+
+impl Registry {
+    /// The shows in the order in which they were made.
+    pub fn shows(&self) -> impl DoubleEndedIterator<Item = &Arc<Show>> {
+        self.order.iter().map(|id| &self.shows[id])
+    }
+
+    /// A show.
+    pub fn show(&self, id: ShowId) -> Option<&Arc<Show>> {
+        self.shows.get(&id)
+    }
+
+    /// Every performance of every show.
+    pub fn performances(&self) -> impl Iterator<Item = PerformanceId> {
+        self.shows().flat_map(|show| show.performances.iter().copied())
+    }
+
+    /// What `command` comes to. Changes nothing.
+    ///
+    /// # Errors
+    /// [`RegistryRefusal`], where the rules do not allow it.
+    pub fn decide(&self, command: &RegistryCommand) -> Result<RegistryDecision, RegistryRefusal> {
+        match command.clone() {
+            RegistryCommand::CreateShow { show, caller, details, key } => {
+                let seller = caller.account;
+                self.once(seller, key, RegistryEvent::ShowCreated { show, seller, details, key })
+            }
+            RegistryCommand::ChangeShow { show, caller, details } => {
+                self.own_show(&caller, show)?;
+                Ok(RegistryDecision::Event(RegistryEvent::ShowChanged { show, details }))
+            }
+            RegistryCommand::AddPerformance { show, performance, caller, key } => {
+                self.own_show(&caller, show)?;
+                let by = caller.account;
+                self.once(by, key, RegistryEvent::PerformanceAdded { show, performance, by, key })
+            }
+        }
+    }
+
+    fn own_show(&self, caller: &Caller, show: ShowId) -> Result<(), RegistryRefusal> {
+        let own = |show: &Arc<Show>| caller.admin || show.seller == caller.account;
+        self.shows.get(&show).filter(|show| own(show)).map(|_| ()).ok_or(RegistryRefusal::UnknownShow)
+    }
+
+    /// The event, unless its request was done before.
+    fn once(
+        &self,
+        caller: AccountId,
+        key: Option<RequestKey>,
+        event: RegistryEvent,
+    ) -> Result<RegistryDecision, RegistryRefusal> {
+        let known = key.and_then(|request| Some((request, self.replays.get(&(caller, request.key))?)));
+        match known {
+            None => Ok(RegistryDecision::Event(event)),
+            Some((request, (first, made))) if *first == request.fingerprint => Ok(RegistryDecision::Replayed(*made)),
+            Some(_) => Err(RegistryRefusal::KeyReused),
+        }
+    }
+
+    /// Makes an event part of the state. Cannot fail.
+    pub fn apply(&mut self, at: Timestamp, event: &RegistryEvent) {
+        match event {
+            RegistryEvent::EngineStarted => {}
+            RegistryEvent::ShowCreated { show, seller, details, key } => {
+                let (id, details) = (*show, details.clone());
+                let show = Show { id, seller: *seller, details, created_at: at, performances: Vec::new() };
+                self.shows.insert(id, Arc::new(show));
+                self.order.push(id);
+                self.remember(*seller, *key, RegistryMade::Show(id));
+            }
+            RegistryEvent::ShowChanged { show, details } => {
+                self.change(*show, |show| show.details = details.clone());
+            }
+            RegistryEvent::PerformanceAdded { show, performance, by, key } => {
+                self.change(*show, |show| show.performances.push(*performance));
+                self.remember(*by, *key, RegistryMade::Performance(*performance));
+            }
+        }
+    }
+
+    fn change(&mut self, show: ShowId, change: impl FnOnce(&mut Show)) {
+        if let Some(show) = self.shows.get_mut(&show) {
+            change(Arc::make_mut(show));
+        }
+    }
+
+    fn remember(&mut self, caller: AccountId, key: Option<RequestKey>, made: RegistryMade) {
+        if let Some(request) = key {
+            self.replays.insert((caller, request.key), (request.fingerprint, made));
+        }
+    }
+}
