@@ -1,1 +1,24 @@
-//! .
+//! The front door: HTTP in, commands to seat actors, answers out.
+//!
+//! A connection is served by [`server`], which hands each request to [`router`]. The route says which handler in
+//! `routes/` reads it, asks the engine once, and answers. [`directory`] is the only file that knows where a performance
+//! lives; [`problems`] is the only one that turns a refusal into HTTP.
+
+mod answer;
+mod auth;
+mod availability;
+pub mod config;
+mod connections;
+pub mod context;
+pub mod directory;
+mod labels;
+mod metrics;
+pub mod openapi;
+mod pages;
+mod problems;
+mod request;
+mod router;
+mod routes;
+pub mod server;
+mod shed;
+mod socket;

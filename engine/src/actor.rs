@@ -8,6 +8,7 @@ use actix::{Actor, Context, Handler, Message};
 use tokio::sync::oneshot;
 
 use crate::command::Command;
+use crate::committer::Committer;
 use crate::event::{Entry, Event};
 use crate::feed::{Publication, Rules};
 use crate::id::{AccountId, BookingId};
@@ -16,7 +17,6 @@ use crate::journal::Stream;
 use crate::journal::snapshot::Snapshot;
 use crate::mailbox::{Answered, Ask, Envelope, Failure, Mailbox, Outcome, Wake};
 use crate::metrics::CommandResult;
-use crate::committer::Committer;
 use crate::refusal::Refusal;
 use crate::seat_map::SeatIndex;
 use crate::time::Timestamp;

@@ -151,11 +151,7 @@ impl Committer {
     }
 
     #[expect(clippy::disallowed_methods, reason = "how long a flush takes is measured, not decided by")]
-    fn write(
-        &mut self,
-        group: &[Rc<RefCell<Staging>>],
-        registry: &[(Vec<u8>, Waiter)],
-    ) -> Result<(), JournalError> {
+    fn write(&mut self, group: &[Rc<RefCell<Staging>>], registry: &[(Vec<u8>, Waiter)]) -> Result<(), JournalError> {
         let mut bodies: Vec<(Stream, Vec<u8>)> = Vec::with_capacity(group.len());
         let mut events = 0;
         for staging in group {

@@ -101,7 +101,13 @@ impl Publication {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn publish(&self, version: u64, as_of: Timestamp, touched: &[(SeatIndex, SeatState)], tallies: &[Tally]) {
+    pub(crate) fn publish(
+        &self,
+        version: u64,
+        as_of: Timestamp,
+        touched: &[(SeatIndex, SeatState)],
+        tallies: &[Tally],
+    ) {
         let mut seats = self.published();
         touched.iter().for_each(|(seat, state)| pack(&mut seats.packed, *seat, *state));
         seats.tallies.copy_from_slice(tallies);

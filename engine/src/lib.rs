@@ -8,29 +8,29 @@
 //! The modules, in the order in which to read them:
 
 pub mod id;
-pub mod time;
 pub mod money;
+pub mod time;
 
-pub mod seat_map;
 pub mod performance;
+pub mod seat_map;
 pub mod venues;
 
 pub mod command;
 pub mod event;
-pub mod refusal;
 pub mod inventory;
+pub mod refusal;
 pub mod registry;
 
-pub mod mailbox;
 mod actor;
 mod committer;
-pub mod owner;
-pub mod journal;
 pub mod feed;
+pub mod journal;
+pub mod mailbox;
+pub mod owner;
 
-pub mod config;
-mod metrics;
-pub mod engine;
 pub mod client;
+pub mod config;
+pub mod engine;
+mod metrics;
 
 pub use committer::Health;

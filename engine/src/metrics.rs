@@ -35,9 +35,7 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     pub(crate) fn new() -> Self {
-        let command = |kind: usize, result: usize| {
-            counter!("onrush_commands_total", "kind" => KINDS[kind], "outcome" => RESULTS[result])
-        };
+        let command = |kind: usize, result: usize| counter!("onrush_commands_total", "kind" => KINDS[kind], "outcome" => RESULTS[result]);
         Self {
             commands: std::array::from_fn(|kind| std::array::from_fn(|result| command(kind, result))),
             group_events: histogram!("onrush_journal_group_events"),

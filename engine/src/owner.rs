@@ -21,9 +21,7 @@ use crate::journal::codec;
 use crate::journal::{BODY_LEN_MAX, Stream};
 use crate::mailbox::{Failure, Mailbox};
 use crate::performance::Opening;
-use crate::registry::{
-    Registry, RegistryCommand, RegistryDecision, RegistryEvent, RegistryMade, RegistryRefusal,
-};
+use crate::registry::{Registry, RegistryCommand, RegistryDecision, RegistryEvent, RegistryMade, RegistryRefusal};
 use crate::seat_map::SeatMapError;
 use crate::time::Timestamp;
 

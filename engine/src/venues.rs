@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::seat_map::{RowPlan, SeatMapPlan, SeatNames, SectionPlan, Seating, Slot, TierIndex};
+use crate::seat_map::{RowPlan, SeatMapPlan, SeatNames, Seating, SectionPlan, Slot, TierIndex};
 use crate::time::Timestamp;
 
 /// The presets' names.
@@ -79,17 +79,17 @@ fn wedge(name: impl Into<String>, tier: u16, rows: u32, seats: u32, grow: u32) -
 /// 3,022 seats: stalls in three blocks, two balconies.
 fn grand_theatre() -> Venue {
     let sections = vec![
-        wedge("Stalls-Centre", 0, 22, 18, 1),     //   627
-        wedge("Stalls-Left", 1, 22, 14, 0),       //   308
-        wedge("Stalls-Right", 1, 22, 14, 0),      //   308
-        wedge("Boxes", 0, 5, 4, 0),               //    20
-        wedge("Balcony-1-Centre", 1, 12, 30, 1),  //   426
-        wedge("Balcony-1-Left", 2, 12, 21, 0),    //   252
-        wedge("Balcony-1-Right", 2, 12, 21, 0),   //   252
-        wedge("Balcony-2-Centre", 2, 11, 32, 1),  //   407
-        wedge("Balcony-2-Left", 3, 11, 19, 0),    //   209
-        wedge("Balcony-2-Right", 3, 11, 19, 0),   //   209
-        wedge("Wheelchair", 3, 1, 4, 0),          //     4
+        wedge("Stalls-Centre", 0, 22, 18, 1),    //   627
+        wedge("Stalls-Left", 1, 22, 14, 0),      //   308
+        wedge("Stalls-Right", 1, 22, 14, 0),     //   308
+        wedge("Boxes", 0, 5, 4, 0),              //    20
+        wedge("Balcony-1-Centre", 1, 12, 30, 1), //   426
+        wedge("Balcony-1-Left", 2, 12, 21, 0),   //   252
+        wedge("Balcony-1-Right", 2, 12, 21, 0),  //   252
+        wedge("Balcony-2-Centre", 2, 11, 32, 1), //   407
+        wedge("Balcony-2-Left", 3, 11, 19, 0),   //   209
+        wedge("Balcony-2-Right", 3, 11, 19, 0),  //   209
+        wedge("Wheelchair", 3, 1, 4, 0),         //     4
     ];
     Venue { plan: SeatMapPlan { sections }, tiers: &["VIP", "R", "S", "A"] }
 }

@@ -1,1 +1,74 @@
-fn main() {}
+//! The binary that puts the parts together: one subcommand a role.
+
+mod demo;
+mod journal;
+mod listen;
+mod logging;
+mod rush;
+mod serve;
+mod settings;
+mod telemetry;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What a request costs is mostly small allocations.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The booking engine for ticket rushes.
+///
+/// Without a subcommand this is `onrush serve`: everything in one process, with a demo show on sale.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Examples:\n  \
+    onrush                                            serve a demo show on http://127.0.0.1:8080\n  \
+    onrush rush --venue stadium --bots 100000         a whole ticket rush against itself, with an audit\n  \
+    onrush token --role seller --subject acc_me --data ./onrush-data\n  \
+    onrush journal verify --data ./onrush-data        read the whole journal and check it"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    role: Option<Role>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Role {
+    /// Serve the API: engine and edge in one process
+    Serve(serve::Arguments),
+    /// Print an access token, and nothing else
+    Token(token::Arguments),
+    /// Start a server on a free port, send a ticket rush at it, report, audit, clean up
+    Rush(rush::Arguments),
+    /// Send a recorded arrival profile at a server of its own, as `rush` does
+    Replay(rush::ReplayArguments),
+    /// Look into a data directory
+    #[command(subcommand)]
+    Journal(journal::Action),
+}
+
+/// Bad configuration, as sysexits.h calls it.
+const EX_USAGE: u8 = 64;
+
+fn main() -> ExitCode {
+    let role = Arguments::parse().role.unwrap_or_else(|| Role::Serve(serve::Arguments::default()));
+    let outcome = match role {
+        Role::Serve(arguments) => serve::run(&arguments),
+        Role::Token(arguments) => token::run(&arguments),
+        Role::Rush(arguments) => rush::run(&arguments),
+        Role::Replay(arguments) => rush::replay(&arguments),
+        Role::Journal(action) => journal::run(&action),
+    };
+    outcome.unwrap_or_else(|error| {
+        report(&error);
+        if error.is::<settings::SettingsError>() { ExitCode::from(EX_USAGE) } else { ExitCode::FAILURE }
+    })
+}
+
+#[expect(clippy::print_stderr, reason = "the last word of a process that failed")]
+fn report(error: &anyhow::Error) {
+    eprintln!("onrush: {error:#}");
+}

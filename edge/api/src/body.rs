@@ -79,7 +79,7 @@ mod tests {
         ] {
             let problem = refused(body);
             assert_eq!(problem.kind, Kind::InvalidBody, "{body}");
-            assert_eq!(problem.errors[0].pointer, pointer, "{body}");
+            assert_eq!(problem.body().errors.as_ref().unwrap()[0].pointer, pointer, "{body}");
         }
     }
 }

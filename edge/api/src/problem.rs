@@ -1,7 +1,5 @@
 //! Problems: RFC 9457 answers, from a closed table.
 
-use std::borrow::Cow;
-
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -97,50 +95,22 @@ pub struct FieldError {
 pub struct Problem {
     /// Which of the table.
     pub kind: Kind,
-    /// What is special about this case.
-    pub detail: Option<Cow<'static, str>>,
-    /// Labels of the seats concerned.
-    pub seats: Vec<String>,
-    /// Groups of labels on offer instead.
-    pub split: Vec<Vec<String>>,
-    /// The limit that was met.
-    pub limit: Option<u64>,
-    /// How much of the limit is in use.
-    pub in_use: Option<u64>,
-    /// How many seats would have been there.
-    pub remaining: Option<u64>,
-    /// When the sale opens.
-    pub opens_at: Option<Time>,
-    /// When the sale closes.
-    pub closes_at: Option<Time>,
-    /// Until when a booking could be cancelled.
-    pub cancel_until: Option<Time>,
-    /// The booking that a hold has become.
-    pub booking: Option<String>,
-    /// Seconds after which to try again; also the `Retry-After` header.
-    pub retry_after: Option<u32>,
-    /// The wrong fields of the body.
-    pub errors: Vec<FieldError>,
+    /// What goes over the wire; boxed, so that a result that is nearly always fine stays small.
+    body: Box<ProblemBody>,
 }
 
 impl Problem {
     /// A problem with nothing but its kind.
     pub fn new(kind: Kind) -> Self {
-        Self {
-            kind,
-            detail: None,
-            seats: Vec::new(),
-            split: Vec::new(),
-            limit: None,
-            in_use: None,
-            remaining: None,
-            opens_at: None,
-            closes_at: None,
-            cancel_until: None,
-            booking: None,
-            retry_after: None,
-            errors: Vec::new(),
-        }
+        let body = ProblemBody {
+            r#type: kind.type_uri().to_owned(),
+            title: kind.title().to_owned(),
+            status: kind.status(),
+            detail: kind.page().to_owned(),
+            retryable: matches!(kind.status(), 408 | 429 | 503),
+            ..ProblemBody::default()
+        };
+        Self { kind, body: Box::new(body) }
     }
 
     /// An `invalid-body` problem about one field.
@@ -148,72 +118,56 @@ impl Problem {
         Self::new(Kind::InvalidBody).errors(vec![FieldError { pointer: pointer.into(), detail: detail.into() }])
     }
 
+    /// What goes over the wire.
+    pub fn body(&self) -> &ProblemBody {
+        &self.body
+    }
+
     /// The HTTP status.
     pub fn status(&self) -> u16 {
         self.kind.status()
     }
 
+    /// With members that its kind has.
+    #[must_use]
+    pub fn with(mut self, set: impl FnOnce(&mut ProblemBody)) -> Self {
+        set(&mut self.body);
+        self
+    }
+
     /// With a sentence about this case.
     #[must_use]
-    pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
-        self.detail = Some(detail.into());
-        self
+    pub fn detail(self, detail: impl Into<String>) -> Self {
+        self.with(|body| body.detail = detail.into())
     }
 
     /// With the labels of the seats concerned.
     #[must_use]
-    pub fn seats(mut self, seats: Vec<String>) -> Self {
-        self.seats = seats;
-        self
+    pub fn seats(self, seats: Vec<String>) -> Self {
+        self.with(|body| body.seats = Some(seats))
     }
 
     /// With the limit that was met.
     #[must_use]
-    pub fn limit(mut self, limit: u64) -> Self {
-        self.limit = Some(limit);
-        self
+    pub fn limit(self, limit: u64) -> Self {
+        self.with(|body| body.limit = Some(limit))
     }
 
     /// With the seconds after which to try again.
     #[must_use]
-    pub fn retry_after(mut self, seconds: u32) -> Self {
-        self.retry_after = Some(seconds);
-        self
+    pub fn retry_after(self, seconds: u32) -> Self {
+        self.with(|body| body.retry_after = Some(seconds))
     }
 
     /// With the wrong fields.
     #[must_use]
-    pub fn errors(mut self, errors: Vec<FieldError>) -> Self {
-        self.errors = errors;
-        self
-    }
-
-    /// The body as it goes over the wire.
-    pub fn to_json(&self) -> ProblemBody {
-        let none_if_empty = |labels: &Vec<String>| (!labels.is_empty()).then(|| labels.clone());
-        ProblemBody {
-            r#type: self.kind.type_uri().to_owned(),
-            title: self.kind.title().to_owned(),
-            status: self.status(),
-            detail: self.detail.clone().unwrap_or(Cow::Borrowed(self.kind.page())).into_owned(),
-            retryable: matches!(self.status(), 408 | 429 | 503),
-            seats: none_if_empty(&self.seats),
-            split: (!self.split.is_empty()).then(|| self.split.clone()),
-            limit: self.limit,
-            in_use: self.in_use,
-            remaining: self.remaining,
-            opens_at: self.opens_at,
-            closes_at: self.closes_at,
-            cancel_until: self.cancel_until,
-            booking: self.booking.clone(),
-            retry_after: self.retry_after,
-            errors: (!self.errors.is_empty()).then(|| self.errors.clone()),
-        }
+    pub fn errors(self, errors: Vec<FieldError>) -> Self {
+        self.with(|body| body.errors = Some(errors))
     }
 }
 
 /// `application/problem+json` (RFC 9457), with the members that the kind has.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct ProblemBody {
     /// `/problems/<slug>`, which is also the URL of a page about it.

@@ -157,13 +157,7 @@ impl Runs {
     }
 
     /// The best run of `length` seats that is not in `taken`; adds it there.
-    fn group_of(
-        &self,
-        map: &SeatMap,
-        wish: &BestAvailable,
-        length: u32,
-        taken: &mut Taken,
-    ) -> Option<SeatList> {
+    fn group_of(&self, map: &SeatMap, wish: &BestAvailable, length: u32, taken: &mut Taken) -> Option<SeatList> {
         for row in self.rows_with(map, wish, length) {
             let known = taken.iter().position(|(known, _)| *known == row);
             let words = known.map_or_else(|| self.words_of(row), |at| &taken[at].1);

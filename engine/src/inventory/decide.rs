@@ -167,9 +167,8 @@ impl Inventory {
     /// The booking's number, if it is the caller's or the caller sells here.
     pub(super) fn visible_booking(&self, caller: &Caller, id: BookingId) -> Result<u32, Refusal> {
         let booking = self.bookings.get(id.number as usize).filter(|booking| booking.nonce == id.nonce);
-        let visible = booking.is_some_and(|booking| {
-            self.buyers.get(booking.buyer).account == caller.account || self.is_seller(caller)
-        });
+        let visible = booking
+            .is_some_and(|booking| self.buyers.get(booking.buyer).account == caller.account || self.is_seller(caller));
         if visible { Ok(id.number) } else { Err(Refusal::UnknownBooking) }
     }
 

@@ -5,11 +5,11 @@ use std::collections::btree_map::Entry as Slot;
 
 use thiserror::Error;
 
+use super::Stream;
 use super::codec::{self, DecodeError};
 use super::frame::{Chain, FrameError, Record};
 use super::snapshot::{Snapshot, SnapshotError};
 use super::store::{Key, Store, StoreError};
-use super::Stream;
 use crate::event::{Entry, Event};
 use crate::id::PerformanceId;
 use crate::inventory::Inventory;

@@ -204,10 +204,7 @@ const ALIVE_AT: u64 = 16;
 
 fn read_mark(mark: &File) -> Mark {
     let alive_at = read_number(mark, ALIVE_AT).and_then(|millis| i64::try_from(millis).ok());
-    Mark {
-        records: read_number(mark, RECORDS_AT).unwrap_or(0),
-        alive_at: alive_at.map(Timestamp::from_millis),
-    }
+    Mark { records: read_number(mark, RECORDS_AT).unwrap_or(0), alive_at: alive_at.map(Timestamp::from_millis) }
 }
 
 impl Store for SledStore {

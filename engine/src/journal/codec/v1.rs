@@ -180,10 +180,9 @@ impl What {
                 key: Key::write(&blocked.key),
             },
             Event::BlockLifted { block } => Self::Lifted { block: *block },
-            Event::TermsChanged { terms, prices } => Self::Terms {
-                terms: Box::new(Terms::write(terms)),
-                prices: prices.as_deref().map(write_prices),
-            },
+            Event::TermsChanged { terms, prices } => {
+                Self::Terms { terms: Box::new(Terms::write(terms)), prices: prices.as_deref().map(write_prices) }
+            }
             Event::HoldsExtended { by_millis } => Self::Extended { by_millis: *by_millis },
         }
     }
@@ -224,18 +223,16 @@ impl What {
                 key: read_key(key),
             }),
             Self::Lifted { block } => Event::BlockLifted { block },
-            Self::Terms { terms, prices } => Event::TermsChanged {
-                terms: Box::new(terms.read()),
-                prices: prices.map(read_prices).transpose()?,
-            },
+            Self::Terms { terms, prices } => {
+                Event::TermsChanged { terms: Box::new(terms.read()), prices: prices.map(read_prices).transpose()? }
+            }
             Self::Extended { by_millis } => Event::HoldsExtended { by_millis },
         })
     }
 }
 
 fn write_prices(prices: &[money::Money]) -> Vec<Money> {
-    let write =
-        |price: &money::Money| Money { amount: price.amount, currency: price.currency.as_str().to_owned() };
+    let write = |price: &money::Money| Money { amount: price.amount, currency: price.currency.as_str().to_owned() };
     prices.iter().map(write).collect()
 }
 
@@ -329,10 +326,9 @@ impl Section {
         let seating = match self.seating {
             SectionSeating::Reserved(rows) => Seating::Reserved(rows.into_iter().map(read_row).collect()),
             SectionSeating::GeneralAdmission(places) => Seating::GeneralAdmission(places),
-            SectionSeating::Slots { resource, slots } => Seating::Slots {
-                resource: resource.into_boxed_str(),
-                slots: slots.into_iter().map(slot).collect(),
-            },
+            SectionSeating::Slots { resource, slots } => {
+                Seating::Slots { resource: resource.into_boxed_str(), slots: slots.into_iter().map(slot).collect() }
+            }
         };
         SectionPlan { name: self.name.into_boxed_str(), tier: TierIndex(self.tier), seating }
     }

@@ -1,0 +1,46 @@
+//! `onrush journal`: looks into a data directory whose server is stopped.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use onrush_engine::inventory::Tally;
+use onrush_engine::journal::recovery::recover;
+use onrush_engine::journal::snapshot::Snapshots;
+use onrush_engine::journal::store::SledStore;
+use onrush_engine::journal::{Stream, disk};
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Action {
+    /// Read every snapshot and record, check the chain, count everything anew, and say what there is
+    Verify {
+        /// The data directory
+        #[arg(long, value_name = "DIR", default_value = "./onrush-data")]
+        data: PathBuf,
+    },
+}
+
+#[expect(clippy::print_stdout, reason = "the findings are what the command is for")]
+pub(crate) fn run(action: &Action) -> anyhow::Result<ExitCode> {
+    let Action::Verify { data } = action;
+    let journal = data.join("journal");
+    anyhow::ensure!(journal.is_dir(), "{} holds no journal; name the directory with --data", data.display());
+    let lock = disk::lock(data).with_context(|| format!("cannot use {}", data.display()))?;
+    let _lock = lock.with_context(|| format!("a server runs in {}; stop it first", data.display()))?;
+    let found = recover(&SledStore::open(&journal)?, Snapshots::open(data)?.read_all()?)?;
+    for (id, inventory) in &found.inventories {
+        inventory.verify().map_err(|fault| anyhow::anyhow!("{id}: {fault}"))?;
+        let Tally { free, held, booked, blocked } =
+            inventory.tallies().iter().copied().fold(Tally::default(), Tally::plus);
+        let records = found.chains.get(&Stream(id.0)).map_or(0, |chain| chain.next_sequence);
+        println!("{id}: {records} records, {free} free, {held} held, {booked} booked, {blocked} blocked");
+    }
+    println!(
+        "sound: {} shows, {} performances, {} events replayed, epoch {}",
+        found.registry.shows().count(),
+        found.inventories.len(),
+        found.events,
+        found.epoch
+    );
+    Ok(ExitCode::SUCCESS)
+}

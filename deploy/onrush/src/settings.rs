@@ -1,0 +1,298 @@
+//! What a server is told: defaults, one TOML file, `ONRUSH_…` variables, flags; each overrides the one before.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use onrush_engine::journal::Durability;
+use thiserror::Error;
+
+/// Every setting: name, default, meaning.
+const TABLE: &[(&str, &str, &str)] = &[
+    ("data", "./onrush-data", "directory of the journal, the snapshots and the signing key"),
+    ("listen", "127.0.0.1:8080", "address of the API"),
+    ("ops_listen", "", "address of /healthz, /readyz and /metrics; empty: the API's"),
+    ("durability", "fsync", "fsync: an answer means that the disk has it; relaxed: up to a second may be lost"),
+    (
+        "http_threads",
+        "auto",
+        "threads for connections; 0: the engine's own; auto: 0 on up to two cores, else one less than cores, at most 8",
+    ),
+    ("demo", "true", "publish a demo show where the data directory has none"),
+    ("log", "info", "what is logged, as tracing's EnvFilter takes it"),
+    ("log_format", "text", "text or json"),
+    ("mailbox_capacity", "4096", "commands that may wait for one performance"),
+    ("command_age_max_ms", "1000", "a command that waited longer is refused"),
+    ("ballast_mib", "64", "room kept for a start on a full disk"),
+    ("low_water_mib", "16", "with less room than this no new hold is made"),
+    ("snapshot_every_events", "200000", "a performance's state is written down after so many events"),
+    ("downtime_extension_max_seconds", "300", "holders get back the time that the server was away, up to this"),
+    ("connections_max", "20000", "open connections"),
+    ("connections_per_prefix_max", "64", "open connections of one IPv4 address or IPv6 /64; loopback is exempt"),
+    ("requests_in_flight_max", "20000", "requests worked on at one time"),
+    ("requests_per_second_per_account", "1000", "requests of one account on average; twice as many at once"),
+    ("header_read_timeout_ms", "10000", "the head of a request, or the next one, must be there within this"),
+    ("body_read_timeout_ms", "10000", "a body must be there within this"),
+    ("write_timeout_ms", "10000", "a client that takes nothing for so long is cut off"),
+    ("drain_timeout_ms", "20000", "requests under way at a stop have so long to end"),
+    ("token_cache_capacity", "100000", "access tokens whose check is remembered"),
+];
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Source {
+    Default,
+    File(PathBuf),
+    Variable(String),
+    Flag(String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Variable(name) => f.write_str(name),
+            Self::Flag(flag) => f.write_str(flag),
+        }
+    }
+}
+
+/// What is wrong with the configuration. Nothing has been opened then.
+#[derive(Debug, Error)]
+pub(crate) enum SettingsError {
+    #[error("cannot read the configuration file {path}: {source}")]
+    File { path: PathBuf, source: std::io::Error },
+    #[error("the configuration file {path}: {reason}")]
+    Syntax { path: PathBuf, reason: String },
+    #[error(
+        "the configuration file {path} has a setting '{name}' that there is not; onrush serve --print-config lists all"
+    )]
+    Unknown { path: PathBuf, name: String },
+    #[error("{name} = {value} (from {source_name}): {reason}")]
+    Value { name: &'static str, value: String, source_name: String, reason: String },
+    #[error("{0}")]
+    Contradiction(String),
+}
+
+/// Values with their sources.
+#[derive(Debug)]
+pub(crate) struct Layers(BTreeMap<&'static str, (String, Source)>);
+
+impl Layers {
+    /// All defaults.
+    pub(crate) fn defaults() -> Self {
+        Self(TABLE.iter().map(|(name, value, _)| (*name, ((*value).to_owned(), Source::Default))).collect())
+    }
+
+    /// Puts a TOML file on top.
+    pub(crate) fn file(mut self, path: Option<&Path>) -> Result<Self, SettingsError> {
+        let Some(path) = path else { return Ok(self) };
+        let text =
+            std::fs::read_to_string(path).map_err(|source| SettingsError::File { path: path.to_owned(), source })?;
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| SettingsError::Syntax {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })?;
+        for (name, value) in table {
+            let known = TABLE.iter().find(|(known, _, _)| *known == name);
+            let Some((known, _, _)) = known else {
+                return Err(SettingsError::Unknown { path: path.to_owned(), name });
+            };
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            self.0.insert(known, (value, Source::File(path.to_owned())));
+        }
+        Ok(self)
+    }
+
+    /// Puts `ONRUSH_…` variables on top; `get` looks one up.
+    pub(crate) fn variables(mut self, get: impl Fn(&str) -> Option<String>) -> Self {
+        for (name, _, _) in TABLE {
+            let variable = format!("ONRUSH_{}", name.to_uppercase());
+            if let Some(value) = get(&variable) {
+                self.0.insert(name, (value, Source::Variable(variable)));
+            }
+        }
+        self
+    }
+
+    /// Puts a flag on top, where it was given.
+    pub(crate) fn flag(mut self, name: &'static str, value: Option<String>) -> Self {
+        if let Some(value) = value {
+            let flag = format!("--{}", name.replace('_', "-"));
+            self.0.insert(name, (value, Source::Flag(flag)));
+        }
+        self
+    }
+
+    /// The values with their sources and meanings, as a configuration file that reads back.
+    pub(crate) fn print(&self) -> String {
+        let mut text = String::new();
+        for (name, _, meaning) in TABLE {
+            let (value, source) = &self.0[name];
+            let value = toml::Value::String(value.clone());
+            writeln!(text, "{name} = {value}  # {source}; {meaning}").expect("writing to memory does not fail");
+        }
+        text
+    }
+
+    fn get<T: FromStr<Err: fmt::Display>>(&self, name: &'static str) -> Result<T, SettingsError> {
+        let (value, _) = &self.0[name];
+        value.parse().map_err(|error: T::Err| self.wrong(name, error.to_string()))
+    }
+
+    fn wrong(&self, name: &'static str, reason: String) -> SettingsError {
+        let (value, source) = &self.0[name];
+        SettingsError::Value { name, value: value.clone(), source_name: source.to_string(), reason }
+    }
+
+    fn millis(&self, name: &'static str) -> Result<Duration, SettingsError> {
+        self.get(name).map(Duration::from_millis)
+    }
+
+    fn mebibytes(&self, name: &'static str) -> Result<u64, SettingsError> {
+        let mebibytes: u64 = self.get(name)?;
+        mebibytes.checked_mul(1 << 20).ok_or_else(|| self.wrong(name, "too much".to_owned()))
+    }
+
+    fn one_of<T: Copy>(&self, name: &'static str, choices: &[(&str, T)]) -> Result<T, SettingsError> {
+        let (value, _) = &self.0[name];
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        let chosen = choices.iter().find(|(choice, _)| choice == value).map(|(_, chosen)| *chosen);
+        chosen.ok_or_else(|| self.wrong(name, format!("must be {}", names.join(" or "))))
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+/// What a server is told, read and checked.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) listen: SocketAddr,
+    pub(crate) ops_listen: Option<SocketAddr>,
+    /// 0: connections are served on the engine's own thread.
+    pub(crate) http_threads: usize,
+    pub(crate) demo: bool,
+    pub(crate) log: String,
+    pub(crate) log_format: LogFormat,
+    pub(crate) engine: onrush_engine::config::Config,
+    pub(crate) edge: onrush_edge::config::Config,
+}
+
+impl Settings {
+    /// Reads the layers.
+    pub(crate) fn read(layers: &Layers) -> Result<Self, SettingsError> {
+        let settings = Self {
+            listen: layers.get("listen")?,
+            ops_listen: match layers.get::<String>("ops_listen")?.as_str() {
+                "" => None,
+                _ => Some(layers.get("ops_listen")?),
+            },
+            http_threads: http_threads(layers)?,
+            demo: layers.get("demo")?,
+            log: layers.get("log")?,
+            log_format: layers.one_of("log_format", &[("text", LogFormat::Text), ("json", LogFormat::Json)])?,
+            engine: engine(layers)?,
+            edge: edge(layers)?,
+        };
+        settings.engine.validate().map_err(|error| SettingsError::Contradiction(error.to_string()))?;
+        settings.edge.validate().map_err(|error| SettingsError::Contradiction(error.to_string()))?;
+        if settings.ops_listen == Some(settings.listen) && settings.listen.port() != 0 {
+            return Err(SettingsError::Contradiction(
+                "listen and ops_listen are the same address; leave ops_listen empty".to_owned(),
+            ));
+        }
+        Ok(settings)
+    }
+}
+
+fn http_threads(layers: &Layers) -> Result<usize, SettingsError> {
+    if layers.get::<String>("http_threads")? != "auto" {
+        return layers.get("http_threads");
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(if cores <= 2 { 0 } else { (cores - 1).min(8) })
+}
+
+fn engine(layers: &Layers) -> Result<onrush_engine::config::Config, SettingsError> {
+    Ok(onrush_engine::config::Config {
+        data: layers.get("data")?,
+        durability: layers.one_of("durability", &[("fsync", Durability::Fsync), ("relaxed", Durability::Relaxed)])?,
+        mailbox_capacity: layers.get("mailbox_capacity")?,
+        command_age_max: layers.millis("command_age_max_ms")?,
+        ballast_bytes: layers.mebibytes("ballast_mib")?,
+        low_water_bytes: layers.mebibytes("low_water_mib")?,
+        snapshot_every_events: layers.get("snapshot_every_events")?,
+        downtime_extension_max: layers.get("downtime_extension_max_seconds").map(Duration::from_secs)?,
+    })
+}
+
+fn edge(layers: &Layers) -> Result<onrush_edge::config::Config, SettingsError> {
+    Ok(onrush_edge::config::Config {
+        connections_max: layers.get("connections_max")?,
+        connections_per_prefix_max: layers.get("connections_per_prefix_max")?,
+        requests_in_flight_max: layers.get("requests_in_flight_max")?,
+        requests_per_second_per_account: layers.get("requests_per_second_per_account")?,
+        header_read_timeout: layers.millis("header_read_timeout_ms")?,
+        body_read_timeout: layers.millis("body_read_timeout_ms")?,
+        write_timeout: layers.millis("write_timeout_ms")?,
+        drain_timeout: layers.millis("drain_timeout_ms")?,
+        token_cache_capacity: layers.get("token_cache_capacity")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_those_of_the_parts() {
+        let settings = Settings::read(&Layers::defaults()).unwrap();
+        assert_eq!(settings.engine, onrush_engine::config::Config::new("./onrush-data".into()));
+        assert_eq!(settings.edge, onrush_edge::config::Config::default());
+    }
+
+    #[test]
+    fn a_flag_beats_a_variable_beats_a_file_beats_a_default() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("onrush.toml");
+        std::fs::write(&path, "listen = '127.0.0.1:1'\nmailbox_capacity = 100\ndemo = false\n").unwrap();
+        let variable = |name: &str| {
+            (name == "ONRUSH_LISTEN" || name == "ONRUSH_DEMO").then(|| match name {
+                "ONRUSH_LISTEN" => "127.0.0.1:2".to_owned(),
+                _ => "true".to_owned(),
+            })
+        };
+        let layers = Layers::defaults().file(Some(&path)).unwrap().variables(variable);
+        let layers = layers.flag("listen", Some("127.0.0.1:3".to_owned()));
+        let settings = Settings::read(&layers).unwrap();
+        assert_eq!((settings.listen.port(), settings.demo), (3, true));
+        assert_eq!(settings.engine.mailbox_capacity, 100);
+        let printed = layers.print();
+        assert!(printed.contains("listen = \"127.0.0.1:3\"  # --listen;"), "{printed}");
+        assert!(printed.contains("demo = \"true\"  # ONRUSH_DEMO;"));
+        std::fs::write(&path, &printed).unwrap();
+        let again = Settings::read(&Layers::defaults().file(Some(&path)).unwrap()).unwrap();
+        assert_eq!(again.listen, settings.listen);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_source() {
+        let wrong = |name, value: &str| {
+            Settings::read(&Layers::defaults().flag(name, Some(value.to_owned()))).unwrap_err().to_string()
+        };
+        assert!(wrong("listen", "here").starts_with("listen = here (from --listen): "));
+        assert_eq!(wrong("durability", "maybe"), "durability = maybe (from --durability): must be fsync or relaxed");
+        assert_eq!(wrong("mailbox_capacity", "1"), "mailbox_capacity must be 16 to 65536");
+        assert!(wrong("ops_listen", "127.0.0.1:8080").contains("the same address"));
+        assert!(wrong("ballast_mib", "99999999999999999").contains("too much"));
+    }
+}

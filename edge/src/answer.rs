@@ -1,0 +1,146 @@
+//! Answers: status, headers, body.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue,
+    LOCATION, REFERRER_POLICY, RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
+use hyper::{Response, StatusCode};
+use onrush_api::problem::{Kind, Problem};
+use onrush_engine::id::PerformanceId;
+use serde::Serialize;
+
+/// What goes over the wire.
+pub(crate) type HttpResponse = Response<Full<Bytes>>;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+pub(crate) const ONRUSH_SEQUENCE: HeaderName = HeaderName::from_static("onrush-sequence");
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+/// An API answer is never a page: nothing in it may run, and nobody may frame it.
+const API_POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+/// Our pages carry their style with them, and nothing that runs.
+const PAGE_POLICY: HeaderValue =
+    HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'");
+
+/// An answer in the making.
+pub(crate) struct Answer {
+    response: HttpResponse,
+}
+
+impl Answer {
+    fn new(status: StatusCode, content_type: HeaderValue, body: Bytes, policy: HeaderValue) -> Self {
+        let mut response = Response::new(Full::new(body));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.reserve(12);
+        headers.insert(CONTENT_TYPE, content_type);
+        headers.insert(CACHE_CONTROL, NO_STORE);
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        Self { response }
+    }
+
+    /// A JSON body.
+    pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Self {
+        let body = serde_json::to_vec(body).expect("the API's types are plain and always make JSON");
+        Self::bytes(status, body.into())
+    }
+
+    /// A JSON body that is made already.
+    pub(crate) fn bytes(status: StatusCode, body: Bytes) -> Self {
+        Self::new(status, JSON, body, API_POLICY)
+    }
+
+    /// Plain text.
+    pub(crate) fn text(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        Self::new(status, HeaderValue::from_static(content_type), body.into(), API_POLICY)
+    }
+
+    /// A page.
+    pub(crate) fn page(body: Bytes) -> Self {
+        Self::new(StatusCode::OK, HeaderValue::from_static("text/html; charset=utf-8"), body, PAGE_POLICY)
+    }
+
+    /// 204: done, and nothing to say.
+    pub(crate) fn done() -> Self {
+        let mut answer = Self::new(StatusCode::NO_CONTENT, JSON, Bytes::new(), API_POLICY);
+        answer.response.headers_mut().remove(CONTENT_TYPE);
+        answer
+    }
+
+    /// 304: what you have is what there is.
+    pub(crate) fn not_modified() -> Self {
+        let mut answer = Self::done();
+        *answer.response.status_mut() = StatusCode::NOT_MODIFIED;
+        answer
+    }
+
+    /// A problem.
+    pub(crate) fn problem(problem: &Problem) -> Self {
+        let body = serde_json::to_vec(problem.body()).expect("a problem is plain and always makes JSON");
+        let status = StatusCode::from_u16(problem.status()).expect("the table has valid statuses");
+        let mut answer = Self::new(status, PROBLEM_JSON, body.into(), API_POLICY);
+        if let Some(seconds) = problem.body().retry_after {
+            answer.response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        match problem.kind {
+            Kind::Unauthenticated => answer.with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+            Kind::TooManyRequests => answer.rate_limited(problem.body().limit.unwrap_or(0)),
+            _ => answer,
+        }
+    }
+
+    /// The fields of draft-ietf-httpapi-ratelimit-headers.
+    fn rate_limited(self, per_second: u64) -> Self {
+        let policy = format!("\"account\";q={};w=2", per_second * 2);
+        let policy = HeaderValue::try_from(policy).expect("digits are a header");
+        self.with(HeaderName::from_static("ratelimit-policy"), policy)
+            .with(HeaderName::from_static("ratelimit"), HeaderValue::from_static("\"account\";r=0;t=1"))
+    }
+
+    pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.response.headers_mut().insert(name, value);
+        self
+    }
+
+    /// Says where in the journal the change stands.
+    pub(crate) fn sequence(self, performance: PerformanceId, sequence: Option<u64>) -> Self {
+        let Some(sequence) = sequence else { return self };
+        let value =
+            HeaderValue::try_from(format!("{performance}/{sequence}")).expect("an id and a number are a header");
+        self.with(ONRUSH_SEQUENCE, value)
+    }
+
+    /// Says that this was answered before.
+    pub(crate) fn replayed(self, replayed: bool) -> Self {
+        if replayed { self.with(REPLAYED, HeaderValue::from_static("true")) } else { self }
+    }
+
+    pub(crate) fn location(self, url: String) -> Self {
+        self.with(LOCATION, HeaderValue::try_from(url).expect("a path of ids is a header"))
+    }
+
+    pub(crate) fn allow(self, methods: &str) -> Self {
+        self.with(ALLOW, HeaderValue::try_from(methods).expect("method names are a header"))
+    }
+
+    pub(crate) fn cached(self, etag: HeaderValue, cache_control: &'static str) -> Self {
+        self.with(ETAG, etag).with(CACHE_CONTROL, HeaderValue::from_static(cache_control))
+    }
+
+    pub(crate) fn gzipped(self) -> Self {
+        self.with(CONTENT_ENCODING, HeaderValue::from_static("gzip"))
+    }
+
+    pub(crate) fn varies_by_encoding(self) -> Self {
+        self.with(VARY, HeaderValue::from_static("accept-encoding"))
+    }
+
+    pub(crate) fn into_response(self) -> HttpResponse {
+        self.response
+    }
+}

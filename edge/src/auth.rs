@@ -1,0 +1,133 @@
+//! Who calls: the access token, checked once and remembered; and how often one account may call.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use hyper::header::{AUTHORIZATION, HeaderMap};
+use onrush_api::problem::{Kind, Problem};
+use onrush_api::token::{Caller, Role, TokenKey};
+use onrush_engine::id::AccountId;
+use onrush_engine::time::Timestamp;
+use quick_cache::sync::Cache;
+
+/// Checks tokens.
+pub(crate) struct Tokens {
+    key: TokenKey,
+    /// By the whole token, so that nothing but the very same bytes is believed unchecked.
+    known: Cache<Box<str>, Caller>,
+    buckets: Cache<AccountId, std::sync::Arc<Bucket>>,
+    per_second: u32,
+}
+
+/// A token bucket: so many requests a second on average, twice as many at once.
+struct Bucket(Mutex<Level>);
+
+struct Level {
+    tokens: f64,
+    at: Timestamp,
+}
+
+impl Bucket {
+    fn take(&self, now: Timestamp, per_second: f64) -> bool {
+        let mut level = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let gained = (now - level.at).as_secs_f64() * per_second;
+        level.tokens = (level.tokens + gained).min(per_second * 2.0);
+        level.at = now;
+        let granted = level.tokens >= 1.0;
+        level.tokens -= if granted { 1.0 } else { 0.0 };
+        granted
+    }
+}
+
+impl Tokens {
+    pub(crate) fn new(key: TokenKey, capacity: usize, per_second: u32) -> Self {
+        Self { key, known: Cache::new(capacity), buckets: Cache::new(capacity), per_second }
+    }
+
+    /// Who calls.
+    pub(crate) fn caller(&self, headers: &HeaderMap, now: Timestamp) -> Result<Caller, Problem> {
+        let header = headers.get(AUTHORIZATION).ok_or_else(|| unauthenticated("No access token was sent."))?;
+        let token = header.to_str().ok().and_then(bearer);
+        let token = token.ok_or_else(|| unauthenticated("The Authorization header is not a bearer token."))?;
+        let caller = match self.known.get(token) {
+            Some(caller) => caller,
+            None => self.check(token)?,
+        };
+        if caller.expires_at <= now {
+            return Err(unauthenticated("The access token has expired."));
+        }
+        self.meter(&caller.account, now)?;
+        Ok(caller)
+    }
+
+    fn check(&self, token: &str) -> Result<Caller, Problem> {
+        let caller = self.key.check(token).map_err(|error| unauthenticated(&sentence(&error.to_string())))?;
+        self.known.insert(token.into(), caller);
+        Ok(caller)
+    }
+
+    fn meter(&self, account: &AccountId, now: Timestamp) -> Result<(), Problem> {
+        let per_second = f64::from(self.per_second);
+        let full = || Bucket(Mutex::new(Level { tokens: per_second * 2.0, at: now }));
+        let bucket = match self.buckets.get(account) {
+            Some(bucket) => bucket,
+            None => {
+                let bucket = std::sync::Arc::new(full());
+                self.buckets.insert(*account, std::sync::Arc::clone(&bucket));
+                bucket
+            }
+        };
+        if bucket.take(now, per_second) {
+            return Ok(());
+        }
+        Err(Problem::new(Kind::TooManyRequests).limit(u64::from(self.per_second)).retry_after(1))
+    }
+}
+
+fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start())
+}
+
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(characters).chain(['.']).collect()
+}
+
+fn unauthenticated(detail: &str) -> Problem {
+    Problem::new(Kind::Unauthenticated).detail(detail.to_owned())
+}
+
+/// Demands one of some roles.
+pub(crate) fn require(caller: Caller, roles: &[Role]) -> Result<Caller, Problem> {
+    if roles.contains(&caller.role) { Ok(caller) } else { Err(Problem::new(Kind::Forbidden)) }
+}
+
+/// The caller as the engine knows it.
+pub(crate) fn engine_caller(caller: &Caller) -> onrush_engine::command::Caller {
+    onrush_engine::command::Caller { account: caller.account, admin: caller.role == Role::Admin }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_bucket_gives_a_burst_and_then_its_rate() {
+        let start = Timestamp::from_millis(1_000_000);
+        let bucket = Bucket(Mutex::new(Level { tokens: 20.0, at: start }));
+        assert_eq!((0..30).filter(|_| bucket.take(start, 10.0)).count(), 20);
+        let later = start + Duration::from_millis(500);
+        assert_eq!((0..30).filter(|_| bucket.take(later, 10.0)).count(), 5);
+    }
+
+    #[test]
+    fn only_a_bearer_is_read() {
+        assert_eq!(bearer("Bearer abc"), Some("abc"));
+        assert_eq!(bearer("bearer abc"), Some("abc"));
+        assert_eq!(bearer("Basic abc"), None);
+        assert_eq!(bearer("abc"), None);
+    }
+}

@@ -1,0 +1,88 @@
+//! What an edge can be told. The defaults are the values to ship, each with its reason.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+/// Limits and timeouts of an edge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Open connections in all.
+    pub connections_max: usize,
+    /// Open connections of one address (IPv4) or /64 (IPv6). Loopback is exempt: a proxy on this machine stands there.
+    pub connections_per_prefix_max: usize,
+    /// Requests that are worked on at one time; more are refused before their body is read.
+    pub requests_in_flight_max: usize,
+    /// Requests a second that one account may send on average; twice as many in a burst.
+    pub requests_per_second_per_account: u32,
+    /// The head of a request, and the next request on a connection, must be there within this.
+    pub header_read_timeout: Duration,
+    /// A body must be there within this.
+    pub body_read_timeout: Duration,
+    /// A client that takes nothing of an answer for so long is cut off.
+    pub write_timeout: Duration,
+    /// Requests that are under way at a stop have so long to end.
+    pub drain_timeout: Duration,
+    /// Access tokens whose check is remembered.
+    pub token_cache_capacity: usize,
+}
+
+/// A configuration that contradicts itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum ConfigError {
+    /// Nobody could connect.
+    #[error("connections_max and connections_per_prefix_max must be 1 or more")]
+    Connections,
+    /// No request would be answered.
+    #[error("requests_in_flight_max and requests_per_second_per_account must be 1 or more")]
+    Requests,
+    /// A connection would be cut before it could say anything.
+    #[error("timeouts must be 100 ms or more")]
+    Timeouts,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            connections_max: 20_000,
+            connections_per_prefix_max: 64,
+            requests_in_flight_max: 20_000,
+            // Far above what a person or an honest bot needs, far below what one account needs to hurt.
+            requests_per_second_per_account: 1_000,
+            header_read_timeout: Duration::from_secs(10),
+            body_read_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(10),
+            drain_timeout: Duration::from_secs(20),
+            token_cache_capacity: 100_000,
+        }
+    }
+}
+
+impl Config {
+    /// The longest URL.
+    pub const URI_LEN_MAX: usize = 2 * 1024;
+    /// The most headers of a request.
+    pub const HEADERS_MAX: usize = 64;
+    /// The buffer of a connection, which the head of a request has to fit: hyper's own default is 400 KiB, which ten
+    /// thousand connections make 4 GB.
+    pub const HEADER_LEN_MAX: usize = 16 * 1024;
+    /// The longest body, where a route says nothing else.
+    pub const BODY_LEN_MAX: usize = 16 * 1024;
+    /// The longest body that carries a seat map or many seats.
+    pub const LARGE_BODY_LEN_MAX: usize = 1024 * 1024;
+
+    /// Whether the values go together.
+    ///
+    /// # Errors
+    /// [`ConfigError`], the first that does not.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.connections_max == 0 || self.connections_per_prefix_max == 0 {
+            return Err(ConfigError::Connections);
+        }
+        if self.requests_in_flight_max == 0 || self.requests_per_second_per_account == 0 {
+            return Err(ConfigError::Requests);
+        }
+        let shortest = self.header_read_timeout.min(self.body_read_timeout).min(self.write_timeout);
+        if shortest < Duration::from_millis(100) { Err(ConfigError::Timeouts) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,59 @@
+//! What every request needs: the engine, the keys, the caches, the counts.
+
+use std::sync::Arc;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use onrush_api::token::TokenKey;
+use onrush_engine::time::Timestamp;
+
+use crate::auth::Tokens;
+use crate::availability::Availabilities;
+use crate::config::Config;
+use crate::connections::Connections;
+use crate::directory::Directory;
+use crate::metrics::Metrics;
+use crate::pages::Pages;
+use crate::shed::InFlight;
+
+/// See the module. Shared by all connections of an edge.
+pub struct Context {
+    pub(crate) config: Config,
+    pub(crate) directory: Directory,
+    pub(crate) tokens: Tokens,
+    pub(crate) availabilities: Availabilities,
+    pub(crate) connections: Arc<Connections>,
+    pub(crate) in_flight: InFlight,
+    pub(crate) metrics: Metrics,
+    pub(crate) pages: Pages,
+    prometheus: PrometheusHandle,
+}
+
+impl Context {
+    /// What an edge needs to serve the performances of a directory. `prometheus` must be the handle of the recorder
+    /// that is installed.
+    pub fn new(config: Config, directory: Directory, key: TokenKey, prometheus: PrometheusHandle) -> Self {
+        Self {
+            tokens: Tokens::new(key, config.token_cache_capacity, config.requests_per_second_per_account),
+            connections: Arc::new(Connections::new(config.connections_max, config.connections_per_prefix_max)),
+            in_flight: InFlight::new(config.requests_in_flight_max),
+            availabilities: Availabilities::default(),
+            metrics: Metrics::new(),
+            pages: Pages::new(),
+            config,
+            directory,
+            prometheus,
+        }
+    }
+
+    /// The platform's time: the engine's.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.directory.now()
+    }
+
+    /// The text of `/metrics`; takes some milliseconds, so not on a thread that serves connections.
+    pub(crate) async fn render_metrics(&self) -> String {
+        let prometheus = self.prometheus.clone();
+        // Rendering plain numbers does not panic; if it did, an empty answer is what a scraper should get.
+        tokio::task::spawn_blocking(move || prometheus.render()).await.unwrap_or_default()
+    }
+}

@@ -1,0 +1,37 @@
+//! The API's description, generated from the handlers and the types of the contract.
+
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use crate::routes::{availability, blocks, bookings, holds, operating, performances, shows};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Onrush", description = "The booking engine for ticket rushes.", license(name = "Apache-2.0")),
+    paths(
+        shows::create, shows::list, shows::read, shows::change,
+        performances::add, performances::read, performances::change, performances::seat_map, availability::read,
+        holds::hold, holds::read, holds::release,
+        bookings::book, bookings::list, bookings::read, bookings::cancel,
+        bookings::list_sold, blocks::block, blocks::lift,
+        operating::health, operating::ready, operating::metrics,
+    ),
+    components(schemas(onrush_api::problem::ProblemBody)),
+    modifiers(&BearerToken),
+)]
+struct Api;
+
+struct BearerToken;
+
+impl Modify for BearerToken {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme("token", SecurityScheme::Http(scheme));
+    }
+}
+
+/// The description as OpenAPI 3.1.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    Api::openapi()
+}

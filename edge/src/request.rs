@@ -1,0 +1,198 @@
+//! A request as a handler sees it: who calls, which path, what body; read with limits.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, TRANSFER_ENCODING};
+use hyper::http::request::Parts;
+use onrush_api::page::PageQuery;
+use onrush_api::problem::{Kind, Problem};
+use onrush_api::token::{Caller, Role};
+use onrush_engine::command::RequestKey;
+use onrush_engine::id::ParseIdError;
+use serde::de::DeserializeOwned;
+
+use crate::auth::{engine_caller, require};
+use crate::config::Config;
+use crate::context::Context;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// What a handler gets.
+pub(crate) struct Request<'a> {
+    pub(crate) context: &'a Context,
+    pub(crate) parts: &'a Parts,
+    /// Nothing on a route that everybody may read, where no token was sent.
+    pub(crate) caller: Option<Caller>,
+    pub(crate) body: Bytes,
+}
+
+/// The parts of a path, the first one aside: `/v1/shows` has `["v1", "shows"]`.
+pub(crate) fn segments(path: &str) -> ([&str; 6], usize) {
+    let mut segments = [""; 6];
+    let mut count = 0;
+    for segment in path.split('/').skip(1) {
+        if count == segments.len() {
+            return (segments, count + 1);
+        }
+        segments[count] = segment;
+        count += 1;
+    }
+    (segments, count)
+}
+
+impl Request<'_> {
+    /// The caller; the router has made sure that there is one.
+    pub(crate) fn caller(&self) -> Result<Caller, Problem> {
+        self.caller.ok_or_else(|| Problem::new(Kind::Unauthenticated))
+    }
+
+    /// The caller as the engine knows it, if it has one of some roles.
+    pub(crate) fn caller_as(&self, roles: &[Role]) -> Result<onrush_engine::command::Caller, Problem> {
+        Ok(engine_caller(&require(self.caller()?, roles)?))
+    }
+
+    /// An id in the path: what is no id names nothing.
+    pub(crate) fn id<T: std::str::FromStr<Err = ParseIdError>>(&self, place: usize) -> Result<T, Problem> {
+        let (segments, _) = segments(self.parts.uri.path());
+        let not_found = |error: ParseIdError| Problem::new(Kind::NotFound).detail(format!("{error}."));
+        segments[place].parse().map_err(not_found)
+    }
+
+    /// A value of the query, percent-decoded.
+    pub(crate) fn query(&self, name: &str) -> Option<String> {
+        let query = self.parts.uri.query()?;
+        let mut pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        pairs.find(|(key, _)| *key == name).map(|(_, value)| decode(value))
+    }
+
+    /// Which page of a list is asked for.
+    pub(crate) fn page(&self) -> Result<PageQuery, Problem> {
+        let (limit, cursor) = (self.query("limit"), self.query("cursor"));
+        PageQuery::parse(limit.as_deref(), cursor.as_deref())
+            .map_err(|error| Problem::new(Kind::BadRequest).detail(format!("{error}.")))
+    }
+
+    /// The body as JSON.
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        let json = self.parts.headers.get(CONTENT_TYPE).is_none_or(|value| {
+            value.to_str().is_ok_and(|value| value.split(';').next().unwrap_or("").trim() == "application/json")
+        });
+        if !json {
+            return Err(Problem::new(Kind::UnsupportedMediaType));
+        }
+        onrush_api::body::parse(&self.body)
+    }
+
+    /// The request's `Idempotency-Key` with its body, digested; `operation` keeps the keys of different calls apart.
+    pub(crate) fn key(&self, operation: &str) -> Result<Option<RequestKey>, Problem> {
+        let Some(header) = self.parts.headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+        let key = header.as_bytes();
+        if !(1..=255).contains(&key.len()) || !key.iter().all(u8::is_ascii_graphic) {
+            return Err(
+                Problem::new(Kind::BadRequest).detail("An Idempotency-Key has 1 to 255 visible ASCII characters.")
+            );
+        }
+        let key = digest(&[operation.as_bytes(), key]);
+        let fingerprint = digest(&[self.parts.uri.path().as_bytes(), &self.body]);
+        Ok(Some(RequestKey {
+            key: u128::from_le_bytes(key[..16].try_into().expect("32 bytes")),
+            fingerprint: u64::from_le_bytes(fingerprint[..8].try_into().expect("32 bytes")),
+        }))
+    }
+}
+
+/// Each part with its length, so that no two lists of parts digest the same bytes.
+fn digest(parts: &[&[u8]]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    *hasher.finalize().as_bytes()
+}
+
+fn decode(value: &str) -> String {
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let hex = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+        let escaped = hex.filter(|_| *first == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        match escaped {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &tail[2..];
+            }
+            None => {
+                bytes.push(if *first == b'+' { b' ' } else { *first });
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Refuses what no honest client sends, before anything is done for it.
+pub(crate) fn check_head(parts: &Parts) -> Result<(), Problem> {
+    if parts.uri.path_and_query().is_some_and(|path| path.as_str().len() > Config::URI_LEN_MAX) {
+        return Err(Problem::new(Kind::UriTooLong).limit(Config::URI_LEN_MAX as u64));
+    }
+    if parts.headers.len() > Config::HEADERS_MAX {
+        return Err(Problem::new(Kind::HeadersTooLarge).limit(Config::HEADERS_MAX as u64));
+    }
+    // With both lengths, two servers in a row may disagree where a request ends. hyper drops the Content-Length before
+    // it could be seen here, so a transfer coding is refused altogether.
+    if parts.headers.contains_key(TRANSFER_ENCODING) {
+        return Err(Problem::new(Kind::LengthRequired));
+    }
+    Ok(())
+}
+
+/// Reads a body of at most `limit` bytes.
+pub(crate) async fn read_body(
+    headers: &HeaderMap,
+    body: Incoming,
+    limit: usize,
+    timeout: Duration,
+) -> Result<Bytes, Problem> {
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    let too_large = || Problem::new(Kind::BodyTooLarge).limit(limit as u64);
+    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(too_large());
+    }
+    let collected = tokio::time::timeout(timeout, Limited::new(body, limit).collect()).await;
+    match collected {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(Problem::new(Kind::BadRequest).detail("The body ended early.")),
+        Err(_) => Err(Problem::new(Kind::Timeout)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_has_its_segments_and_a_longer_one_has_too_many() {
+        assert_eq!(segments("/v1/shows"), (["v1", "shows", "", "", "", ""], 2));
+        assert_eq!(segments("/").1, 1);
+        assert_eq!(segments("/a/b/c/d/e/f/g").1, 7);
+    }
+
+    #[test]
+    fn a_query_is_decoded() {
+        assert_eq!(decode("a%20b+c%zz%"), "a b c%zz%");
+        assert_eq!(decode("%EC%84%9C"), "서");
+    }
+
+    #[test]
+    fn parts_do_not_run_into_each_other() {
+        assert_ne!(digest(&[b"ab", b"c"]), digest(&[b"a", b"bc"]));
+    }
+}

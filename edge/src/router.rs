@@ -1,0 +1,241 @@
+//! The route table, and what happens to every request on its way to a handler.
+
+use std::time::Instant;
+
+use hyper::Method;
+use hyper::body::Incoming;
+use hyper::header::{HeaderName, HeaderValue};
+use onrush_api::problem::{Kind, Problem};
+use onrush_engine::journal::Durability;
+
+use crate::answer::{Answer, HttpResponse};
+use crate::config::Config;
+use crate::context::Context;
+use crate::request::{Request, check_head, read_body, segments};
+use crate::routes::{availability, blocks, bookings, holds, operating, performances, shows};
+use crate::shed::Priority;
+
+/// What is served on a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Surface {
+    /// Everything: there is one listener.
+    Everything,
+    /// The API and its pages.
+    Public,
+    /// Health and metrics.
+    Operations,
+}
+
+/// Who may call a route at all; the handler and the engine look closer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Everybody,
+    Token,
+}
+
+macro_rules! routes {
+    ($($route:ident $method:ident $path:literal $access:ident $priority:ident $body:ident $name:literal)*) => {
+        /// Every route, one line each in the table.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Route {
+            $($route,)*
+            /// No route at all.
+            Unknown,
+        }
+
+        impl Route {
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$route,)* Self::Unknown];
+
+            /// Its label in metrics.
+            pub(crate) fn name(self) -> &'static str {
+                match self { $(Self::$route => $name,)* Self::Unknown => "unknown" }
+            }
+
+            fn access(self) -> Access {
+                match self { $(Self::$route => Access::$access,)* Self::Unknown => Access::Everybody }
+            }
+
+            fn priority(self) -> Priority {
+                match self { $(Self::$route => Priority::$priority,)* Self::Unknown => Priority::Read }
+            }
+
+            fn body_len_max(self) -> usize {
+                match self { $(Self::$route => Config::$body,)* Self::Unknown => 0 }
+            }
+        }
+
+        /// The method and path of every route; `*` stands for one segment.
+        pub(crate) const TABLE: &[(Route, Method, &str)] = &[$((Route::$route, Method::$method, $path),)*];
+    };
+}
+
+routes! {
+    CreateShow         POST   "/v1/shows"                          Token     New   BODY_LEN_MAX       "create_show"
+    ListShows          GET    "/v1/shows"                          Everybody Read  BODY_LEN_MAX       "list_shows"
+    ReadShow           GET    "/v1/shows/*"                        Everybody Read  BODY_LEN_MAX       "read_show"
+    ChangeShow         PATCH  "/v1/shows/*"                        Token     New   BODY_LEN_MAX       "change_show"
+    AddPerformance     POST   "/v1/shows/*/performances"           Token     New   LARGE_BODY_LEN_MAX "add_performance"
+    ReadPerformance    GET    "/v1/performances/*"                 Everybody Read  BODY_LEN_MAX       "read_performance"
+    ChangePerformance  PATCH  "/v1/performances/*"                 Token     New   BODY_LEN_MAX       "change_performance"
+    ReadSeatMap        GET    "/v1/performances/*/seat-map"        Everybody Read  BODY_LEN_MAX       "read_seat_map"
+    ReadAvailability   GET    "/v1/performances/*/availability"    Everybody Read  BODY_LEN_MAX       "read_availability"
+    HoldSeats          POST   "/v1/performances/*/holds"           Token     New   BODY_LEN_MAX       "hold_seats"
+    ListSold           GET    "/v1/performances/*/bookings"        Token     Read  BODY_LEN_MAX       "list_sold"
+    BlockSeats         POST   "/v1/performances/*/blocks"          Token     New   LARGE_BODY_LEN_MAX "block_seats"
+    LiftBlock          DELETE "/v1/performances/*/blocks/*"        Token     Begun BODY_LEN_MAX       "lift_block"
+    ReadHold           GET    "/v1/holds/*"                        Token     Read  BODY_LEN_MAX       "read_hold"
+    ReleaseHold        DELETE "/v1/holds/*"                        Token     Begun BODY_LEN_MAX       "release_hold"
+    BookHold           POST   "/v1/bookings"                       Token     Begun BODY_LEN_MAX       "book_hold"
+    ListBookings       GET    "/v1/bookings"                       Token     Read  BODY_LEN_MAX       "list_bookings"
+    ReadBooking        GET    "/v1/bookings/*"                     Token     Read  BODY_LEN_MAX       "read_booking"
+    CancelBooking      POST   "/v1/bookings/*/cancel"              Token     Begun BODY_LEN_MAX       "cancel_booking"
+    OpenApi            GET    "/openapi.json"                      Everybody Read  BODY_LEN_MAX       "openapi"
+    Docs               GET    "/docs"                              Everybody Read  BODY_LEN_MAX       "docs"
+    ReadProblem        GET    "/problems/*"                        Everybody Read  BODY_LEN_MAX       "problem_page"
+    Health             GET    "/healthz"                           Everybody Probe BODY_LEN_MAX       "healthz"
+    Ready              GET    "/readyz"                            Everybody Probe BODY_LEN_MAX       "readyz"
+    ReadMetrics        GET    "/metrics"                           Everybody Probe BODY_LEN_MAX       "metrics"
+}
+
+impl Route {
+    fn is_on(self, surface: Surface) -> bool {
+        let operations = matches!(self, Self::Health | Self::Ready | Self::ReadMetrics);
+        match surface {
+            Surface::Everything => true,
+            Surface::Public => !operations,
+            Surface::Operations => operations,
+        }
+    }
+
+    async fn handle(self, request: &Request<'_>) -> Result<Answer, Problem> {
+        match self {
+            Self::CreateShow => shows::create(request).await,
+            Self::ListShows => shows::list(request),
+            Self::ReadShow => shows::read(request),
+            Self::ChangeShow => shows::change(request).await,
+            Self::AddPerformance => performances::add(request).await,
+            Self::ReadPerformance => performances::read(request),
+            Self::ChangePerformance => performances::change(request).await,
+            Self::ReadSeatMap => performances::seat_map(request),
+            Self::ReadAvailability => availability::read(request),
+            Self::HoldSeats => holds::hold(request).await,
+            Self::ReadHold => holds::read(request).await,
+            Self::ReleaseHold => holds::release(request).await,
+            Self::BookHold => bookings::book(request).await,
+            Self::ListBookings => bookings::list(request).await,
+            Self::ReadBooking => bookings::read(request).await,
+            Self::CancelBooking => bookings::cancel(request).await,
+            Self::ListSold => bookings::list_sold(request).await,
+            Self::BlockSeats => blocks::block(request).await,
+            Self::LiftBlock => blocks::lift(request).await,
+            Self::OpenApi => Ok(operating::openapi(request)),
+            Self::Docs => Ok(operating::docs(request)),
+            Self::ReadProblem => operating::problem(request),
+            Self::Health => Ok(operating::health()),
+            Self::Ready => operating::ready(request),
+            Self::ReadMetrics => Ok(operating::metrics(request).await),
+            Self::Unknown => Err(Problem::new(Kind::NotFound)),
+        }
+    }
+}
+
+/// The route of a request, or the methods that its path has instead.
+fn find(method: &Method, path: &str) -> Result<Route, Vec<&'static Method>> {
+    let (given, count) = segments(path);
+    let matches = |pattern: &str| {
+        let (wanted, length) = segments(pattern);
+        length == count
+            && wanted.iter().zip(given).all(|(want, have)| *want == have || (*want == "*" && !have.is_empty()))
+    };
+    let mut methods = Vec::new();
+    for (route, known, _) in TABLE.iter().filter(|(_, _, pattern)| count <= 6 && matches(pattern)) {
+        if known == method {
+            return Ok(*route);
+        }
+        methods.push(known);
+    }
+    Err(methods)
+}
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const DURABILITY: HeaderName = HeaderName::from_static("onrush-durability");
+
+/// Answers a request, whatever it is.
+pub(crate) async fn respond(context: &Context, surface: Surface, request: hyper::Request<Incoming>) -> HttpResponse {
+    let begun = Instant::now();
+    let (parts, body) = request.into_parts();
+    let (route, outcome) = match find(&parts.method, parts.uri.path()) {
+        Ok(route) if route.is_on(surface) => (route, run(context, route, &parts, body).await),
+        Ok(_) => (Route::Unknown, Err(Problem::new(Kind::NotFound))),
+        Err(methods) if methods.is_empty() => (Route::Unknown, Err(Problem::new(Kind::NotFound))),
+        Err(methods) => (Route::Unknown, Ok(method_not_allowed(&methods))),
+    };
+    let answer = outcome.unwrap_or_else(|problem| Answer::problem(&problem));
+    let id = request_id(&parts);
+    let mut response = answer.with(X_REQUEST_ID, id.clone()).into_response();
+    if context.directory.durability() == Durability::Relaxed {
+        response.headers_mut().insert(DURABILITY, HeaderValue::from_static("relaxed"));
+    }
+    let status = response.status();
+    context.metrics.answered(route, status.as_u16(), begun.elapsed());
+    if status.is_server_error() {
+        tracing::warn!(route = route.name(), status = status.as_u16(), request_id = ?id, "a request failed");
+    } else {
+        tracing::debug!(route = route.name(), status = status.as_u16(), request_id = ?id, "answered");
+    }
+    response
+}
+
+async fn run(
+    context: &Context,
+    route: Route,
+    parts: &hyper::http::request::Parts,
+    body: Incoming,
+) -> Result<Answer, Problem> {
+    check_head(parts)?;
+    let _admitted = context.in_flight.admit(route.priority())?;
+    let caller = match route.access() {
+        Access::Everybody => None,
+        Access::Token => Some(context.tokens.caller(&parts.headers, context.now())?),
+    };
+    let body = read_body(&parts.headers, body, route.body_len_max(), context.config.body_read_timeout).await?;
+    route.handle(&Request { context, parts, caller, body }).await
+}
+
+fn method_not_allowed(methods: &[&Method]) -> Answer {
+    let names: Vec<&str> = methods.iter().map(|method| method.as_str()).collect();
+    Answer::problem(&Problem::new(Kind::MethodNotAllowed)).allow(&names.join(", "))
+}
+
+/// The client's own id, where it is one; else one of ours.
+fn request_id(parts: &hyper::http::request::Parts) -> HeaderValue {
+    let given = parts
+        .headers
+        .get(X_REQUEST_ID)
+        .filter(|id| (1..=128).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic));
+    given.cloned().unwrap_or_else(|| {
+        HeaderValue::try_from(format!("{:016x}", rand::random::<u64>())).expect("hex digits are a header")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_is_found_by_its_own_line() {
+        for (route, method, pattern) in TABLE {
+            let path = pattern.replace('*', "x");
+            assert_eq!(find(method, &path), Ok(*route), "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn another_path_or_method_is_not_found() {
+        assert_eq!(find(&Method::GET, "/v1/show"), Err(vec![]));
+        assert_eq!(find(&Method::GET, "/v1/shows/"), Err(vec![]), "an empty segment is no id");
+        assert_eq!(find(&Method::PUT, "/v1/shows"), Err(vec![&Method::POST, &Method::GET]));
+        assert_eq!(find(&Method::TRACE, "/healthz"), Err(vec![&Method::GET]));
+        assert_eq!(find(&Method::GET, "/v1/performances/x/blocks/y/z/w"), Err(vec![]));
+    }
+}

@@ -1,0 +1,9 @@
+//! The handlers: each reads its request, asks the engine once, and answers.
+
+pub(crate) mod availability;
+pub(crate) mod blocks;
+pub(crate) mod bookings;
+pub(crate) mod holds;
+pub(crate) mod operating;
+pub(crate) mod performances;
+pub(crate) mod shows;

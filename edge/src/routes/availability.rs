@@ -1,0 +1,32 @@
+//! Availability: one encoded copy for everybody.
+
+use hyper::StatusCode;
+use hyper::header::IF_NONE_MATCH;
+use onrush_api::availability::Availability;
+use onrush_api::problem::{Kind, Problem};
+
+use crate::answer::Answer;
+use crate::request::Request;
+
+/// Read availability
+///
+/// The state of every seat at one version. Send the ETag back as `If-None-Match`: 304 says that nothing has changed.
+#[utoipa::path(get, path = "/v1/performances/{performance}/availability", tag = "Performances",
+    params(("performance" = String, Path),
+           ("fields" = Option<String>, Query, description = "`remaining` leaves `seats` out")),
+    responses((status = 200, body = Availability), (status = 304)))]
+pub(crate) fn read(request: &Request<'_>) -> Result<Answer, Problem> {
+    const CACHE: &str = "no-cache";
+    let performance = request.context.directory.performance(request.id(2)?)?;
+    let counts_only = match request.query("fields").as_deref() {
+        None => false,
+        Some("remaining") => true,
+        Some(_) => return Err(Problem::new(Kind::BadRequest).detail("fields is `remaining`, or left out.")),
+    };
+    let encoded = request.context.availabilities.get(&performance.publication, request.context.now());
+    if request.parts.headers.get(IF_NONE_MATCH) == Some(&encoded.etag) {
+        return Ok(Answer::not_modified().cached(encoded.etag, CACHE));
+    }
+    let body = if counts_only { encoded.remaining } else { encoded.full };
+    Ok(Answer::bytes(StatusCode::OK, body).cached(encoded.etag, CACHE))
+}

@@ -1,0 +1,185 @@
+//! Shows: made and changed by their seller, read by everybody.
+
+use hyper::StatusCode;
+use onrush_api::page::{Cursor, Page};
+use onrush_api::problem::{FieldError, Kind, Problem};
+use onrush_api::shows::{Field, Show, ShowDraft, ShowPatch};
+use onrush_api::text::{Text, Time};
+use onrush_api::token::Role;
+use onrush_engine::id::ShowId;
+use onrush_engine::registry::{self, RegistryCommand, RegistryMade, ShowDetails};
+
+use crate::answer::Answer;
+use crate::context::Context;
+use crate::request::Request;
+
+const SELLERS: [Role; 2] = [Role::Seller, Role::Admin];
+
+/// Make a show
+#[utoipa::path(post, path = "/v1/shows", tag = "Shows", request_body = ShowDraft, security(("token" = [])),
+    responses((status = 201, body = Show), (status = 422, description = "`invalid-body`")))]
+pub(crate) async fn create(request: &Request<'_>) -> Result<Answer, Problem> {
+    let caller = request.caller_as(&SELLERS)?;
+    let draft: ShowDraft = request.json()?;
+    let details = details(draft)?;
+    // 0 names no stream of the journal.
+    let show = ShowId(rand::random::<u64>().max(1));
+    let command = RegistryCommand::CreateShow { show, caller, details, key: request.key("create_show")? };
+    let answered = request.context.directory.register(command, None).await?;
+    let RegistryMade::Show(show) = answered.made else { return Err(Problem::new(Kind::Internal)) };
+    let body = body(request.context, &*request.context.directory.show(show)?);
+    let location = format!("/v1/shows/{show}");
+    Ok(Answer::json(StatusCode::CREATED, &body).location(location).replayed(answered.replayed))
+}
+
+/// List shows
+#[utoipa::path(get, path = "/v1/shows", tag = "Shows", responses((status = 200, body = Page<Show>)), params(
+    ("q" = Option<String>, Query, description = "Part of the title, a name of the cast, or the venue"),
+    ("field" = Option<Field>, Query, description = "Only this field"),
+    ("on_sale" = Option<bool>, Query, description = "Only shows that can, or cannot, be bought now"),
+    ("limit" = Option<u32>, Query, description = "1 to 200, default 50"),
+    ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before")))]
+pub(crate) fn list(request: &Request<'_>) -> Result<Answer, Problem> {
+    let page = request.page()?;
+    let filter = Filter::read(request)?;
+    let shows = request.context.directory.shows();
+    let mut items = Vec::new();
+    for (place, show) in shows.iter().enumerate().skip(usize::try_from(page.cursor.0).unwrap_or(usize::MAX)) {
+        let show = body(request.context, show);
+        if !filter.matches(&show) {
+            continue;
+        }
+        if items.len() == page.limit {
+            let next_cursor = Some(Cursor(place as u64).to_string());
+            return Ok(Answer::json(StatusCode::OK, &Page { items, next_cursor }));
+        }
+        items.push(show);
+    }
+    Ok(Answer::json(StatusCode::OK, &Page { items, next_cursor: None }))
+}
+
+struct Filter {
+    q: Option<String>,
+    field: Option<Field>,
+    on_sale: Option<bool>,
+}
+
+impl Filter {
+    fn read(request: &Request<'_>) -> Result<Self, Problem> {
+        let bad = |what: &'static str| Problem::new(Kind::BadRequest).detail(what);
+        let field = request.query("field").map(|field| serde_json::from_value(field.into())).transpose();
+        let on_sale = request.query("on_sale").map(|on_sale| on_sale.parse()).transpose();
+        Ok(Self {
+            q: request.query("q").map(|q| q.to_lowercase()),
+            field: field.map_err(|_| bad("field is concert, musical, theatre, exhibition, sports or space."))?,
+            on_sale: on_sale.map_err(|_| bad("on_sale is true or false."))?,
+        })
+    }
+
+    fn matches(&self, show: &Show) -> bool {
+        let texts = [&show.title, &show.venue].into_iter().chain(&show.cast);
+        let found = |q: &String| texts.into_iter().any(|text| text.to_lowercase().contains(q));
+        self.q.as_ref().is_none_or(found)
+            && self.field.is_none_or(|field| field == show.field)
+            && self.on_sale.is_none_or(|on_sale| on_sale == show.on_sale)
+    }
+}
+
+/// Read a show
+#[utoipa::path(get, path = "/v1/shows/{show}", tag = "Shows", params(("show" = String, Path)),
+    responses((status = 200, body = Show), (status = 404, description = "`not-found`")))]
+pub(crate) fn read(request: &Request<'_>) -> Result<Answer, Problem> {
+    let show = request.context.directory.show(request.id(2)?)?;
+    Ok(Answer::json(StatusCode::OK, &body(request.context, &show)))
+}
+
+/// Change a show
+#[utoipa::path(patch, path = "/v1/shows/{show}", tag = "Shows", params(("show" = String, Path)),
+    request_body = ShowPatch, security(("token" = [])), responses((status = 200, body = Show)))]
+pub(crate) async fn change(request: &Request<'_>) -> Result<Answer, Problem> {
+    let caller = request.caller_as(&SELLERS)?;
+    let show = request.id(2)?;
+    let patch: ShowPatch = request.json()?;
+    let before = body(request.context, &*request.context.directory.show(show)?);
+    let details = details(ShowDraft {
+        title: patch.title.unwrap_or(before.title),
+        field: patch.field.unwrap_or(before.field),
+        cast: patch.cast.unwrap_or(before.cast),
+        venue: patch.venue.unwrap_or(before.venue),
+        description: patch.description.unwrap_or(before.description),
+        poster_url: patch.poster_url.or(before.poster_url),
+    })?;
+    request.context.directory.register(RegistryCommand::ChangeShow { show, caller, details }, None).await?;
+    Ok(Answer::json(StatusCode::OK, &body(request.context, &*request.context.directory.show(show)?)))
+}
+
+fn details(draft: ShowDraft) -> Result<ShowDetails, Problem> {
+    let mut errors = Vec::new();
+    let mut check = |holds: bool, pointer: &str, detail: &str| {
+        if !holds {
+            errors.push(FieldError { pointer: pointer.to_owned(), detail: detail.to_owned() });
+        }
+    };
+    let shorter = |text: &str, max: usize| text.chars().count() <= max;
+    check(!draft.title.trim().is_empty() && shorter(&draft.title, 200), "/title", "1 to 200 characters");
+    let cast = draft.cast.len() <= 100 && draft.cast.iter().all(|name| shorter(name, 200));
+    check(cast, "/cast", "at most 100 names of at most 200 characters");
+    check(shorter(&draft.venue, 200), "/venue", "at most 200 characters");
+    check(shorter(&draft.description, 8000), "/description", "at most 8000 characters");
+    let poster = draft.poster_url.as_ref().is_none_or(|url| url.starts_with("https://") && shorter(url, 1000));
+    check(poster, "/poster_url", "an https: URL of at most 1000 characters");
+    if !errors.is_empty() {
+        return Err(Problem::new(Kind::InvalidBody).errors(errors));
+    }
+    Ok(ShowDetails {
+        title: draft.title.into_boxed_str(),
+        field: to_engine(draft.field),
+        cast: draft.cast.into_iter().map(String::into_boxed_str).collect(),
+        venue: draft.venue.into_boxed_str(),
+        description: draft.description.into_boxed_str(),
+        poster_url: draft.poster_url.map(String::into_boxed_str),
+    })
+}
+
+fn body(context: &Context, show: &registry::Show) -> Show {
+    let now = context.now();
+    let on_sale = |id: &onrush_engine::id::PerformanceId| {
+        context.directory.performance(*id).is_ok_and(|performance| performance.publication.rules().on_sale(now))
+    };
+    let details = &show.details;
+    Show {
+        id: Text(show.id),
+        seller: Text(show.seller),
+        title: details.title.to_string(),
+        field: to_api(details.field),
+        cast: details.cast.iter().map(|name| name.to_string()).collect(),
+        venue: details.venue.to_string(),
+        description: details.description.to_string(),
+        poster_url: details.poster_url.as_deref().map(str::to_owned),
+        created_at: Time(show.created_at),
+        on_sale: show.performances.iter().any(on_sale),
+        performances: show.performances.iter().copied().map(Text).collect(),
+    }
+}
+
+fn to_engine(field: Field) -> registry::Field {
+    match field {
+        Field::Concert => registry::Field::Concert,
+        Field::Musical => registry::Field::Musical,
+        Field::Theatre => registry::Field::Theatre,
+        Field::Exhibition => registry::Field::Exhibition,
+        Field::Sports => registry::Field::Sports,
+        Field::Space => registry::Field::Space,
+    }
+}
+
+fn to_api(field: registry::Field) -> Field {
+    match field {
+        registry::Field::Concert => Field::Concert,
+        registry::Field::Musical => Field::Musical,
+        registry::Field::Theatre => Field::Theatre,
+        registry::Field::Exhibition => Field::Exhibition,
+        registry::Field::Sports => Field::Sports,
+        registry::Field::Space => Field::Space,
+    }
+}

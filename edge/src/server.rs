@@ -1,0 +1,119 @@
+//! Serving connections: accept, limits, timeouts, drain.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::TcpListener as StdListener;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::connections::Connection;
+use crate::context::Context;
+use crate::router::respond;
+use crate::socket::Socket;
+
+pub use crate::router::Surface;
+
+/// Runs futures where they are made, so that connections and actors may share a thread.
+#[derive(Clone, Copy)]
+struct LocalExecutor;
+
+impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for LocalExecutor {
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(future);
+    }
+}
+
+/// Serves the connections of a listener until `shutdown`; then lets what is under way end, and returns.
+///
+/// Has to be polled on a thread whose runtime runs local tasks: an actix arbiter, or a `LocalSet`.
+///
+/// # Errors
+/// Where the listener cannot be used.
+pub async fn run(
+    listener: StdListener,
+    context: Arc<Context>,
+    surface: Surface,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    let graceful = GracefulShutdown::new();
+    let builder = Rc::new(builder(&context.config));
+    while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
+        match accepted {
+            Ok((stream, address)) => {
+                let Some(connection) = context.connections.open(address.ip()) else { continue };
+                serve(stream, connection, &context, surface, &builder, &graceful);
+            }
+            // Out of descriptors, or the client went away in the queue: the others must not suffer.
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+    drop(listener);
+    drain(graceful, &context).await;
+    Ok(())
+}
+
+fn builder(config: &Config) -> Builder<LocalExecutor> {
+    let mut builder = Builder::new(LocalExecutor);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(config.header_read_timeout)
+        .max_buf_size(Config::HEADER_LEN_MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(64)
+        .max_header_list_size(Config::HEADER_LEN_MAX as u32)
+        .max_pending_accept_reset_streams(20)
+        .keep_alive_interval(std::time::Duration::from_secs(20));
+    builder
+}
+
+fn serve(
+    stream: TcpStream,
+    connection: Connection,
+    context: &Arc<Context>,
+    surface: Surface,
+    builder: &Rc<Builder<LocalExecutor>>,
+    graceful: &GracefulShutdown,
+) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection ended before it was served");
+        return;
+    }
+    let io = TokioIo::new(Socket::new(stream, context.config.write_timeout));
+    let context = Arc::clone(context);
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let context = Arc::clone(&context);
+        async move { Ok::<_, Infallible>(respond(&context, surface, request).await) }
+    });
+    let served = graceful.watch(builder.serve_connection(io, service).into_owned());
+    tokio::task::spawn_local(async move {
+        if let Err(error) = served.await {
+            tracing::debug!(%error, "a connection ended early");
+        }
+        drop(connection);
+    });
+}
+
+async fn drain(graceful: GracefulShutdown, context: &Context) {
+    let timeout = context.config.drain_timeout;
+    if tokio::time::timeout(timeout, graceful.shutdown()).await.is_err() {
+        let left = context.connections.count();
+        tracing::warn!(left, "connections were still busy after the drain timeout and are cut off");
+    }
+}
