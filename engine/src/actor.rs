@@ -83,6 +83,9 @@ impl SeatActor {
     /// Empties the mailbox, within a turn's bound.
     fn turn(&mut self) {
         self.mailbox.disarm();
+        if self.committer.borrow().has_failed() {
+            return self.refuse_all();
+        }
         let now = self.committer.borrow().now();
         self.expire(now);
         for _ in 0..COMMANDS_PER_TURN_MAX {
@@ -93,6 +96,14 @@ impl SeatActor {
             self.mailbox.wake();
         }
         self.stage();
+    }
+
+    /// The journal has failed: the state here may be ahead of what the disk holds, so nothing may rest on it.
+    fn refuse_all(&self) {
+        while let Some(envelope) = self.mailbox.pop() {
+            // A receiver that has gone away needs no answer.
+            drop(envelope.reply.send(Err(Failure::Unknown)));
+        }
     }
 
     fn expire(&mut self, now: Timestamp) {

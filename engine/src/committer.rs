@@ -192,6 +192,11 @@ impl Committer {
         staging.listed = false;
     }
 
+    /// Whether this engine is at its end.
+    pub(crate) fn has_failed(&self) -> bool {
+        *self.health.borrow() != Health::Running
+    }
+
     /// The end of this engine: nothing more is acknowledged, whoever watches stops the process.
     pub(crate) fn fail(&mut self, reason: &str) {
         tracing::error!(reason, "the engine has failed and must be started again");

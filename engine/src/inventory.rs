@@ -171,6 +171,7 @@ impl Inventory {
 
     /// Which holds have run out at `now`; to be applied before a command of that time is decided.
     pub fn pulse(&self, now: Timestamp) -> Option<Event> {
+        let now = now.max(self.now);
         if !self.holds.is_due(now) {
             return None;
         }

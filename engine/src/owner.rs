@@ -174,6 +174,10 @@ impl Owner {
 
     fn register(&mut self, register: Register) {
         let Register { command, opening, reply } = register;
+        if self.committer.borrow().has_failed() {
+            // A receiver that has gone away needs no answer.
+            return drop(reply.send(Err(RegistryFailure::Failed(Failure::Unknown))));
+        }
         match self.decide(&command, opening) {
             Ok((event, made, opened)) => self.commit(event, made, opened, reply),
             // A receiver that has gone away needs no answer.

@@ -12,15 +12,26 @@ use onrush_engine::inventory::{Answer, BookingView, Decision, HoldView, Inventor
 use onrush_engine::money::{Currency, Money};
 use onrush_engine::performance::{Approval, Opening, Terms};
 use onrush_engine::refusal::Refusal;
-use onrush_engine::seat_map::{
-    RowPlan, SeatIndex, SeatMapPlan, SeatNames, SectionPlan, Seating, Slot, TierIndex,
-};
+use onrush_engine::seat_map::{RowPlan, SeatIndex, SeatMapPlan, SeatNames, Seating, SectionPlan, Slot, TierIndex};
 use onrush_engine::time::Timestamp;
 
 /// The names of all refusals, in the order of the enum.
 pub(crate) const REFUSALS: &[&str] = &[
-    "NotOnSale", "SeatsTaken", "TooFewSeats", "NotAdjacent", "SeatLimit", "HoldLimit", "UnknownHold", "HoldEnded",
-    "HoldBooked", "UnknownBooking", "CancellationClosed", "BookingClosed", "NotInBooking", "UnknownBlock", "NotSeller",
+    "NotOnSale",
+    "SeatsTaken",
+    "TooFewSeats",
+    "NotAdjacent",
+    "SeatLimit",
+    "HoldLimit",
+    "UnknownHold",
+    "HoldEnded",
+    "HoldBooked",
+    "UnknownBooking",
+    "CancellationClosed",
+    "BookingClosed",
+    "NotInBooking",
+    "UnknownBlock",
+    "NotSeller",
     "KeyReused",
 ];
 
@@ -261,9 +272,8 @@ impl Script {
             _ => {
                 let terms = terms(Terms::clone(self.inventory().terms()), words);
                 let price = option(words, "price").map(|price| price.parse().unwrap());
-                let prices = price.map(|price: i64| {
-                    [price, 0, 0].map(|amount| Money { amount, currency: Currency::KRW }).to_vec()
-                });
+                let prices = price
+                    .map(|price: i64| [price, 0, 0].map(|amount| Money { amount, currency: Currency::KRW }).to_vec());
                 Command::ChangeTerms(ChangeTerms { caller: who, terms, prices })
             }
         }

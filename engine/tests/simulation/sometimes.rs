@@ -1,0 +1,50 @@
+//! What must have happened somewhere in a run, or the run has tested less than it says.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Every condition that a run of many seeds has to reach.
+const ALL: &[&str] = &[
+    "two buyers want the same seat in the same group",
+    "a limit is reached by holds of one group",
+    "crash before the append",
+    "crash between append and sync",
+    "crash between sync and acknowledgement",
+    "crash while the engine starts",
+    "the round under way survived the crash",
+    "the round under way was lost in the crash",
+    "an unfinished record was cut off",
+    "a request is answered again",
+    "a request is answered again after a crash",
+    "a request key is used for another request",
+    "a hold runs out",
+    "active holds get the time of a crash back",
+    "the clock goes back",
+    "the mailbox is full",
+    "no run of seats side by side is left",
+    "a booking is cancelled in part",
+    "house seats are blocked",
+];
+
+/// How often each happened.
+#[derive(Debug, Default)]
+pub(crate) struct Sometimes(BTreeMap<&'static str, u64>);
+
+impl Sometimes {
+    pub(crate) fn happened(&mut self, what: &'static str) {
+        assert!(ALL.contains(&what), "'{what}' is not on the list");
+        *self.0.entry(what).or_default() += 1;
+    }
+
+    /// A run that did not reach one of them did not test it.
+    pub(crate) fn check_all_happened(&self) {
+        let missing: Vec<&&str> = ALL.iter().filter(|what| !self.0.contains_key(**what)).collect();
+        assert!(missing.is_empty(), "did not test: {missing:?}");
+    }
+}
+
+impl fmt::Display for Sometimes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|(what, count)| write!(f, "\n  {count:>8}  {what}"))
+    }
+}
