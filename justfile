@@ -1,0 +1,44 @@
+# One command a purpose; `just` lists them.
+
+# List the recipes.
+default:
+    @just --list
+
+# What CI runs.
+ci:
+    bash .ci/run
+
+# The tests of every commit.
+test:
+    cargo test --workspace
+
+# Formatting and lints, as CI wants them.
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# Dependencies: licences, sources, bans; and known advisories, for which the database is fetched.
+audit:
+    cargo deny check
+
+# Write all golden files as they come out now; look at the diff before you commit it.
+bless:
+    UPDATE_GOLDEN=1 cargo test --workspace
+
+# The long runs: a thousand kills, a hundred power cuts (as root), ten thousand simulated sales.
+nightly:
+    ONRUSH_SIM_SEEDS=10000 cargo test --release -p onrush-engine --test simulation -- --nocapture
+    ONRUSH_KILL_CYCLES=1000 cargo test --release -p onrush --test crash kill_9 -- --nocapture
+    ONRUSH_POWER_CYCLES=100 cargo test --release -p onrush --test crash power_cut -- --nocapture
+
+# A whole ticket rush against a server of its own.
+rush *options:
+    cargo run --release -- rush {{ options }}
+
+# Onrush beside bare hyper, in one interleaved run.
+versus *rows:
+    cargo run --release -p benches --bin versus -- {{ rows }}
+
+# The core's own measurements, each beside its goal.
+bench:
+    cargo bench -p benches
