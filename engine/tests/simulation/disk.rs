@@ -41,6 +41,12 @@ impl Disk {
         self.0.lock().unwrap()
     }
 
+    /// A disk that holds some records, so many of them acknowledged.
+    pub(crate) fn holding(records: BTreeMap<Key, Vec<u8>>, acknowledged: u64) -> Self {
+        let mark = Mark { records: acknowledged, alive_at: None };
+        Self(Arc::new(Mutex::new(State { durable: records, mark, ..State::default() })))
+    }
+
     /// Plans a crash after so many more commits.
     pub(crate) fn plan(&self, commits: u64, crash: Crash) {
         self.state().plan = Some((commits, crash));

@@ -7,6 +7,7 @@
 //!
 //! `ONRUSH_SIM_SEEDS=10000` runs more; `ONRUSH_SIM_SEED=42` runs one and prints its trace.
 
+mod damage;
 mod disk;
 mod model;
 mod random;

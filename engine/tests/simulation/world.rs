@@ -87,7 +87,7 @@ fn seller() -> Caller {
     Caller { account: "acc_seller".parse().unwrap(), admin: false }
 }
 
-fn opening(performance: PerformanceId) -> Opening {
+pub(crate) fn opening(performance: PerformanceId) -> Opening {
     let row = |name: &str, seats| RowPlan { name: name.into(), seats: SeatNames::Count(seats) };
     let section =
         |name: &str, rows| SectionPlan { name: name.into(), tier: TierIndex(0), seating: Seating::Reserved(rows) };
