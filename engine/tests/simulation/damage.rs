@@ -7,7 +7,7 @@ use onrush_engine::event::{Entry, Event, SeatsHeld};
 use onrush_engine::id::{AccountId, PerformanceId, ShowId};
 use onrush_engine::journal::codec::{encode_entries, encode_registry};
 use onrush_engine::journal::frame::{Digest, Frame};
-use onrush_engine::journal::recovery::{Recovered, RecordError, RecoveryError, recover};
+use onrush_engine::journal::recovery::{RecordError, Recovered, RecoveryError, recover};
 use onrush_engine::journal::store::Key;
 use onrush_engine::journal::{Stream, frame};
 use onrush_engine::registry::{Field, RegistryEvent, ShowDetails};

@@ -9,6 +9,7 @@
 
 mod damage;
 mod disk;
+mod golden;
 mod model;
 mod random;
 mod sometimes;

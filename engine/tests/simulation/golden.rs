@@ -1,0 +1,107 @@
+//! The bytes of format 1: what this version wrote, every later one has to read to the same state.
+//!
+//! `UPDATE_GOLDEN=1` writes the file anew. Once a version is released that must never be needed again: a change of the
+//! bytes is a new format, with a module of its own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use onrush_engine::command::RequestKey;
+use onrush_engine::event::{Entry, Event, HoldBooked, SeatsBlocked, SeatsCancelled, SeatsHeld, Standing};
+use onrush_engine::id::{AccountId, PerformanceId};
+use onrush_engine::inventory::Inventory;
+use onrush_engine::journal::Stream;
+use onrush_engine::journal::codec::{decode_entries, encode_entries, encode_image};
+use onrush_engine::journal::frame::{Digest, Frame, Record};
+use onrush_engine::seat_map::SeatIndex;
+use onrush_engine::time::Timestamp;
+
+use crate::world::opening;
+
+fn path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/simulation/format-1.record")
+}
+
+/// One event of each kind, in an order that could have happened.
+fn entries() -> Vec<Entry> {
+    let account = |name: &str| -> AccountId { name.parse().unwrap() };
+    let at = |seconds: i64| Timestamp::from_millis(1_800_000_000_000 + seconds * 1000);
+    let key = |key| Some(RequestKey { key, fingerprint: 7 });
+    let held = |hold, seats: &[u32], key| {
+        let seats = seats.iter().copied().map(SeatIndex).collect();
+        Event::SeatsHeld(SeatsHeld { hold, nonce: 5, buyer: account("acc_kim"), seats, expires_at: at(300), key })
+    };
+    let opened = Box::new(opening(PerformanceId(11)));
+    let mut terms = opened.terms.clone();
+    terms.hold_ttl_seconds = 90;
+    let (by, standing) = (account("acc_seller"), Standing::Confirmed);
+    let events = vec![
+        Event::PerformanceOpened(opened),
+        held(0, &[0, 1], key(1)),
+        held(1, &[2], None),
+        held(2, &[3], None),
+        held(3, &[4], None),
+        Event::HoldBooked(HoldBooked {
+            hold: 0,
+            booking: 0,
+            nonce: 6,
+            standing,
+            purpose: Some("a birthday".into()),
+            key: key(2),
+        }),
+        Event::SeatsCancelled(SeatsCancelled {
+            booking: 0,
+            seats: [SeatIndex(1)].into_iter().collect(),
+            by,
+            key: key(3),
+        }),
+        Event::HoldReleased { hold: 1 },
+        Event::HoldsExpired { holds: vec![2] },
+        Event::SeatsBlocked(SeatsBlocked {
+            block: 0,
+            nonce: 8,
+            seats: vec![SeatIndex(9)],
+            reason: Some("house".into()),
+            by,
+            key: key(4),
+        }),
+        Event::SeatsBlocked(SeatsBlocked {
+            block: 1,
+            nonce: 9,
+            seats: vec![SeatIndex(10)],
+            reason: None,
+            by,
+            key: None,
+        }),
+        Event::BlockLifted { block: 0 },
+        Event::TermsChanged { terms: Box::new(terms), prices: None },
+        Event::HoldsExtended { by_millis: 1500 },
+    ];
+    (0..).zip(events).map(|(second, event)| Entry { at: at(second), event }).collect()
+}
+
+#[test]
+fn the_bytes_of_format_1_are_what_they_were() {
+    let body = encode_entries(&entries()).remove(0);
+    let bytes = Frame::encode(1, Stream(11), 0, Digest::GENESIS, &body).bytes;
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(path(), &bytes).unwrap();
+    }
+    assert!(fs::read(path()).unwrap() == bytes, "the bytes of a record have changed: give the new ones a new format");
+}
+
+#[test]
+fn what_was_written_is_read_to_the_same_state() {
+    let bytes = fs::read(path()).unwrap();
+    let read = decode_entries(Record::decode(&bytes).unwrap().body).unwrap();
+    assert_eq!(read, entries());
+    let Event::PerformanceOpened(opening) = &read[0].event else { panic!("the first event opens") };
+    let mut inventory = Inventory::open(opening, read[0].at).unwrap();
+    read.iter().for_each(|entry| inventory.apply(entry.at, &entry.event));
+    inventory.verify().unwrap();
+    let hash = blake3::hash(&encode_image(&inventory.image())).to_hex();
+    assert_eq!(&hash[..32], STATE, "the state that the record leads to has changed");
+}
+
+/// The first half of the BLAKE3 hash of the state's bytes.
+const STATE: &str = "64723e9d7366e918c5b745a63595967d";
