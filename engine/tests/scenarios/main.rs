@@ -3,6 +3,8 @@
 //! After each line the state is counted anew, and compared with a replay of its events. `UPDATE_GOLDEN=1` writes the
 //! files as they come out; commit such a change only if you understand what caused it.
 
+#![expect(clippy::unwrap_used, reason = "what a test cannot go on without, stops it here")]
+
 mod script;
 
 use std::collections::BTreeSet;

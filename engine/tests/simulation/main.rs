@@ -7,6 +7,8 @@
 //!
 //! `ONRUSH_SIM_SEEDS=10000` runs more; `ONRUSH_SIM_SEED=42` runs one and prints its trace.
 
+#![expect(clippy::unwrap_used, reason = "what a test cannot go on without, stops it here")]
+
 mod damage;
 mod disk;
 mod golden;
@@ -30,6 +32,7 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "a seed is known before it can fail")]
 fn every_seed_is_clean() {
     let mut sometimes = Sometimes::default();
     if let Some(seed) = number("ONRUSH_SIM_SEED") {
