@@ -1,6 +1,5 @@
 //! Labels and tiers of seats: where the engine's indices become the contract's text, and back.
 
-use onrush_api::bookings::BookedSeat;
 use onrush_api::holds::PricedSeat;
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::text::Money;
@@ -35,26 +34,17 @@ pub(crate) fn labels(publication: &Publication, seats: &[SeatIndex]) -> Vec<Stri
     seats.iter().map(|seat| publication.map.label(*seat).to_string()).collect()
 }
 
+/// Seats with what they cost.
 pub(crate) fn priced(publication: &Publication, seats: &[SeatIndex], prices: &PriceList) -> Vec<PricedSeat> {
     let describe = |seat: &SeatIndex| {
-        let (label, tier, price) = describe(publication, *seat, prices);
-        PricedSeat { label, tier, price }
+        let tier = publication.map.tier_of(*seat);
+        PricedSeat {
+            label: publication.map.label(*seat).to_string(),
+            tier: publication.tiers[usize::from(tier.0)].to_string(),
+            price: prices.of(tier).into(),
+        }
     };
     seats.iter().map(describe).collect()
-}
-
-pub(crate) fn booked(publication: &Publication, seats: &[SeatIndex], prices: &PriceList) -> Vec<BookedSeat> {
-    let describe = |seat: &SeatIndex| {
-        let (label, tier, price) = describe(publication, *seat, prices);
-        BookedSeat { label, tier, price }
-    };
-    seats.iter().map(describe).collect()
-}
-
-fn describe(publication: &Publication, seat: SeatIndex, prices: &PriceList) -> (String, String, Money) {
-    let tier = publication.map.tier_of(seat);
-    let name = publication.tiers[usize::from(tier.0)].to_string();
-    (publication.map.label(seat).to_string(), name, prices.of(tier).into())
 }
 
 /// The sum of the seats' prices.

@@ -4,6 +4,7 @@ use onrush_engine::id::{AccountId, BookingId, HoldId, PerformanceId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::holds::PricedSeat;
 use crate::text::{Money, Text, Time};
 
 /// What a buyer sends to book a hold.
@@ -43,17 +44,6 @@ pub enum BookingStatus {
     Cancelled,
 }
 
-/// A seat of a booking.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct BookedSeat {
-    /// Its label in the seat map.
-    pub label: String,
-    /// The tier it was sold in.
-    pub tier: String,
-    /// What it cost.
-    pub price: Money,
-}
-
 /// A booking as its buyer and the seller see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Booking {
@@ -69,9 +59,9 @@ pub struct Booking {
     /// Where it stands.
     pub status: BookingStatus,
     /// The seats it has now.
-    pub seats: Vec<BookedSeat>,
+    pub seats: Vec<PricedSeat>,
     /// The seats it had and that were cancelled.
-    pub cancelled_seats: Vec<BookedSeat>,
+    pub cancelled_seats: Vec<PricedSeat>,
     /// The sum of the prices of the seats it has now.
     pub total: Money,
     /// What it is for.

@@ -53,7 +53,7 @@ pub struct GeneralAdmission {
     pub quantity: u32,
 }
 
-/// A seat with what it costs.
+/// A seat with what it costs, or cost when it was held.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PricedSeat {
     /// Its label in the seat map.
