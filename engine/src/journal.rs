@@ -65,6 +65,8 @@ pub struct Journal {
     /// Records of all streams, ever.
     records: u64,
     durability: Durability,
+    /// Bytes written since the last sync.
+    unsynced: usize,
     failed: bool,
 }
 
@@ -77,7 +79,7 @@ impl Journal {
         durability: Durability,
     ) -> Self {
         let records = chains.values().map(|chain| chain.next_sequence).sum();
-        Self { store, epoch, chains, records, durability, failed: false }
+        Self { store, epoch, chains, records, durability, unsynced: 0, failed: false }
     }
 
     /// The epoch of this owner.
@@ -127,11 +129,17 @@ impl Journal {
 
     fn write(&mut self, batch: &mut Vec<(Key, Vec<u8>)>) -> Result<(), JournalError> {
         self.store.append(batch)?;
+        self.unsynced += batch.iter().map(|(_, record)| record.len()).sum::<usize>();
         batch.clear();
-        if self.durability == Durability::Fsync {
-            self.store.flush(self.records)?;
+        if self.durability == Durability::Fsync || self.unsynced > COMMIT_LEN_MAX {
+            self.sync()?;
         }
         Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), JournalError> {
+        self.unsynced = 0;
+        Ok(self.store.flush(self.records)?)
     }
 
     /// Makes durable what a relaxed journal has written.
@@ -139,7 +147,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`]; then the journal is at its end.
     pub fn flush(&mut self) -> Result<(), JournalError> {
-        self.guarded(|journal| Ok(journal.store.flush(journal.records)?))
+        self.guarded(Self::sync)
     }
 
     /// Drops the records of a stream up to and with `sequence`: a durable snapshot stands for them. At most a few

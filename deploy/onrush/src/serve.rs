@@ -111,6 +111,7 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     }
     announce(&settings, address)?;
     print(&banner);
+    actix_rt::spawn(watch_for_stalls(client.clone()));
 
     let code = until_stopped(&client, prometheus).await?;
     tracing::info!("stopping: requests under way are answered first");
@@ -177,6 +178,18 @@ async fn until_stopped(
             _ = upkeep.tick() => prometheus.run_upkeep(),
         }
     }
+}
+
+/// A disk that neither writes nor fails leaves the owner waiting for ever, and everybody with it: a restart is better.
+const STALL_MAX: Duration = Duration::from_secs(30);
+
+/// Ends the process when the owner has answered nothing for too long. There is nothing to drain then.
+async fn watch_for_stalls(client: Client) {
+    while tokio::time::timeout(STALL_MAX, client.tick()).await.is_ok() {
+        tokio::time::sleep(STALL_MAX / 6).await;
+    }
+    tracing::error!("the engine has waited for its disk for {STALL_MAX:?} and must be started again");
+    std::process::exit(1);
 }
 
 /// Leaves the address that was bound in the data directory, for whoever started the server on a free port.
