@@ -7,10 +7,32 @@ use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use crate::router::Route;
 
-/// The statuses that the API answers with; another counts as the last.
-const STATUSES: [&str; 24] = [
-    "200", "201", "204", "304", "400", "401", "403", "404", "405", "406", "408", "409", "410", "411", "413", "414",
-    "415", "422", "429", "431", "500", "503", "507", "other",
+/// The statuses that the API answers with, and their labels; another counts as the last.
+const STATUSES: [(u16, &str); 24] = [
+    (200, "200"),
+    (201, "201"),
+    (204, "204"),
+    (304, "304"),
+    (400, "400"),
+    (401, "401"),
+    (403, "403"),
+    (404, "404"),
+    (405, "405"),
+    (406, "406"),
+    (408, "408"),
+    (409, "409"),
+    (410, "410"),
+    (411, "411"),
+    (413, "413"),
+    (414, "414"),
+    (415, "415"),
+    (422, "422"),
+    (429, "429"),
+    (431, "431"),
+    (500, "500"),
+    (503, "503"),
+    (507, "507"),
+    (0, "other"),
 ];
 
 /// An edge's handles, made when they are needed first.
@@ -38,9 +60,9 @@ impl Metrics {
     /// Counts an answer.
     pub(crate) fn answered(&self, route: Route, status: u16, took: Duration) {
         let metrics = &self.routes[route as usize];
-        let place = STATUSES.iter().position(|known| known.parse() == Ok(status)).unwrap_or(STATUSES.len() - 1);
+        let place = STATUSES.iter().position(|(known, _)| *known == status).unwrap_or(STATUSES.len() - 1);
         let requests = metrics.requests[place].get_or_init(
-            || counter!("onrush_http_requests_total", "route" => route.name(), "status" => STATUSES[place]),
+            || counter!("onrush_http_requests_total", "route" => route.name(), "status" => STATUSES[place].1),
         );
         requests.increment(1);
         let seconds =

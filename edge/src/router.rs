@@ -1,5 +1,6 @@
 //! The route table, and what happens to every request on its way to a handler.
 
+use std::sync::LazyLock;
 use std::time::Instant;
 
 use hyper::Method;
@@ -139,20 +140,39 @@ impl Route {
     }
 }
 
+/// A line of the table with its path cut into segments, once.
+struct Line {
+    route: Route,
+    method: Method,
+    segments: [&'static str; 6],
+    count: usize,
+}
+
+static LINES: LazyLock<Vec<Line>> = LazyLock::new(|| {
+    let line = |(route, method, path): &(Route, Method, &'static str)| {
+        let (segments, count) = segments(path);
+        Line { route: *route, method: method.clone(), segments, count }
+    };
+    TABLE.iter().map(line).collect()
+});
+
+impl Line {
+    fn matches(&self, given: &[&str]) -> bool {
+        let same = |(want, have): (&&str, &&str)| want == have || (*want == "*" && !have.is_empty());
+        self.count == given.len() && self.segments.iter().zip(given).all(same)
+    }
+}
+
 /// The route of a request, or the methods that its path has instead.
 fn find(method: &Method, path: &str) -> Result<Route, Vec<&'static Method>> {
     let (given, count) = segments(path);
-    let matches = |pattern: &str| {
-        let (wanted, length) = segments(pattern);
-        length == count
-            && wanted.iter().zip(given).all(|(want, have)| *want == have || (*want == "*" && !have.is_empty()))
-    };
+    let Some(given) = given.get(..count) else { return Err(Vec::new()) };
     let mut methods = Vec::new();
-    for (route, known, _) in TABLE.iter().filter(|(_, _, pattern)| count <= 6 && matches(pattern)) {
-        if known == method {
-            return Ok(*route);
+    for line in LINES.iter().filter(|line| line.matches(given)) {
+        if line.method == *method {
+            return Ok(line.route);
         }
-        methods.push(known);
+        methods.push(&line.method);
     }
     Err(methods)
 }
