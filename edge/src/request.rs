@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::Version;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, TRANSFER_ENCODING};
+use hyper::header::{
+    CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, TRANSFER_ENCODING,
+};
 use hyper::http::request::Parts;
 use onrush_api::page::PageQuery;
 use onrush_api::problem::{Kind, Problem};
@@ -75,10 +78,19 @@ impl Request<'_> {
             .map_err(|error| Problem::new(Kind::BadRequest).detail(format!("{error}.")))
     }
 
+    /// Whether the client has what `etag` names already (RFC 9110, section 13.1.2): a list, compared weakly, because a
+    /// proxy that compresses may have weakened our tag.
+    pub(crate) fn has(&self, etag: &HeaderValue) -> bool {
+        let known = self.parts.headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+        let mut tags = known.flat_map(|value| value.split(',')).map(str::trim);
+        tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag).as_bytes() == etag.as_bytes())
+    }
+
     /// The body as JSON.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         let json = self.parts.headers.get(CONTENT_TYPE).is_none_or(|value| {
-            value.to_str().is_ok_and(|value| value.split(';').next().unwrap_or("").trim() == "application/json")
+            let media_type = value.to_str().ok().and_then(|value| value.split(';').next()).unwrap_or("");
+            media_type.trim().eq_ignore_ascii_case("application/json")
         });
         if !json {
             return Err(Problem::new(Kind::UnsupportedMediaType));
@@ -141,6 +153,11 @@ pub(crate) fn check_head(parts: &Parts) -> Result<(), Problem> {
     }
     if parts.headers.len() > Config::HEADERS_MAX {
         return Err(Problem::new(Kind::HeadersTooLarge).limit(Config::HEADERS_MAX as u64));
+    }
+    // RFC 9112, section 3.2: one Host, or two servers in a row may disagree whom the request is for.
+    let hosts = parts.headers.get_all(HOST).iter().count();
+    if hosts > 1 || (hosts == 0 && parts.version == Version::HTTP_11) {
+        return Err(Problem::new(Kind::BadRequest).detail("A request has exactly one Host header."));
     }
     // With both lengths, two servers in a row may disagree where a request ends. hyper drops the Content-Length before
     // it could be seen here, so a transfer coding is refused altogether.

@@ -95,7 +95,8 @@ fn serve(
         tracing::debug!(%error, "a connection ended before it was served");
         return;
     }
-    let io = TokioIo::new(Socket::new(stream, context.config.write_timeout));
+    let config = &context.config;
+    let io = TokioIo::new(Socket::new(stream, config.header_read_timeout, config.write_timeout));
     let context = Arc::clone(context);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let context = Arc::clone(&context);

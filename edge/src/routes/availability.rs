@@ -1,7 +1,6 @@
 //! Availability: one encoded copy for everybody.
 
 use hyper::StatusCode;
-use hyper::header::IF_NONE_MATCH;
 use onrush_api::availability::Availability;
 use onrush_api::problem::{Kind, Problem};
 
@@ -24,7 +23,7 @@ pub(crate) fn read(request: &Request<'_>) -> Result<Answer, Problem> {
         Some(_) => return Err(Problem::new(Kind::BadRequest).detail("fields is `remaining`, or left out.")),
     };
     let encoded = request.context.availabilities.get(&performance.publication, request.context.now());
-    if request.parts.headers.get(IF_NONE_MATCH) == Some(&encoded.etag) {
+    if request.has(&encoded.etag) {
         return Ok(Answer::not_modified().cached(encoded.etag, CACHE));
     }
     let body = if counts_only { encoded.remaining } else { encoded.full };

@@ -1,7 +1,7 @@
 //! Performances: added and changed by the show's seller, read by everybody.
 
 use hyper::StatusCode;
-use hyper::header::{ACCEPT_ENCODING, IF_NONE_MATCH};
+use hyper::header::ACCEPT_ENCODING;
 use onrush_api::performances::{self as api, Performance, PerformanceDraft, PerformancePatch, RefundStep, Sale, Tier};
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::seat_map::{Row, RowSeats, SeatMap, Section, Slot};
@@ -78,11 +78,10 @@ pub(crate) fn seat_map(request: &Request<'_>) -> Result<Answer, Problem> {
     const CACHE: &str = "public, max-age=31536000, immutable";
     let performance = request.context.directory.performance(request.id(2)?)?;
     let encoded = request.context.availabilities.map(&performance.publication);
-    let headers = &request.parts.headers;
-    if headers.get(IF_NONE_MATCH) == Some(&encoded.etag) {
+    if request.has(&encoded.etag) {
         return Ok(Answer::not_modified().cached(encoded.etag, CACHE).varies_by_encoding());
     }
-    let gzip = headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
+    let gzip = request.parts.headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
     let gzip = gzip.is_some_and(|value| value.split(',').any(|coding| coding.trim() == "gzip"));
     let answer = match gzip {
         true => Answer::bytes(StatusCode::OK, encoded.gzipped).gzipped(),
