@@ -69,6 +69,9 @@ pub(crate) struct Committer {
 /// How often a commit lets others go first: enough to gather a burst, and a bound where commands never cease.
 const ROUNDS_MAX: u32 = 32;
 
+/// With less room than so many times the low-water mark, every commit looks how much there is.
+const NEAR: u64 = 8;
+
 impl Committer {
     pub(crate) fn new(setup: Setup) -> Self {
         let Setup { journal, snapshots, clock, metrics, histories, health, durability, low_water_bytes } = setup;
@@ -134,6 +137,10 @@ impl Committer {
     /// Makes the group durable, then answers it.
     pub(crate) fn commit(&mut self) {
         self.scheduled = false;
+        if self.disk_free_bytes.is_some_and(|free| free / NEAR < self.low_water_bytes) {
+            // Upkeep looks once a second; near the mark that is not often enough.
+            self.disk_free_bytes = self.journal.disk_free_bytes();
+        }
         let group = std::mem::take(&mut self.group);
         let registry = std::mem::take(&mut self.registry);
         match self.write(&group, &registry) {

@@ -37,12 +37,18 @@ pub enum ConfigError {
     /// Snapshots would be written all the time.
     #[error("snapshot_every_events must be 1000 or more")]
     SnapshotEvery,
+    /// The ballast would not be enough for the store to open.
+    #[error("ballast_mib must be 0 (none) or 17 or more: the store needs 16 MiB to open")]
+    Ballast,
     /// Every command would be too old.
     #[error("command_age_max_ms must be 10 or more")]
     CommandAge,
 }
 
 impl Config {
+    /// One segment of the store, which it takes at once when it opens, and room for the rest of a start.
+    const BALLAST_BYTES_MIN: u64 = 17 << 20;
+
     /// The defaults, for a data directory.
     pub fn new(data: PathBuf) -> Self {
         Self {
@@ -53,8 +59,8 @@ impl Config {
             // Ten slow flushes; with a fast disk a command waits a millisecond.
             command_age_max: Duration::from_secs(1),
             ballast_bytes: 64 << 20,
-            // One segment of the store.
-            low_water_bytes: 16 << 20,
+            // One segment of the store, which it may take at once, and half of one.
+            low_water_bytes: 24 << 20,
             // A fifth of a second of replay.
             snapshot_every_events: 200_000,
             downtime_extension_max: Duration::from_mins(5),
@@ -69,6 +75,7 @@ impl Config {
         let checks = [
             ((16..=65536).contains(&self.mailbox_capacity), ConfigError::MailboxCapacity),
             (self.snapshot_every_events >= 1000, ConfigError::SnapshotEvery),
+            (self.ballast_bytes == 0 || self.ballast_bytes >= Self::BALLAST_BYTES_MIN, ConfigError::Ballast),
             (self.command_age_max >= Duration::from_millis(10), ConfigError::CommandAge),
         ];
         checks.iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, error)| Err(*error))

@@ -109,7 +109,8 @@ impl Engine {
             Client::new(Arc::clone(&histories), Arc::clone(&clock), config.command_age_max, config.durability, watched);
         let metrics = Metrics::new();
         metrics.recovery_seconds.set(recovery.as_secs_f64());
-        metrics.recovered_events.set(found.events as f64);
+        let recovered_events: u64 = found.events.values().sum();
+        metrics.recovered_events.set(recovered_events as f64);
         let journal = Journal::new(store, found.epoch + 1, found.chains, config.durability);
         let away = alive_at.map_or(Duration::ZERO, |alive_at| clock.now() - alive_at);
         let (durability, low_water_bytes) = (config.durability, config.low_water_bytes);
@@ -117,6 +118,7 @@ impl Engine {
         let start = Start {
             registry: found.registry,
             inventories: found.inventories,
+            replayed: found.events,
             setup,
             client: client.clone(),
             mailbox_capacity: config.mailbox_capacity,
@@ -125,7 +127,7 @@ impl Engine {
             extension: away.min(config.downtime_extension_max),
             lock: None,
         };
-        Ok(Self { start, client, recovered_events: found.events, recovery })
+        Ok(Self { start, client, recovered_events, recovery })
     }
 
     /// Starts the owner on an arbiter's thread.

@@ -104,6 +104,8 @@ pub(crate) struct Owner {
 pub(crate) struct Start {
     pub(crate) registry: Registry,
     pub(crate) inventories: BTreeMap<PerformanceId, Inventory>,
+    /// Events that no snapshot stands for yet.
+    pub(crate) replayed: BTreeMap<Stream, u64>,
     pub(crate) setup: Setup,
     pub(crate) client: Client,
     pub(crate) mailbox_capacity: usize,
@@ -137,7 +139,8 @@ impl Owner {
         owner.registry.shows().for_each(|show| owner.client.shows().publish(Arc::clone(show)));
         for (id, inventory) in start.inventories {
             let holds = inventory.active_holds();
-            owner.seat(id, inventory);
+            let staging = owner.seat(id, inventory);
+            staging.borrow_mut().events_since_snapshot = start.replayed.get(&Stream(id.0)).copied().unwrap_or(0);
             owner.extend(id, holds, start.extension);
         }
         owner.committer.borrow_mut().maintain();

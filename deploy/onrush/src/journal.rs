@@ -39,7 +39,7 @@ pub(crate) fn run(action: &Action) -> anyhow::Result<ExitCode> {
         "sound: {} shows, {} performances, {} events replayed, epoch {}",
         found.registry.shows().count(),
         found.inventories.len(),
-        found.events,
+        found.events.values().sum::<u64>(),
         found.epoch
     );
     Ok(ExitCode::SUCCESS)

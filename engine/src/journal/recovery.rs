@@ -27,8 +27,8 @@ pub struct Recovered {
     pub chains: BTreeMap<Stream, Chain>,
     /// The highest epoch that was found.
     pub epoch: u64,
-    /// Events that were replayed.
-    pub events: u64,
+    /// Events that were replayed, by stream: what a snapshot would save the next start.
+    pub events: BTreeMap<Stream, u64>,
     /// Damaged records at the end of a stream that were never acknowledged: they are cut off.
     pub cut: Vec<Key>,
 }
@@ -172,16 +172,20 @@ impl Replay {
         if key.stream == Stream::REGISTRY {
             let (at, event) = codec::decode_registry(record.body)?;
             self.found.registry.apply(at, &event);
-            self.found.events += 1;
+            self.count(key.stream, 1);
         } else {
             let entries = codec::decode_entries(record.body)?;
-            self.found.events += entries.len() as u64;
+            self.count(key.stream, entries.len());
             self.replay_entries(PerformanceId(key.stream.0), &entries)?;
         }
         self.found.chains.insert(key.stream, Chain { next_sequence: key.sequence + 1, tip: record.digest });
         self.epochs.insert(key.stream, record.epoch);
         self.found.epoch = self.found.epoch.max(record.epoch);
         Ok(())
+    }
+
+    fn count(&mut self, stream: Stream, events: usize) {
+        *self.found.events.entry(stream).or_default() += events as u64;
     }
 
     fn replay_entries(&mut self, performance: PerformanceId, entries: &[Entry]) -> Result<(), RecordError> {

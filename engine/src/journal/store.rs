@@ -52,7 +52,9 @@ pub enum StoreError {
     #[error("sled: {0}")]
     Sled(#[from] sled::Error),
     /// sled cannot read its own files.
-    #[error("the store in {path} cannot be opened: {reason}")]
+    #[error(
+        "the store in {path} cannot be read and was left as it is: {reason}. If its files are damaged, restore a copy"
+    )]
     Unreadable {
         /// The store's directory.
         path: PathBuf,

@@ -1,0 +1,102 @@
+//! The command line: what it prints, and what it refuses.
+
+use std::path::Path;
+use std::process::Output;
+
+use crate::server::{Server, command};
+
+/// Bad configuration, as sysexits.h calls it.
+const EX_USAGE: i32 = 64;
+
+pub(crate) fn onrush(arguments: &[&str]) -> Output {
+    command(&[]).args(arguments).output().expect("the binary runs")
+}
+
+pub(crate) fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The one line of an error, for a command that must be refused as bad configuration.
+fn refused(arguments: &[&str]) -> String {
+    let output = onrush(arguments);
+    assert_eq!(output.status.code(), Some(EX_USAGE), "{}", stderr(&output));
+    assert_eq!(stdout(&output), "");
+    assert_eq!(stderr(&output).lines().count(), 1, "{}", stderr(&output));
+    stderr(&output)
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("temporary paths are text")
+}
+
+#[test]
+fn print_config_says_where_each_value_came_from() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("onrush.toml");
+    std::fs::write(&file, "mailbox_capacity = 100\n").expect("a file");
+    let output = onrush(&["serve", "--print-config", "--listen", "127.0.0.1:1", "--config", text(&file)]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let printed = stdout(&output);
+    let from_file = format!("mailbox_capacity = \"100\"  # {};", file.display());
+    for line in ["listen = \"127.0.0.1:1\"  # --listen;", "demo = \"false\"  # ONRUSH_DEMO;", &from_file] {
+        assert!(printed.contains(line), "no '{line}' in\n{printed}");
+    }
+    assert!(printed.contains("durability = \"fsync\"  # default;"), "{printed}");
+    // What it prints is a configuration file.
+    std::fs::write(&file, &printed).expect("a file");
+    assert!(onrush(&["serve", "--print-config", "--config", text(&file)]).status.success());
+}
+
+#[test]
+fn a_contradiction_is_named_before_anything_is_opened() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let data = dir.path().join("data");
+    let listen = ["--listen", "127.0.0.1:8080", "--ops-listen", "127.0.0.1:8080"];
+    let message = refused(&[["serve", "--data", text(&data)].as_slice(), &listen].concat());
+    assert!(message.contains("listen and ops_listen are the same address"), "{message}");
+    let message = refused(&["serve", "--data", text(&data), "--durability", "maybe"]);
+    assert!(message.contains("durability = maybe (from --durability): must be fsync or relaxed"), "{message}");
+    assert!(!data.exists());
+}
+
+#[test]
+fn an_unknown_setting_is_named() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("onrush.toml");
+    std::fs::write(&file, "mailbox_capasity = 100\n").expect("a file");
+    let message = refused(&["serve", "--config", text(&file)]);
+    assert!(message.contains("'mailbox_capasity'") && message.contains(text(&file)), "{message}");
+    let message = refused(&["serve", "--config", text(&dir.path().join("none.toml"))]);
+    assert!(message.contains("none.toml"), "{message}");
+}
+
+#[test]
+fn token_prints_the_token_and_nothing_else() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let server = Server::start(dir.path());
+    let output = onrush(&["token", "--role", "buyer", "--subject", "acc_me", "--data", text(dir.path())]);
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", stderr(&output));
+    let printed = stdout(&output);
+    let token = printed.strip_suffix('\n').expect("one line");
+    assert!(token.split('.').count() == 3 && !token.contains(char::is_whitespace), "'{token}'");
+    let answer = server.connect().ask(&crate::http::Call::get("/v1/bookings"), token);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[test]
+fn verify_needs_a_journal_that_no_server_uses() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let nothing = onrush(&["journal", "verify", "--data", text(dir.path())]);
+    assert!(stderr(&nothing).contains("holds no journal"), "{}", stderr(&nothing));
+    assert!(!nothing.status.success());
+    let server = Server::start(dir.path());
+    let running = onrush(&["journal", "verify", "--data", text(dir.path())]);
+    assert!(stderr(&running).contains("a server runs in") && !running.status.success(), "{}", stderr(&running));
+    server.kill();
+    let sound = onrush(&["journal", "verify", "--data", text(dir.path())]);
+    assert!(sound.status.success() && stdout(&sound).contains("sound: "), "{}", stderr(&sound));
+}

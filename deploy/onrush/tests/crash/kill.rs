@@ -1,0 +1,75 @@
+//! The process is killed, at any moment.
+
+use std::fs;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, SystemTime};
+
+use crate::campaign::{Campaign, Figures};
+use crate::random::{Random, seed};
+use crate::server::{Process, Server};
+use crate::{number, say};
+
+const CYCLES: u64 = 100;
+/// Kills come within so many milliseconds.
+const MOMENT_MILLIS: u64 = 90;
+/// Every so many cycles the load goes on until a snapshot is written, and perhaps for so many answers more: old records
+/// are dropped then.
+const LONG_CYCLE: u64 = 10;
+const ANSWERS_MORE: u64 = 4_000;
+
+#[test]
+fn kill_9_under_load() {
+    let (seed, cycles) = (seed(), number("ONRUSH_KILL_CYCLES", CYCLES));
+    say(&format!("kill_9_under_load: ONRUSH_SEED={seed}, {cycles} cycles"));
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let figures = Figures::new(seed);
+    let (mut campaign, mut server) = Campaign::begin(dir.path().join("data"), figures, Random::new(seed));
+    for cycle in 1..=cycles {
+        campaign.figures.cycles = cycle;
+        crash(&mut campaign, server, cycle.is_multiple_of(LONG_CYCLE));
+        while campaign.random.below(4) == 0 {
+            crash_at_start(&mut campaign);
+        }
+        server = campaign.restart();
+        if cycle.is_multiple_of(50) {
+            say(&format!("kill_9_under_load: {}", campaign.figures));
+        }
+    }
+    campaign.audit_all(&server);
+    say(&format!("kill_9_under_load: {}", campaign.figures));
+    let snapshot = newest(&campaign.data.join("snapshots"));
+    assert!(cycles < LONG_CYCLE || snapshot.is_some(), "no snapshot was ever written");
+}
+
+fn crash(campaign: &mut Campaign, server: Server, long: bool) {
+    let load = campaign.load(&server);
+    if long {
+        let snapshots = campaign.data.join("snapshots");
+        let before = newest(&snapshots);
+        load.wait_until(|| newest(&snapshots) > before);
+        load.wait_for((campaign.random.below(2) * campaign.random.below(ANSWERS_MORE)) as usize);
+    }
+    wait_for_the_moment(&mut campaign.random);
+    server.kill();
+    campaign.note(load.join());
+}
+
+/// When the newest snapshot was written.
+fn newest(snapshots: &Path) -> Option<SystemTime> {
+    let files = fs::read_dir(snapshots).expect("snapshots have a directory").flatten();
+    let written = files.filter(|file| file.path().extension().is_some_and(|extension| extension == "snapshot"));
+    written.filter_map(|file| file.metadata().ok()?.modified().ok()).max()
+}
+
+/// Kills a server while it starts, wherever it is.
+fn crash_at_start(campaign: &mut Campaign) {
+    let process = Process::spawn(&campaign.data, &[]);
+    wait_for_the_moment(&mut campaign.random);
+    process.kill();
+}
+
+/// Nothing is waited for here: the moment of the kill is what is drawn.
+fn wait_for_the_moment(random: &mut Random) {
+    sleep(Duration::from_micros(random.below(MOMENT_MILLIS * 1000)));
+}

@@ -1,0 +1,39 @@
+//! Crash tests of the real binary: what was answered is there after whatever happens to the process or to its disk.
+//!
+//! The clients live in the test's process, which survives; they write down an answer only once they have read all of
+//! it. What was sent and never answered is sent again after the restart, with its key, and must come to one effect. So
+//! after every restart the whole state is known, and the server's own lists are compared with it seat by seat.
+//!
+//! `ONRUSH_SEED` repeats a run's load and moments; `ONRUSH_KILL_CYCLES` and `ONRUSH_POWER_CYCLES` say how many. Some
+//! tests need root, a loop device or strace; where they cannot run they say `skipped` and why on standard error.
+
+mod audit;
+mod campaign;
+mod hall;
+mod http;
+mod load;
+mod mount;
+mod random;
+mod server;
+mod visit;
+
+mod cli;
+mod disk_full;
+mod kill;
+mod power;
+mod rot;
+mod stop;
+mod sync;
+
+use std::io::Write as _;
+
+/// Writes a line for people, past the test harness's capture: a skipped test must not pass silently.
+fn say(line: &str) {
+    writeln!(std::io::stderr().lock(), "{line}").expect("standard error takes a line");
+}
+
+/// A number from the environment, or a default.
+fn number(variable: &str, default: u64) -> u64 {
+    let parse = |text: String| text.parse().unwrap_or_else(|_| panic!("{variable} = {text} is no number"));
+    std::env::var(variable).map_or(default, parse)
+}

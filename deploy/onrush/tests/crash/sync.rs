@@ -1,0 +1,91 @@
+//! What the kernel is asked for, seen through strace: a sync before each answer, and the end after a failed one.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::campaign::{Campaign, Figures};
+use crate::hall::{self, Tokens};
+use crate::http::Call;
+use crate::random::{Random, seed};
+use crate::say;
+use crate::server::Server;
+
+/// `-D`: the server stays the test's own child, to be killed and waited for.
+const STRACE: [&str; 5] = ["strace", "-D", "-f", "-e", "trace=fdatasync"];
+
+/// Why strace cannot be used here, if it cannot.
+fn obstacle() -> Option<String> {
+    let traced = Command::new(STRACE[0]).args(&STRACE[1..]).arg("true").output();
+    match traced {
+        Err(error) => Some(format!("strace: {error}")),
+        Ok(output) if !output.status.success() => Some(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+        Ok(_) => None,
+    }
+}
+
+#[test]
+fn every_acknowledged_group_is_synced() {
+    if let Some(why) = obstacle() {
+        return say(&format!("every_acknowledged_group_is_synced: skipped: {why}"));
+    }
+    const HOLDS: usize = 200;
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let server = Server::start_under(dir.path(), &STRACE);
+    let tokens = Tokens::of(dir.path());
+    let mut connection = server.connect();
+    let performance = hall::open(&mut connection, &tokens);
+    for number in 0..HOLDS {
+        let wish = json!({"best_available": {"quantity": 1}});
+        let call = Call::post(format!("/v1/performances/{performance}/holds"), format!("sync-{number}"), &wish);
+        assert_eq!(connection.ask(&call, &tokens.buyer(0)).status, 201);
+    }
+    let syncs = syncs(&server.kill());
+    assert!(syncs >= HOLDS, "{HOLDS} holds in a row were answered after {syncs} syncs");
+}
+
+/// Syncs that succeeded, one line of strace each or two where threads take turns.
+fn syncs(trace: &str) -> usize {
+    let done = |line: &&str| line.contains("fdatasync") && line.trim_end().ends_with("= 0");
+    trace.lines().filter(done).count()
+}
+
+#[test]
+fn a_failed_fdatasync_ends_the_process() {
+    if let Some(why) = obstacle() {
+        return say(&format!("a_failed_fdatasync_ends_the_process: skipped: {why}"));
+    }
+    let seed = seed();
+    say(&format!("a_failed_fdatasync_ends_the_process: ONRUSH_SEED={seed}"));
+    let mut random = Random::new(seed);
+    for _ in 0..3 {
+        // Only one fails: a server that tried again would go on. The first few make the hall.
+        fail_once(seed, random.split(), 10 + random.below(100));
+    }
+}
+
+fn fail_once(seed: u64, random: Random, at: u64) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let data = dir.path().join("data");
+    let (mut campaign, server) = Campaign::begin(data.clone(), Figures::new(seed), random);
+    server.kill();
+    let server = under_injection(&data, at);
+    let load = campaign.load(&server);
+    let (status, log) = server.wait();
+    assert!(log.contains("(INJECTED)"), "no fdatasync failed: {log}");
+    assert_eq!(status.code(), Some(1), "it must end by itself, in failure: {log}");
+    let outcome = load.join();
+    assert_eq!(outcome.late_successes, 0, "somebody got a success after the error");
+    campaign.note(outcome);
+    campaign.figures.cycles = 1;
+    let server = campaign.restart();
+    campaign.audit_all(&server);
+    say(&format!("a_failed_fdatasync_ends_the_process: the {at}th: {}", campaign.figures));
+}
+
+fn under_injection(data: &Path, at: u64) -> Server {
+    let inject = format!("inject=fdatasync:error=EIO:when={at}");
+    let wrapper: Vec<&str> = STRACE.into_iter().chain(["-e", inject.as_str()]).collect();
+    Server::start_under(data, &wrapper)
+}
