@@ -10,6 +10,10 @@ use crate::problem::{FieldError, Kind, Problem};
 /// `malformed-body` (400) where the bytes are no JSON; `invalid-body` (422) with a JSON pointer where they are JSON of
 /// another shape.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // serde would take a list of the fields' values for the object.
+    if bytes.trim_ascii_start().first().is_some_and(|first| *first == b'[') {
+        return Err(Problem::field("", "expected an object"));
+    }
     // The pointer costs time, so it is looked for only once it is known to be needed.
     serde_json::from_slice(bytes).map_err(|_| explain::<T>(bytes))
 }
@@ -66,12 +70,12 @@ mod tests {
         assert_eq!(refused("{").kind, Kind::MalformedBody);
         assert_eq!(refused("").kind, Kind::MalformedBody);
         assert_eq!(refused(r#"{"seats":["A-1-1"]} x"#).kind, Kind::MalformedBody);
-        assert_eq!(refused(&"[".repeat(100_000)).status(), 422);
     }
 
     #[test]
     fn another_shape_is_invalid_and_says_where() {
         for (body, pointer) in [
+            (r#" [["A-1-1"],null,null]"#, ""),
             (r#"{"seats":["A-1-1"],"price":1}"#, "/price"),
             (r#"{"best_available":{"quantity":-1}}"#, "/best_available/quantity"),
             (r#"{"best_available":{"quantity":9223372036854775808}}"#, "/best_available/quantity"),

@@ -121,10 +121,11 @@ fn details(draft: ShowDraft) -> Result<ShowDetails, Problem> {
         }
     };
     let shorter = |text: &str, max: usize| text.chars().count() <= max;
-    check(!draft.title.trim().is_empty() && shorter(&draft.title, 200), "/title", "1 to 200 characters");
-    let cast = draft.cast.len() <= 100 && draft.cast.iter().all(|name| shorter(name, 200));
-    check(cast, "/cast", "at most 100 names of at most 200 characters");
-    check(shorter(&draft.venue, 200), "/venue", "at most 200 characters");
+    let line = |text: &str| shorter(text, 200) && !text.chars().any(char::is_control);
+    check(!draft.title.trim().is_empty() && line(&draft.title), "/title", "one line of 1 to 200 characters");
+    let cast = draft.cast.len() <= 100 && draft.cast.iter().all(|name| line(name));
+    check(cast, "/cast", "at most 100 names, each one line of at most 200 characters");
+    check(line(&draft.venue), "/venue", "one line of at most 200 characters");
     check(shorter(&draft.description, 8000), "/description", "at most 8000 characters");
     let poster = draft.poster_url.as_ref().is_none_or(|url| url.starts_with("https://") && shorter(url, 1000));
     check(poster, "/poster_url", "an https: URL of at most 1000 characters");

@@ -154,7 +154,7 @@ async fn serve(
 ) {
     let prometheus = prometheus();
     let mut engine = onrush_engine::config::Config::new(data.to_owned());
-    engine.ballast_bytes = 64 * 1024;
+    engine.ballast_bytes = 0;
     let owner = Arbiter::new();
     let client = Engine::open(&engine).expect("the engine opens").start(&owner.handle()).await.expect("it starts");
     let key = KeyFile::open(&KeyFile::path_in(data)).expect("a key file");
