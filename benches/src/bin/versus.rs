@@ -1,0 +1,95 @@
+//! Onrush beside what one would pick instead: starts the servers, measures them in turns, prints one table.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use benches::machine::Machine;
+use benches::rounds::{self, Plan};
+use benches::row::{self, ROWS};
+use benches::table::Comparison;
+use benches::{hyper_server, onrush_server};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, value_parser};
+
+/// The same holds, sent by the same client, to Onrush and to what one would pick instead.
+///
+/// Every server is started by this program, on loopback, with its defaults; rows are measured in turns and the medians
+/// over all rounds are printed. The ratio is to bare hyper with as many connections, in this very run: absolute figures
+/// move from machine to machine and from hour to hour. The client keeps one core busy, so a machine needs two.
+#[derive(Debug, Parser)]
+#[command(name = "versus")]
+struct Arguments {
+    /// Rows to measure, with all that is compared with them [default: all]
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// Write the result as JSON, too
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// How long each row is measured in each round
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = value_parser!(u64).range(1..=20))]
+    seconds: u64,
+    /// How often each row is measured
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = value_parser!(u32).range(1..=100))]
+    rounds: u32,
+}
+
+fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some(hyper_server::SUBCOMMAND) {
+        return report(hyper_server::serve());
+    }
+    let matches = Arguments::command().after_help(help()).get_matches();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    report(compare(&arguments))
+}
+
+fn help() -> String {
+    let mut text = "Rows:\n".to_owned();
+    for row in ROWS {
+        writeln!(text, "  {:<12} {}", row.name, row.about).expect("writing to memory does not fail");
+    }
+    text.push_str(
+        "\nExamples:\n  \
+        cargo run --release -p benches --bin versus                    everything\n  \
+        cargo run --release -p benches --bin versus -- hyper           all that is compared with bare hyper\n  \
+        cargo run --release -p benches --bin versus -- onrush-256 --rounds 9 --json versus.json",
+    );
+    text
+}
+
+fn compare(arguments: &Arguments) -> anyhow::Result<()> {
+    let rows = row::selected(&arguments.names).map_err(anyhow::Error::msg)?;
+    let hint = "figures of a debug build say nothing: cargo run --release -p benches --bin versus";
+    ensure!(!cfg!(debug_assertions), hint);
+    onrush_server::build()?;
+    // Beside the programs, and not where temporary files go: that is memory on many machines.
+    let program = std::env::current_exe().context("cannot find this program")?;
+    let dir = program.parent().context("this program lies nowhere")?;
+    let plan = Plan { window: Duration::from_secs(arguments.seconds), rounds: arguments.rounds };
+    let rows = rounds::run(&rows, plan, dir)?;
+    let comparison = Comparison { machine: Machine::with_data_in(dir), rows };
+    print(&comparison.table());
+    if let Some(path) = &arguments.json {
+        let json = serde_json::to_string_pretty(&comparison).context("the result is no JSON")?;
+        fs::write(path, json + "\n").with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the table is what the program is for")]
+fn print(text: &str) {
+    print!("\n{text}");
+}
+
+#[expect(clippy::print_stderr, reason = "where a program says why it failed")]
+fn report(outcome: anyhow::Result<()>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("versus: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

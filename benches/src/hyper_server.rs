@@ -1,0 +1,86 @@
+//! Bare hyper: reads each request to its end and gives one fixed answer. The ceiling for anything built on it.
+
+use std::convert::Infallible;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::hold;
+use crate::key::Key;
+use crate::process::{Process, Stage};
+use crate::requests::{RequestCount, Requests};
+
+/// The subcommand under which this program serves: not for people.
+pub const SUBCOMMAND: &str = "serve-hyper";
+
+/// Starts bare hyper in a process of its own, with the requests that Onrush would get.
+///
+/// # Errors
+/// Where it does not start.
+pub fn start(count: RequestCount) -> anyhow::Result<Stage> {
+    let program = std::env::current_exe().context("cannot find this program")?;
+    let mut command = Command::new(program);
+    command.arg(SUBCOMMAND).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut process = Process::start(&mut command)?;
+    let mut address = String::new();
+    let output = process.0.stdout.take().context("bare hyper has no output")?;
+    BufReader::new(output).read_line(&mut address).context("bare hyper did not start")?;
+    let address = address.trim().parse().context("bare hyper did not start")?;
+    let performances: Vec<String> =
+        (0..count.halls(hold::labels().len())).map(|place| format!("perf_{place:013}")).collect();
+    let requests = Requests::holds(address, &performances, &Key::of_nobody(), count);
+    Ok(Stage { process, address, requests, data: None })
+}
+
+/// Serves until standard input ends, so that it never outlives whoever started it. Prints its address.
+///
+/// # Errors
+/// Where no port is to be had.
+#[expect(clippy::print_stdout, reason = "whoever started it reads the address there")]
+pub fn serve() -> anyhow::Result<()> {
+    std::thread::spawn(|| {
+        // Whatever comes, or fails, is the end.
+        std::io::stdin().read_to_end(&mut Vec::new()).ok();
+        std::process::exit(0);
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
+    runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.context("no port")?;
+        println!("{}", listener.local_addr().context("no address")?);
+        std::io::stdout().flush().context("nobody reads the address")?;
+        loop {
+            let (stream, _) = listener.accept().await.context("cannot accept")?;
+            stream.set_nodelay(true).context("no TCP_NODELAY")?;
+            tokio::spawn(connection(stream));
+        }
+    })
+}
+
+async fn connection(stream: TcpStream) {
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_secs(10))
+        .serve_connection(TokioIo::new(stream), service_fn(answer));
+    // The client closes when it has measured.
+    served.await.ok();
+}
+
+async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    // A body that breaks off breaks the connection, too.
+    request.into_body().collect().await.ok();
+    let mut response = Response::new(Full::new(Bytes::from_static(hold::ANSWER.as_bytes())));
+    *response.status_mut() = StatusCode::CREATED;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}
