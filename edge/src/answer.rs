@@ -46,8 +46,10 @@ impl Answer {
 
     /// A JSON body.
     pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Self {
-        let body = serde_json::to_vec(body).expect("the API's types are plain and always make JSON");
-        Self::bytes(status, body.into())
+        // Most answers fit; growing from nothing would copy them twice.
+        let mut bytes = Vec::with_capacity(512);
+        serde_json::to_writer(&mut bytes, body).expect("the API's types are plain and always make JSON");
+        Self::bytes(status, bytes.into())
     }
 
     /// A JSON body that is made already.
