@@ -16,11 +16,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("listen", "127.0.0.1:8080", "address of the API"),
     ("ops_listen", "", "address of /healthz, /readyz and /metrics; empty: the API's"),
     ("durability", "fsync", "fsync: an answer means that the disk has it; relaxed: up to a second may be lost"),
-    (
-        "http_threads",
-        "auto",
-        "threads for connections; 0: the engine's own; auto: 0 on up to two cores, else one less than cores, at most 8",
-    ),
+    ("http_threads", "auto", "threads for connections; 0: the engine's own; auto: one less than cores, at most 8"),
     ("demo", "true", "publish a demo show where the data directory has none"),
     ("log", "info", "what is logged, as tracing's EnvFilter takes it"),
     ("log_format", "text", "text or json"),
@@ -219,7 +215,7 @@ fn http_threads(layers: &Layers) -> Result<usize, SettingsError> {
         return layers.get("http_threads");
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    Ok(if cores <= 2 { 0 } else { (cores - 1).min(8) })
+    Ok((cores - 1).min(8))
 }
 
 fn engine(layers: &Layers) -> Result<onrush_engine::config::Config, SettingsError> {
