@@ -57,7 +57,7 @@ pub async fn run(
             // Out of descriptors, or the client went away in the queue: the others must not suffer.
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
-                tokio::task::yield_now().await;
+                tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
@@ -65,6 +65,9 @@ pub async fn run(
     drain(graceful, &context).await;
     Ok(())
 }
+
+/// How long to wait after a connection that could not be accepted: descriptors come back when connections end.
+const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 
 fn builder(config: &Config) -> Builder<LocalExecutor> {
     let mut builder = Builder::new(LocalExecutor);

@@ -45,6 +45,8 @@ pub(crate) struct Staging {
     /// Whether the committer has it on its list.
     pub(crate) listed: bool,
     pub(crate) events_since_snapshot: u64,
+    /// Whether a snapshot is being written: one at a time, so that an older one never takes a newer one's place.
+    pub(crate) snapshotting: bool,
     /// When the next hold runs out.
     pub(crate) next_end: Option<Timestamp>,
 }
@@ -61,6 +63,7 @@ impl Staging {
             rules: None,
             listed: false,
             events_since_snapshot: 0,
+            snapshotting: false,
             next_end: inventory.next_end(),
         }
     }
@@ -221,7 +224,7 @@ impl Handler<Wake> for SeatActor {
     }
 }
 
-/// Write the state down, if all of it is durable; else at another time.
+/// Write the state down.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct TakeSnapshot;
@@ -229,14 +232,19 @@ pub(crate) struct TakeSnapshot;
 impl Handler<TakeSnapshot> for SeatActor {
     type Result = ();
     fn handle(&mut self, _: TakeSnapshot, _: &mut Context<Self>) {
-        let mut staging = self.staging.borrow_mut();
-        let stream = staging.stream();
-        let Some(place) = self.committer.borrow().last_record(stream).filter(|_| !staging.listed) else { return };
-        staging.events_since_snapshot = 0;
-        let image = self.inventory.image();
-        let (epoch, sequence, tip) = place;
-        let snapshot = Snapshot { epoch, stream, sequence, tip, image };
-        Committer::write_snapshot(&self.committer, snapshot);
+        if self.staging.borrow().listed {
+            // A busy performance always has something staged: make it durable first.
+            self.committer.borrow_mut().commit();
+        }
+        if self.committer.borrow().has_failed() || std::mem::replace(&mut self.staging.borrow_mut().snapshotting, true)
+        {
+            return;
+        }
+        let stream = self.staging.borrow().stream();
+        let Some((epoch, sequence, tip)) = self.committer.borrow().last_record(stream) else { return };
+        self.staging.borrow_mut().events_since_snapshot = 0;
+        let snapshot = Snapshot { epoch, stream, sequence, tip, image: self.inventory.image() };
+        Committer::write_snapshot(&self.committer, &self.staging, snapshot);
     }
 }
 

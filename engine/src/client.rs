@@ -122,11 +122,11 @@ impl Client {
         answer.await.unwrap_or(Err(RegistryFailure::Failed(Failure::Unknown)))
     }
 
-    /// Lets time pass, for an engine that has no timer of its own.
-    pub async fn tick(&self) {
-        if let Some(owner) = self.0.owner.get() {
-            // An owner that is gone has no use for the time.
-            owner.send(Tick).await.ok();
+    /// Lets time pass, for an engine that has no timer of its own; says whether the owner is there to see it.
+    pub async fn tick(&self) -> bool {
+        match self.0.owner.get() {
+            Some(owner) => owner.send(Tick).await.is_ok(),
+            None => false,
         }
     }
 

@@ -5,6 +5,7 @@
 //! mailboxes fill, and the next group is as large as the load asks for.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -56,14 +57,15 @@ pub(crate) struct Committer {
     health: watch::Sender<Health>,
     durability: Durability,
     group: Vec<Rc<RefCell<Staging>>>,
-    registry: Vec<(Vec<u8>, Waiter)>,
+    /// Bodies of the registry's events; nothing for an answer that only waits.
+    registry: Vec<(Option<Vec<u8>>, Waiter)>,
     /// Grows whenever something is staged: whether waiting brought anything.
     staged: u64,
     scheduled: bool,
     low_water_bytes: u64,
     disk_free_bytes: Option<u64>,
     /// Snapshots that are durable; the records before them go bit by bit.
-    trims: Vec<(Stream, u64)>,
+    trims: VecDeque<(Stream, u64)>,
 }
 
 /// How often a commit lets others go first: enough to gather a burst, and a bound where commands never cease.
@@ -75,8 +77,7 @@ const NEAR: u64 = 8;
 impl Committer {
     pub(crate) fn new(setup: Setup) -> Self {
         let Setup { journal, snapshots, clock, metrics, histories, health, durability, low_water_bytes } = setup;
-        let disk_free_bytes = journal.disk_free_bytes();
-        Self {
+        let mut committer = Self {
             journal,
             snapshots,
             clock,
@@ -89,8 +90,17 @@ impl Committer {
             staged: 0,
             scheduled: false,
             low_water_bytes,
-            disk_free_bytes,
-            trims: Vec::new(),
+            disk_free_bytes: None,
+            trims: VecDeque::new(),
+        };
+        committer.look_at_disk();
+        committer
+    }
+
+    fn look_at_disk(&mut self) {
+        self.disk_free_bytes = self.journal.disk_free_bytes();
+        if let Some(free) = self.disk_free_bytes {
+            self.metrics.disk_free_bytes.set(free as f64);
         }
     }
 
@@ -120,8 +130,8 @@ impl Committer {
         committer.schedule(this);
     }
 
-    /// Adds an event of the registry to the next commit.
-    pub(crate) fn enlist_registry(this: &Rc<RefCell<Self>>, body: Vec<u8>, waiter: Waiter) {
+    /// Adds an event of the registry, or an answer that rests on the registry's state, to the next commit.
+    pub(crate) fn enlist_registry(this: &Rc<RefCell<Self>>, body: Option<Vec<u8>>, waiter: Waiter) {
         let mut committer = this.borrow_mut();
         committer.registry.push((body, waiter));
         committer.schedule(this);
@@ -139,7 +149,7 @@ impl Committer {
         self.scheduled = false;
         if self.disk_free_bytes.is_some_and(|free| free / NEAR < self.low_water_bytes) {
             // Upkeep looks once a second; near the mark that is not often enough.
-            self.disk_free_bytes = self.journal.disk_free_bytes();
+            self.look_at_disk();
         }
         let group = std::mem::take(&mut self.group);
         let registry = std::mem::take(&mut self.registry);
@@ -158,7 +168,11 @@ impl Committer {
     }
 
     #[expect(clippy::disallowed_methods, reason = "how long a flush takes is measured, not decided by")]
-    fn write(&mut self, group: &[Rc<RefCell<Staging>>], registry: &[(Vec<u8>, Waiter)]) -> Result<(), JournalError> {
+    fn write(
+        &mut self,
+        group: &[Rc<RefCell<Staging>>],
+        registry: &[(Option<Vec<u8>>, Waiter)],
+    ) -> Result<(), JournalError> {
         let mut bodies: Vec<(Stream, Vec<u8>)> = Vec::with_capacity(group.len());
         let mut events = 0;
         for staging in group {
@@ -168,7 +182,7 @@ impl Committer {
         }
         // A performance's own records come before its listing, so that a listed performance always has them.
         let performances = bodies.iter().map(|(stream, body)| (*stream, body.as_slice()));
-        let listings = registry.iter().map(|(body, _)| (Stream::REGISTRY, body.as_slice()));
+        let listings = registry.iter().filter_map(|(body, _)| Some((Stream::REGISTRY, body.as_deref()?)));
         let begun = Instant::now();
         self.journal.commit(performances.chain(listings))?;
         self.metrics.flush_seconds.record(begun.elapsed().as_secs_f64());
@@ -212,10 +226,7 @@ impl Committer {
 
     /// What has to be done now and then: the heartbeat, the room on the disk, a relaxed flush, old records.
     pub(crate) fn maintain(&mut self) {
-        self.disk_free_bytes = self.journal.disk_free_bytes();
-        if let Some(free) = self.disk_free_bytes {
-            self.metrics.disk_free_bytes.set(free as f64);
-        }
+        self.look_at_disk();
         if let Err(error) = self.maintain_journal() {
             self.fail(&error.to_string());
         }
@@ -226,18 +237,28 @@ impl Committer {
         if self.durability == Durability::Relaxed {
             self.journal.flush()?;
         }
-        if let Some((stream, sequence)) = self.trims.pop()
-            && !self.journal.trim(stream, sequence)?
-        {
-            self.trims.push((stream, sequence));
-        }
         Ok(())
     }
 
+    /// Drops some records that a snapshot stands for, each performance in its turn.
+    pub(crate) fn trim(&mut self) {
+        let Some((stream, sequence)) = self.trims.pop_front().filter(|_| !self.has_failed()) else { return };
+        match self.journal.trim(stream, sequence) {
+            Ok(true) => {}
+            Ok(false) => self.trims.push_back((stream, sequence)),
+            Err(error) => self.fail(&error.to_string()),
+        }
+    }
+
+    /// Takes up what an earlier process had not dropped.
+    pub(crate) fn expect_trims(&mut self, snapshots: Vec<(Stream, u64)>) {
+        self.trims.extend(snapshots);
+    }
+
     /// Writes a snapshot on a thread of its own; then the records before it may go.
-    pub(crate) fn write_snapshot(this: &Rc<RefCell<Self>>, snapshot: Snapshot) {
+    pub(crate) fn write_snapshot(this: &Rc<RefCell<Self>>, staging: &Rc<RefCell<Staging>>, snapshot: Snapshot) {
         let Some(snapshots) = this.borrow().snapshots.clone() else { return };
-        let this = Rc::clone(this);
+        let (this, staging) = (Rc::clone(this), Rc::clone(staging));
         actix_rt::spawn(async move {
             let (stream, sequence) = (snapshot.stream, snapshot.sequence);
             let written = tokio::task::spawn_blocking(move || snapshots.write(stream, &snapshot.encode())).await;
@@ -247,13 +268,14 @@ impl Committer {
                 Ok(Err(error)) => tracing::warn!(%error, "a snapshot could not be written"),
                 Err(error) => tracing::warn!(%error, "a snapshot could not be written"),
             }
+            staging.borrow_mut().snapshotting = false;
         });
     }
 
     fn snapshot_durable(&mut self, stream: Stream, sequence: u64) {
         self.metrics.snapshots.increment(1);
         self.trims.retain(|(trimmed, _)| *trimmed != stream);
-        self.trims.push((stream, sequence));
+        self.trims.push_back((stream, sequence));
     }
 }
 
@@ -271,5 +293,20 @@ async fn gather_and_commit(committer: Rc<RefCell<Committer>>) {
             break;
         }
     }
+    let unwinding = FailOnPanic(&committer);
     committer.borrow_mut().commit();
+    drop(unwinding);
+}
+
+/// A commit that panics leaves nobody knowing what the disk holds: the engine is at its end.
+struct FailOnPanic<'a>(&'a Rc<RefCell<Committer>>);
+
+impl Drop for FailOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Ok(mut committer) = self.0.try_borrow_mut()
+        {
+            committer.fail("a commit panicked");
+        }
+    }
 }

@@ -80,7 +80,9 @@ impl Engine {
         let store = Box::new(SledStore::open(&config.data.join("journal"))?);
         let mut engine = Self::with(config, store, Some(snapshots), Arc::new(SystemClock::start()), true)?;
         engine.start.lock = Some(lock);
-        ballast.take_if_plenty().map_err(io)?;
+        if let Err(error) = ballast.take_if_plenty() {
+            tracing::warn!(%error, "the ballast file could not be made: a start on a full disk may fail");
+        }
         Ok(engine)
     }
 
@@ -98,6 +100,7 @@ impl Engine {
     ) -> Result<Self, OpenError> {
         let begun = Instant::now();
         let states = snapshots.as_ref().map_or(Ok(Vec::new()), Snapshots::read_all)?;
+        let written = states.iter().map(|snapshot| (snapshot.stream, snapshot.sequence)).collect();
         let found = recover(store.as_ref(), states)?;
         found.cut.iter().for_each(|key| tracing::warn!(?key, "an unfinished record at the journal's end was cut off"));
         let recovery = begun.elapsed();
@@ -119,6 +122,7 @@ impl Engine {
             registry: found.registry,
             inventories: found.inventories,
             replayed: found.events,
+            snapshots: written,
             setup,
             client: client.clone(),
             mailbox_capacity: config.mailbox_capacity,

@@ -128,6 +128,9 @@ impl Journal {
     }
 
     fn write(&mut self, batch: &mut Vec<(Key, Vec<u8>)>) -> Result<(), JournalError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
         self.store.append(batch)?;
         self.unsynced += batch.iter().map(|(_, record)| record.len()).sum::<usize>();
         batch.clear();
@@ -176,6 +179,8 @@ impl Journal {
         if self.failed {
             return Err(JournalError::Failed);
         }
+        // Until it is known that all went well: a panic on the way is a failure too.
+        self.failed = true;
         let outcome = work(self);
         self.failed = outcome.is_err();
         outcome

@@ -106,6 +106,8 @@ pub(crate) struct Start {
     pub(crate) inventories: BTreeMap<PerformanceId, Inventory>,
     /// Events that no snapshot stands for yet.
     pub(crate) replayed: BTreeMap<Stream, u64>,
+    /// The last records that snapshots stand for: what is before them may go.
+    pub(crate) snapshots: Vec<(Stream, u64)>,
     pub(crate) setup: Setup,
     pub(crate) client: Client,
     pub(crate) mailbox_capacity: usize,
@@ -135,23 +137,24 @@ impl Owner {
             ticking: start.ticking,
             _lock: start.lock,
         };
+        owner.committer.borrow_mut().expect_trims(start.snapshots);
         owner.announce_epoch();
         owner.registry.shows().for_each(|show| owner.client.shows().publish(Arc::clone(show)));
         for (id, inventory) in start.inventories {
             let holds = inventory.active_holds();
             let staging = owner.seat(id, inventory);
+            owner.publish(id);
             staging.borrow_mut().events_since_snapshot = start.replayed.get(&Stream(id.0)).copied().unwrap_or(0);
             owner.extend(id, holds, start.extension);
         }
-        owner.committer.borrow_mut().maintain();
         owner
     }
 
-    /// The first record of this owner: from then on the journal refuses an older one. It also proves the disk.
+    /// The first record of this owner: a later start refuses an older owner's records behind it. It also proves the disk.
     fn announce_epoch(&mut self) {
         let now = self.committer.borrow().now();
         let body = codec::encode_registry(now, &RegistryEvent::EngineStarted);
-        Committer::enlist_registry(&self.committer, body, Box::new(|_| {}));
+        Committer::enlist_registry(&self.committer, Some(body), Box::new(|_| {}));
     }
 
     fn extend(&self, id: PerformanceId, holds: u32, extension: Duration) {
@@ -170,9 +173,18 @@ impl Owner {
         let actor =
             SeatActor::new(inventory, Arc::clone(&mailbox), Rc::clone(&staging), Rc::clone(&self.committer)).start();
         mailbox.belongs_to(actor.clone().recipient());
-        self.client.add(Performance { mailbox: Arc::clone(&mailbox), publication });
         self.performances.insert(id, Seated { actor, mailbox, staging: Rc::clone(&staging) });
         staging
+    }
+
+    /// Makes a performance known to everybody.
+    fn publish(&self, id: PerformanceId) {
+        self.client.add(self.performance(id));
+    }
+
+    fn performance(&self, id: PerformanceId) -> Performance {
+        let Seated { mailbox, staging, .. } = &self.performances[&id];
+        Performance { mailbox: Arc::clone(mailbox), publication: Arc::clone(&staging.borrow().publication) }
     }
 
     fn register(&mut self, register: Register) {
@@ -183,9 +195,17 @@ impl Owner {
         }
         match self.decide(&command, opening) {
             Ok((event, made, opened)) => self.commit(event, made, opened, reply),
-            // A receiver that has gone away needs no answer.
-            Err(outcome) => drop(reply.send(*outcome)),
+            Err(outcome) => self.answer_in_order(*outcome, reply),
         }
+    }
+
+    /// An answer that changes nothing rests on what it saw, so it waits for the commit that makes that durable.
+    fn answer_in_order(&self, outcome: RegistryOutcome, reply: oneshot::Sender<RegistryOutcome>) {
+        let waiter = move |durable: Result<u64, Failure>| {
+            // A receiver that has gone away needs no answer.
+            drop(reply.send(durable.map_err(RegistryFailure::Failed).and(outcome)));
+        };
+        Committer::enlist_registry(&self.committer, None, Box::new(waiter));
     }
 
     /// The event to be written, or the answer that needs none.
@@ -231,9 +251,7 @@ impl Owner {
     ) {
         let now = self.committer.borrow().now();
         self.registry.apply(now, &event);
-        if let Some((opening, inventory)) = opened {
-            self.stage_opening(opening, inventory);
-        }
+        let performance = opened.map(|(opening, inventory)| self.stage_opening(opening, inventory));
         let show = match &event {
             RegistryEvent::ShowCreated { show, .. }
             | RegistryEvent::ShowChanged { show, .. }
@@ -243,19 +261,21 @@ impl Owner {
         let client = self.client.clone();
         let waiter = move |durable: Result<u64, Failure>| {
             let outcome = durable.map(|sequence| RegistryAnswered { made, sequence: Some(sequence), replayed: false });
-            if let (Ok(_), Some(show)) = (&outcome, show) {
-                client.shows().publish(show);
+            if outcome.is_ok() {
+                performance.into_iter().for_each(|performance| client.add(performance));
+                show.into_iter().for_each(|show| client.shows().publish(show));
             }
             // A receiver that has gone away needs no answer.
             drop(reply.send(outcome.map_err(RegistryFailure::Failed)));
         };
         let body = codec::encode_registry(now, &event);
-        Committer::enlist_registry(&self.committer, body, Box::new(waiter));
+        Committer::enlist_registry(&self.committer, Some(body), Box::new(waiter));
     }
 
-    /// The performance is known from here on, but nobody has been told its id before the commit.
-    fn stage_opening(&mut self, opening: Box<Opening>, inventory: Inventory) {
-        let staging = self.seat(opening.performance, inventory);
+    /// Seats the performance; nobody knows of it before the commit.
+    fn stage_opening(&mut self, opening: Box<Opening>, inventory: Inventory) -> Performance {
+        let id = opening.performance;
+        let staging = self.seat(id, inventory);
         let at = self.committer.borrow().now();
         {
             let mut staging = staging.borrow_mut();
@@ -263,6 +283,7 @@ impl Owner {
             staging.listed = true;
         }
         Committer::enlist(&self.committer, Some(&staging));
+        self.performance(id)
     }
 
     fn tick(&mut self) {
@@ -272,10 +293,11 @@ impl Owner {
             if staging.next_end.is_some_and(|end| end <= now) {
                 seated.mailbox.wake();
             }
-            if staging.events_since_snapshot >= self.snapshot_every_events {
+            if staging.events_since_snapshot >= self.snapshot_every_events && !staging.snapshotting {
                 seated.actor.do_send(TakeSnapshot);
             }
         }
+        self.committer.borrow_mut().trim();
         self.ticks += 1;
         if self.ticks.is_multiple_of(TICKS_PER_MAINTENANCE) {
             self.maintain();
@@ -305,6 +327,17 @@ impl Actor for Owner {
     fn started(&mut self, context: &mut Context<Self>) {
         if self.ticking {
             context.run_interval(TICK, |owner, _| owner.tick());
+        }
+    }
+}
+
+impl Drop for Owner {
+    /// As with an actor: a panic is a bug, and the engine stops and recovers.
+    fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Ok(mut committer) = self.committer.try_borrow_mut()
+        {
+            committer.fail("the owner panicked");
         }
     }
 }

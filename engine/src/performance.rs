@@ -78,9 +78,4 @@ impl PriceList {
     pub fn of(&self, tier: TierIndex) -> Money {
         self.0[usize::from(tier.0)]
     }
-
-    /// Whether nothing costs anything.
-    pub fn is_free(&self) -> bool {
-        self.0.iter().all(|price| price.amount == 0)
-    }
 }

@@ -327,6 +327,10 @@ impl SeatMap {
 
     /// The seat with this label.
     pub fn seat_labelled(&self, label: &str) -> Option<SeatIndex> {
+        // Three names of characters of four bytes at most, and two hyphens.
+        if label.len() > 3 * 4 * Self::NAME_LEN_MAX + 2 {
+            return None;
+        }
         splits(label).find_map(|(section, rest)| {
             let section = &self.sections[usize::from(self.section_named(section)?.0)];
             self.seat_in(section, rest)

@@ -88,6 +88,7 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     let address = api[0].local_addr().context("the bound address")?;
 
     let engine = Engine::open(&settings.engine)?;
+    withdraw(&settings)?;
     tracing::info!(events = engine.recovered_events, took = ?engine.recovery, "the journal is recovered");
     let key = KeyFile::open_or_create(&KeyFile::path_in(&settings.engine.data))?;
     let owner = Arbiter::new();
@@ -116,11 +117,16 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     let code = until_stopped(&client, prometheus).await?;
     tracing::info!("stopping: requests under way are answered first");
     shutdown.cancel();
-    for connections in served {
-        // A thread that ended has no connections left.
-        connections.await.ok();
+    if *client.health().borrow() == Health::Running {
+        for connections in served {
+            // A thread that ended has no connections left.
+            connections.await.ok();
+        }
+        client.settle().await;
+    } else {
+        // Everybody who waited has been told; nothing more can be answered.
+        tokio::time::sleep(FAILED_DRAIN).await;
     }
-    client.settle().await;
     owner.stop();
     tracing::info!("stopped");
     Ok(code)
@@ -180,21 +186,39 @@ async fn until_stopped(
     }
 }
 
+/// What it takes to send the last answers of an engine that has failed.
+const FAILED_DRAIN: Duration = Duration::from_millis(50);
+
 /// A disk that neither writes nor fails leaves the owner waiting for ever, and everybody with it: a restart is better.
 const STALL_MAX: Duration = Duration::from_secs(30);
 
 /// Ends the process when the owner has answered nothing for too long. There is nothing to drain then.
 async fn watch_for_stalls(client: Client) {
-    while tokio::time::timeout(STALL_MAX, client.tick()).await.is_ok() {
+    while tokio::time::timeout(STALL_MAX, client.tick()).await.unwrap_or(false) {
         tokio::time::sleep(STALL_MAX / 6).await;
     }
-    tracing::error!("the engine has waited for its disk for {STALL_MAX:?} and must be started again");
+    tracing::error!("the engine is gone, or has waited for its disk for {STALL_MAX:?}, and must be started again");
     std::process::exit(1);
+}
+
+fn address_file(settings: &Settings) -> PathBuf {
+    settings.engine.data.join("address")
+}
+
+/// Takes the address of the last start away, before anybody believes it.
+fn withdraw(settings: &Settings) -> anyhow::Result<()> {
+    let path = address_file(settings);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Leaves the address that was bound in the data directory, for whoever started the server on a free port.
 fn announce(settings: &Settings, address: SocketAddr) -> anyhow::Result<()> {
-    let path = settings.engine.data.join("address");
+    let path = address_file(settings);
     std::fs::write(&path, format!("{address}\n")).with_context(|| format!("cannot write {}", path.display()))
 }
 

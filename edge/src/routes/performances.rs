@@ -40,7 +40,10 @@ pub(crate) async fn add(request: &Request<'_>) -> Result<Answer, Problem> {
     let known = request.context.directory.performance(performance)?;
     let location = format!("/v1/performances/{performance}");
     let body = body(request.context, &known.publication);
-    Ok(Answer::json(StatusCode::CREATED, &body).location(location).replayed(answered.replayed))
+    // A performance's opening is the first record of its stream.
+    let sequence = answered.sequence.map(|_| 0);
+    let answer = Answer::json(StatusCode::CREATED, &body).location(location).replayed(answered.replayed);
+    Ok(answer.sequence(performance, sequence))
 }
 
 /// Read a performance

@@ -60,6 +60,9 @@ pub enum RecoveryError {
         /// Records that were.
         acknowledged: u64,
     },
+    /// A performance has more than its opening, and the list of performances does not name it: the list is lost.
+    #[error("performance {0} has records, but is not listed: the list of performances is lost")]
+    ListingLost(PerformanceId),
     /// The list of performances names one that has no records.
     #[error("performance {0} is listed, but has no records")]
     PerformanceLost(PerformanceId),
@@ -212,6 +215,11 @@ impl Replay {
         let listed: std::collections::BTreeSet<PerformanceId> = self.found.registry.performances().collect();
         if let Some(lost) = listed.iter().find(|id| !self.found.inventories.contains_key(*id)) {
             return Err(RecoveryError::PerformanceLost(*lost));
+        }
+        let records = |id: &PerformanceId| self.found.chains.get(&Stream(id.0)).map_or(0, |chain| chain.next_sequence);
+        let unlisted = self.found.inventories.keys().find(|id| !listed.contains(*id) && records(id) > 1);
+        if let Some(unlisted) = unlisted {
+            return Err(RecoveryError::ListingLost(*unlisted));
         }
         self.found.inventories.retain(|id, _| listed.contains(id));
         Ok(self.found)
