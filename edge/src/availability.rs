@@ -1,8 +1,8 @@
 //! Availability and seat maps, encoded once and served to everybody.
 //!
 //! A reader gets the newest version as long as that is cheap: each performance may be encoded anew twenty times a
-//! second, with a burst of twenty. So who has just held a seat sees it held, and a hundred thousand pollers in a rush
-//! share bytes that are fifty milliseconds old at most.
+//! second, with a burst of twenty. So who has just held a seat in a quiet hall sees it held, and a hundred thousand pollers
+//! in a rush share bytes that are fifty milliseconds old at most.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;

@@ -27,7 +27,7 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 pub(crate) struct Request<'a> {
     pub(crate) context: &'a Context,
     pub(crate) parts: &'a Parts,
-    /// Nothing on a route that everybody may read, where no token was sent.
+    /// Nothing on a route that everybody may call: there no token is looked at.
     pub(crate) caller: Option<Caller>,
     pub(crate) body: Bytes,
 }

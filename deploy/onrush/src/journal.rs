@@ -12,7 +12,7 @@ use onrush_engine::journal::{Stream, disk};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Action {
-    /// Read every snapshot and record, check the chain, count everything anew, and say what there is
+    /// Read what a start would read, check the chain, count everything anew, and say what there is
     Verify {
         /// The data directory
         #[arg(long, value_name = "DIR", default_value = "./onrush-data")]

@@ -1,0 +1,112 @@
+//! The registry's events in format 1.
+
+use rkyv::{Archive, Deserialize, Serialize};
+
+use super::{Key, Read, account, millis, read_key, text};
+use crate::id::{PerformanceId, ShowId};
+use crate::journal::codec::DecodeError;
+use crate::registry::{self, RegistryEvent};
+use crate::time::Timestamp;
+
+#[derive(Archive, Serialize, Deserialize)]
+pub(in crate::journal::codec) struct RegistryEntry {
+    at: i64,
+    what: RegistryWhat,
+}
+
+#[derive(Archive, Serialize, Deserialize)]
+enum RegistryWhat {
+    Started,
+    ShowCreated { show: u64, seller: String, details: Details, key: Option<Key> },
+    ShowChanged { show: u64, details: Details },
+    PerformanceAdded { show: u64, performance: u64, by: String, key: Option<Key> },
+}
+
+#[derive(Archive, Serialize, Deserialize)]
+struct Details {
+    title: String,
+    field: u8,
+    cast: Vec<String>,
+    venue: String,
+    description: String,
+    poster_url: Option<String>,
+}
+
+const FIELDS: [registry::Field; 6] = [
+    registry::Field::Concert,
+    registry::Field::Musical,
+    registry::Field::Theatre,
+    registry::Field::Exhibition,
+    registry::Field::Sports,
+    registry::Field::Space,
+];
+
+impl Details {
+    fn write(details: &registry::ShowDetails) -> Self {
+        Self {
+            title: details.title.to_string(),
+            field: FIELDS.iter().position(|field| *field == details.field).expect("FIELDS has all") as u8,
+            cast: details.cast.iter().map(|name| name.to_string()).collect(),
+            venue: details.venue.to_string(),
+            description: details.description.to_string(),
+            poster_url: text(&details.poster_url),
+        }
+    }
+
+    fn read(self) -> Read<registry::ShowDetails> {
+        Ok(registry::ShowDetails {
+            title: self.title.into_boxed_str(),
+            field: *FIELDS.get(usize::from(self.field)).ok_or(DecodeError)?,
+            cast: self.cast.into_iter().map(String::into_boxed_str).collect(),
+            venue: self.venue.into_boxed_str(),
+            description: self.description.into_boxed_str(),
+            poster_url: self.poster_url.map(String::into_boxed_str),
+        })
+    }
+}
+
+impl RegistryEntry {
+    pub(in crate::journal::codec) fn write(at: Timestamp, event: &RegistryEvent) -> Self {
+        let what = match event {
+            RegistryEvent::EngineStarted => RegistryWhat::Started,
+            RegistryEvent::ShowCreated { show, seller, details, key } => RegistryWhat::ShowCreated {
+                show: show.0,
+                seller: seller.as_str().to_owned(),
+                details: Details::write(details),
+                key: Key::write(key),
+            },
+            RegistryEvent::ShowChanged { show, details } => {
+                RegistryWhat::ShowChanged { show: show.0, details: Details::write(details) }
+            }
+            RegistryEvent::PerformanceAdded { show, performance, by, key } => RegistryWhat::PerformanceAdded {
+                show: show.0,
+                performance: performance.0,
+                by: by.as_str().to_owned(),
+                key: Key::write(key),
+            },
+        };
+        Self { at: at.as_millis(), what }
+    }
+
+    pub(in crate::journal::codec) fn read(self) -> Read<(Timestamp, RegistryEvent)> {
+        let event = match self.what {
+            RegistryWhat::Started => RegistryEvent::EngineStarted,
+            RegistryWhat::ShowCreated { show, seller, details, key } => RegistryEvent::ShowCreated {
+                show: ShowId(show),
+                seller: account(&seller)?,
+                details: details.read()?,
+                key: read_key(key),
+            },
+            RegistryWhat::ShowChanged { show, details } => {
+                RegistryEvent::ShowChanged { show: ShowId(show), details: details.read()? }
+            }
+            RegistryWhat::PerformanceAdded { show, performance, by, key } => RegistryEvent::PerformanceAdded {
+                show: ShowId(show),
+                performance: PerformanceId(performance),
+                by: account(&by)?,
+                key: read_key(key),
+            },
+        };
+        Ok((millis(self.at), event))
+    }
+}
