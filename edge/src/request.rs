@@ -109,10 +109,7 @@ impl Request<'_> {
         }
         let key = digest(&[operation.as_bytes(), key]);
         let fingerprint = digest(&[self.parts.uri.path().as_bytes(), &self.body]);
-        Ok(Some(RequestKey {
-            key: u128::from_le_bytes(key[..16].try_into().expect("32 bytes")),
-            fingerprint: u64::from_le_bytes(fingerprint[..8].try_into().expect("32 bytes")),
-        }))
+        Ok(Some(RequestKey { key: [word(&key, 0), word(&key, 1)], fingerprint: word(&fingerprint, 0) }))
     }
 }
 
@@ -124,6 +121,10 @@ fn digest(parts: &[&[u8]]) -> [u8; 32] {
         hasher.update(part);
     }
     *hasher.finalize().as_bytes()
+}
+
+fn word(digest: &[u8; 32], place: usize) -> u64 {
+    u64::from_le_bytes(*digest.as_chunks::<8>().0.get(place).expect("a digest has four words"))
 }
 
 fn decode(value: &str) -> String {

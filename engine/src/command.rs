@@ -18,7 +18,7 @@ pub struct Caller {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestKey {
     /// Digest of the operation and the `Idempotency-Key`.
-    pub key: u128,
+    pub key: [u64; 2],
     /// Digest of the request's body.
     pub fingerprint: u64,
 }

@@ -10,6 +10,7 @@ mod decide;
 mod holds;
 mod image;
 mod limits;
+mod price_lists;
 mod replays;
 mod seats;
 mod views;
@@ -18,16 +19,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use bookings::Booking;
+pub use bookings::{Booking, Details};
 pub use decide::Decision;
 pub use holds::Hold;
 pub use image::{Image, PlaceImage};
+pub use price_lists::PriceListIndex;
 pub use replays::{Made, Replay};
 pub use seats::{SeatState, Tally};
 pub use views::{Answer, BlockView, BookingView, HoldView};
 
 use self::holds::Holds;
 use self::limits::Buyers;
+use self::price_lists::PriceLists;
 use self::replays::Replays;
 use self::seats::Seats;
 use crate::command::RequestKey;
@@ -45,7 +48,7 @@ pub struct Inventory {
     seller: AccountId,
     map: Arc<SeatMap>,
     tiers: Arc<[Box<str>]>,
-    prices: PriceList,
+    prices: PriceLists,
     terms: Arc<Terms>,
     seats: Seats,
     holds: Holds,
@@ -86,7 +89,7 @@ impl Inventory {
             seats: Seats::new(&map),
             map: Arc::new(map),
             tiers: opening.tiers.clone().into(),
-            prices: PriceList(opening.prices.clone().into()),
+            prices: PriceLists::new(PriceList(opening.prices.clone().into())),
             terms: Arc::new(opening.terms.clone()),
             holds: Holds::default(),
             bookings: Vec::new(),
@@ -125,7 +128,7 @@ impl Inventory {
 
     /// Its prices in force.
     pub fn prices(&self) -> &PriceList {
-        &self.prices
+        self.prices.in_force()
     }
 
     /// Its rules in force.
@@ -200,6 +203,7 @@ impl Inventory {
     fn apply_held(&mut self, event: &SeatsHeld) {
         let number = self.holds.next_number();
         let buyer = self.buyers.enter(event.buyer);
+        let prices = self.prices.index_in_force();
         let entry = self.buyers.get_mut(buyer);
         entry.seats += event.seats.len() as u32;
         entry.holds += 1;
@@ -209,8 +213,7 @@ impl Inventory {
                 number,
                 nonce: event.nonce,
                 seats: event.seats.clone(),
-                prices: self.prices.clone(),
-                created_at: self.now,
+                prices,
                 expires_at: event.expires_at,
             };
             self.remember(request, buyer, made);
@@ -219,7 +222,7 @@ impl Inventory {
             nonce: event.nonce,
             buyer,
             seats: event.seats.clone(),
-            prices: self.prices.clone(),
+            prices,
             created_at: self.now,
             expires_at: event.expires_at,
         });
@@ -248,17 +251,16 @@ impl Inventory {
             buyer: hold.buyer,
             standing: event.standing,
             seats: hold.seats,
-            cancelled: Vec::new(),
             prices: hold.prices,
-            purpose: event.purpose.clone(),
             created_at: self.now,
+            details: Details { cancelled: Vec::new(), purpose: event.purpose.clone() }.kept(),
         });
     }
 
     fn apply_cancelled(&mut self, event: &SeatsCancelled) {
         let Some(booking) = self.bookings.get_mut(event.booking as usize) else { return };
-        booking.cancelled.extend_from_slice(&event.seats);
-        let cancelled = booking.cancelled.len() as u32;
+        booking.cancel(&event.seats);
+        let cancelled = booking.cancelled().len() as u32;
         self.buyers.get_mut(booking.buyer).seats -= event.seats.len() as u32;
         self.seats.set(&self.map, &event.seats, SeatState::Free);
         if let Some(request) = event.key {
@@ -287,7 +289,7 @@ impl Inventory {
     fn apply_terms(&mut self, terms: &Terms, prices: Option<&[crate::money::Money]>) {
         self.terms = Arc::new(terms.clone());
         if let Some(prices) = prices {
-            self.prices = PriceList(prices.into());
+            self.prices.put_in_force(PriceList(prices.into()));
         }
     }
 

@@ -160,7 +160,7 @@ pub struct Registry {
     shows: BTreeMap<ShowId, Arc<Show>>,
     /// In the order in which they were made.
     order: Vec<ShowId>,
-    replays: BTreeMap<(AccountId, u128), (u64, RegistryMade)>,
+    replays: BTreeMap<(AccountId, [u64; 2]), (u64, RegistryMade)>,
 }
 
 impl Registry {

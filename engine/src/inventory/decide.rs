@@ -50,8 +50,8 @@ impl Inventory {
         let known = self.buyers.number(&caller.account).and_then(|number| self.replays.find(number, request.key));
         match known {
             None => Ok(None),
-            Some(Replay { request: first, made, .. }) if first.fingerprint == request.fingerprint => {
-                Ok(Some(Decision::Replayed(Box::new(self.answer_made(made)))))
+            Some(Replay { request: first, made, at, .. }) if first.fingerprint == request.fingerprint => {
+                Ok(Some(Decision::Replayed(Box::new(self.answer_made(made, *at)))))
             }
             Some(_) => Err(Refusal::KeyReused),
         }
@@ -143,7 +143,7 @@ impl Inventory {
             return Ok(replay);
         }
         let hold = self.own_hold(&command.caller, command.hold, now)?;
-        let owed = hold.seats.iter().any(|&seat| hold.prices.of(self.map.tier_of(seat)).amount > 0);
+        let owed = hold.seats.iter().any(|&seat| self.prices.get(hold.prices).of(self.map.tier_of(seat)).amount > 0);
         let standing = match (self.terms.approval, owed) {
             (Approval::Manual, _) => Standing::PendingApproval,
             (Approval::Automatic, true) => Standing::PendingPayment,
@@ -230,7 +230,7 @@ impl Inventory {
         if !self.is_seller(&command.caller) {
             return Err(Refusal::NotSeller);
         }
-        let same_prices = command.prices.as_ref().is_none_or(|prices| prices[..] == self.prices.0[..]);
+        let same_prices = command.prices.as_ref().is_none_or(|prices| prices[..] == self.prices.in_force().0[..]);
         if command.terms == *self.terms && same_prices {
             return Ok(Decision::Nothing);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use crate::performance::PriceList;
+use super::price_lists::PriceListIndex;
 use crate::seat_map::SeatList;
 use crate::time::Timestamp;
 
@@ -16,7 +16,7 @@ pub struct Hold {
     /// What is held.
     pub seats: SeatList,
     /// What it cost when it was made (E3: the client never says a price).
-    pub prices: PriceList,
+    pub prices: PriceListIndex,
     /// When it was made.
     pub created_at: Timestamp,
     /// From then on it is not held any more: an equal time counts as past (B2).
@@ -218,7 +218,7 @@ mod tests {
             nonce: 0,
             buyer: 0,
             seats: SeatList::new(),
-            prices: PriceList(std::sync::Arc::new([])),
+            prices: PriceListIndex(0),
             created_at: Timestamp::MIN,
             expires_at: Timestamp::from_millis(expires_at),
         }

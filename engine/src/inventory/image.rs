@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::holds::Holds;
+use super::price_lists::PriceLists;
 use super::seats::SeatState;
 use super::{Block, Booking, Hold, Inventory, Replay};
 use crate::id::AccountId;
-use crate::performance::{Opening, Terms};
+use crate::performance::{Opening, PriceList, Terms};
 use crate::seat_map::SeatMapError;
 use crate::time::Timestamp;
 
@@ -15,6 +16,8 @@ use crate::time::Timestamp;
 pub struct Image {
     /// What the performance opened with, with the rules and prices in force.
     pub opening: Opening,
+    /// Every price list that was ever in force, each once; what is held or booked names its own.
+    pub prices: Vec<PriceList>,
     /// Journal time.
     pub now: Timestamp,
     /// The number of the first of `places`.
@@ -54,9 +57,10 @@ impl Inventory {
                 seller: self.seller,
                 plan: self.map.plan().clone(),
                 tiers: self.tiers.to_vec(),
-                prices: self.prices.0.to_vec(),
+                prices: self.prices.in_force().0.to_vec(),
                 terms: Terms::clone(&self.terms),
             },
+            prices: self.prices.all().to_vec(),
             now: self.now,
             holds_base: self.holds.base(),
             places: self.holds.known().map(place_image).collect(),
@@ -74,6 +78,7 @@ impl Inventory {
     /// [`SeatMapError`], where the image's plan makes no seat map.
     pub fn from_image(image: Image) -> Result<Self, SeatMapError> {
         let mut inventory = Self::open(&image.opening, image.now)?;
+        inventory.prices = PriceLists::restore(image.prices, inventory.prices.in_force().clone());
         image.buyers.into_iter().for_each(|account| {
             inventory.buyers.enter(account);
         });
@@ -119,7 +124,7 @@ impl Inventory {
         let image = self.image();
         let fresh = Self::from_image(image.clone()).map_err(|error| error.to_string())?;
         let owners = self.holds.iter().map(|(_, hold)| hold.seats.len());
-        let booked = self.bookings.iter().map(|booking| booking.seats.len() - booking.cancelled.len());
+        let booked = self.bookings.iter().map(|booking| booking.seats.len() - booking.cancelled().len());
         let blocked = self.blocks.values().map(|block| block.seats.len());
         let owned: usize = owners.chain(booked).chain(blocked).sum();
         let free = self.seats.tallies().iter().map(|tally| tally.free as usize).sum::<usize>();

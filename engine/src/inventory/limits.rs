@@ -1,6 +1,10 @@
 //! Who buys, and how much of the limits each has used.
 
-use hashbrown::HashMap;
+use std::hash::BuildHasher as _;
+
+use foldhash::quality::RandomState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 use crate::id::AccountId;
 use crate::performance::Terms;
@@ -22,7 +26,8 @@ pub(crate) struct Buyers {
     all: Vec<Buyer>,
     /// Looked into, never walked through: its seed differs from process to process, so that nobody can choose accounts
     /// that collide, and nothing may depend on its order.
-    numbers: HashMap<AccountId, u32, foldhash::quality::RandomState>,
+    numbers: HashTable<u32>,
+    seed: RandomState,
 }
 
 impl PartialEq for Buyers {
@@ -36,15 +41,23 @@ impl Eq for Buyers {}
 impl Buyers {
     /// The number of an account that has bought before.
     pub(crate) fn number(&self, account: &AccountId) -> Option<u32> {
-        self.numbers.get(account).copied()
+        let is_it = |number: &u32| self.all[*number as usize].account == *account;
+        self.numbers.find(self.seed.hash_one(account), is_it).copied()
     }
 
     /// The number of an account, which may be new.
     pub(crate) fn enter(&mut self, account: AccountId) -> u32 {
-        *self.numbers.entry(account).or_insert_with(|| {
-            self.all.push(Buyer { account, seats: 0, holds: 0 });
-            self.all.len() as u32 - 1
-        })
+        let Self { all, numbers, seed } = self;
+        let is_it = |number: &u32| all[*number as usize].account == account;
+        let hash_of = |number: &u32| seed.hash_one(all[*number as usize].account);
+        match numbers.entry(seed.hash_one(account), is_it, hash_of) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(place) => {
+                let number = *place.insert(all.len() as u32).get();
+                all.push(Buyer { account, seats: 0, holds: 0 });
+                number
+            }
+        }
     }
 
     pub(crate) fn get(&self, number: u32) -> &Buyer {

@@ -4,12 +4,14 @@
 //! by journal time (D6).
 
 use std::collections::VecDeque;
+use std::hash::BuildHasher as _;
 use std::time::Duration;
 
-use hashbrown::HashMap;
+use foldhash::quality::RandomState;
+use hashbrown::HashTable;
 
+use super::price_lists::PriceListIndex;
 use crate::command::RequestKey;
-use crate::performance::PriceList;
 use crate::seat_map::SeatList;
 use crate::time::Timestamp;
 
@@ -25,9 +27,7 @@ pub enum Made {
         /// What was held.
         seats: SeatList,
         /// What it cost.
-        prices: PriceList,
-        /// When it was made.
-        created_at: Timestamp,
+        prices: PriceListIndex,
         /// When it was to end.
         expires_at: Timestamp,
     },
@@ -65,7 +65,7 @@ pub struct Replay {
     pub caller: u32,
     /// What was made.
     pub made: Made,
-    /// When.
+    /// When: that is also when a hold was made.
     pub at: Timestamp,
 }
 
@@ -75,30 +75,43 @@ pub(crate) struct Replays {
     /// The number of the first of `entries`.
     base: u64,
     entries: VecDeque<Replay>,
-    /// Looked into, never walked through; see [`super::limits::Buyers`] for its seed.
-    places: HashMap<(u32, u128), u64, foldhash::quality::RandomState>,
+    /// The number of each entry, found by its caller and key. Looked into, never walked through; see
+    /// [`super::limits::Buyers`] for its seed.
+    numbers: HashTable<u64>,
+    seed: RandomState,
 }
 
 /// How long a key is remembered: the contract's 24 hours and an hour for clocks that differ.
 const RETENTION: Duration = Duration::from_hours(25);
 
 impl Replays {
-    pub(crate) fn find(&self, caller: u32, key: u128) -> Option<&Replay> {
-        let place = self.places.get(&(caller, key))?;
-        self.entries.get((place - self.base) as usize)
+    pub(crate) fn find(&self, caller: u32, key: [u64; 2]) -> Option<&Replay> {
+        let hash = self.seed.hash_one((caller, key));
+        let is_it = |number: &u64| self.entry(*number).is((caller, key));
+        self.numbers.find(hash, is_it).map(|number| self.entry(*number))
+    }
+
+    fn entry(&self, number: u64) -> &Replay {
+        &self.entries[(number - self.base) as usize]
     }
 
     /// Remembers a key, and forgets those whose time is over.
     pub(crate) fn push(&mut self, replay: Replay) {
         self.evict(replay.at);
-        self.places.insert((replay.caller, replay.request.key), self.base + self.entries.len() as u64);
+        let number = self.base + self.entries.len() as u64;
+        let hash = self.seed.hash_one(replay.identity());
         self.entries.push_back(replay);
+        let Self { base, entries, numbers, seed } = self;
+        numbers.insert_unique(hash, number, |number| seed.hash_one(entries[(number - *base) as usize].identity()));
     }
 
     fn evict(&mut self, now: Timestamp) {
         while self.entries.front().is_some_and(|oldest| oldest.at + RETENTION <= now) {
             let oldest = self.entries.pop_front().expect("just seen");
-            self.places.remove(&(oldest.caller, oldest.request.key));
+            let hash = self.seed.hash_one(oldest.identity());
+            if let Ok(entry) = self.numbers.find_entry(hash, |number| *number == self.base) {
+                entry.remove();
+            }
             self.base += 1;
         }
     }
@@ -106,5 +119,16 @@ impl Replays {
     /// All that are remembered, oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Replay> {
         self.entries.iter()
+    }
+}
+
+impl Replay {
+    /// What no two of a performance share.
+    fn identity(&self) -> (u32, [u64; 2]) {
+        (self.caller, self.request.key)
+    }
+
+    fn is(&self, identity: (u32, [u64; 2])) -> bool {
+        self.identity() == identity
     }
 }

@@ -94,13 +94,14 @@ impl Inventory {
         }
     }
 
-    pub(super) fn answer_made(&self, made: &Made) -> Answer {
+    /// The answer that was given at `at` when this was made.
+    pub(super) fn answer_made(&self, made: &Made, at: Timestamp) -> Answer {
         match made {
-            Made::Hold { number, nonce, seats, prices, created_at, expires_at } => Answer::Hold(HoldView {
+            Made::Hold { number, nonce, seats, prices, expires_at } => Answer::Hold(HoldView {
                 id: HoldId { performance: self.performance, number: *number, nonce: *nonce },
                 seats: seats.clone(),
-                prices: prices.clone(),
-                created_at: *created_at,
+                prices: self.prices.get(*prices).clone(),
+                created_at: at,
                 expires_at: *expires_at,
             }),
             Made::Booking { number } => Answer::Booking(self.booking_view(*number, 0)),
@@ -117,7 +118,7 @@ impl Inventory {
         HoldView {
             id: HoldId { performance: self.performance, number, nonce: hold.nonce },
             seats: hold.seats.clone(),
-            prices: hold.prices.clone(),
+            prices: self.prices.get(hold.prices).clone(),
             created_at: hold.created_at,
             expires_at: hold.expires_at,
         }
@@ -130,15 +131,16 @@ impl Inventory {
     /// A booking as it stood when its first `cancelled` cancelled seats had been given up.
     fn booking_view(&self, number: u32, cancelled: usize) -> BookingView {
         let booking: &Booking = &self.bookings[number as usize];
-        let gone = &booking.cancelled[..cancelled.min(booking.cancelled.len())];
+        let gone = booking.cancelled();
+        let gone = &gone[..cancelled.min(gone.len())];
         BookingView {
             id: self.booking_id(number),
             buyer: self.buyers.get(booking.buyer).account,
             standing: booking.standing,
             seats: booking.seats.iter().copied().filter(|seat| !gone.contains(seat)).collect(),
             cancelled: gone.to_vec(),
-            prices: booking.prices.clone(),
-            purpose: booking.purpose.clone(),
+            prices: self.prices.get(booking.prices).clone(),
+            purpose: booking.purpose().map(Box::from),
             created_at: booking.created_at,
         }
     }

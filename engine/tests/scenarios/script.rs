@@ -90,7 +90,7 @@ fn option<'a>(words: &[&'a str], key: &str) -> Option<&'a str> {
 
 fn key(words: &[&str]) -> Option<RequestKey> {
     let (key, fingerprint) = option(words, "key")?.split_once('/')?;
-    Some(RequestKey { key: key.parse().unwrap(), fingerprint: fingerprint.parse().unwrap() })
+    Some(RequestKey { key: [key.parse().unwrap(), 0], fingerprint: fingerprint.parse().unwrap() })
 }
 
 /// The words that are no options.

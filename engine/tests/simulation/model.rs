@@ -43,7 +43,7 @@ pub(crate) struct Model {
     bookings: Vec<Booking>,
     blocks: BTreeMap<u32, Vec<u32>>,
     next_block: u32,
-    keys: BTreeMap<(String, u128), (u64, Said)>,
+    keys: BTreeMap<(String, [u64; 2]), (u64, Said)>,
     ttl: i64,
     seats_max: usize,
     holds_max: usize,
@@ -330,7 +330,7 @@ pub(crate) fn describe(image: &Image, capacity: u32) -> String {
         bookings.push(Booking {
             buyer: image.buyers[booking.buyer as usize].to_string(),
             seats: numbers(&booking.seats),
-            cancelled: numbers(&booking.cancelled),
+            cancelled: numbers(booking.cancelled()),
         });
     }
     let mut blocks = BTreeMap::new();

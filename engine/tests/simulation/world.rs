@@ -516,7 +516,7 @@ impl<'a> World<'a> {
     }
 
     fn key(&mut self) -> Option<RequestKey> {
-        let key = u128::from(self.nonce());
+        let key = [self.nonce(), 0];
         (!self.random.one_in(3)).then_some(RequestKey { key, fingerprint: 8 })
     }
 

@@ -40,7 +40,7 @@ enum What {
 
 #[derive(Archive, Serialize, Deserialize)]
 struct Key {
-    key: u128,
+    key: [u64; 2],
     fingerprint: u64,
 }
 

@@ -1,17 +1,16 @@
 //! An inventory's state in format 1.
 
 use rkyv::{Archive, Deserialize, Serialize};
-use smallvec::SmallVec;
 
 use super::{Key, Money, Opening, Read, account, millis, numbers, read_prices, read_standing, seats, text};
 use super::{write_prices, write_standing};
 use crate::command::RequestKey;
-use crate::inventory::{self, PlaceImage};
+use crate::inventory::{self, Details, PlaceImage, PriceListIndex};
 use crate::journal::codec::DecodeError;
 use crate::performance::PriceList;
 use crate::seat_map::SeatIndex;
 
-/// Holds, bookings and request keys name their price list by its place in `prices`: most share one.
+/// Holds, bookings and request keys name their price list by its place in `prices`.
 #[derive(Archive, Serialize, Deserialize)]
 pub(in crate::journal::codec) struct Image {
     opening: Opening,
@@ -63,79 +62,68 @@ struct Replay {
 
 #[derive(Archive, Serialize, Deserialize)]
 enum Made {
-    Hold { number: u32, nonce: u64, seats: Vec<u32>, prices: u32, created_at: i64, expires_at: i64 },
+    Hold { number: u32, nonce: u64, seats: Vec<u32>, prices: u32, expires_at: i64 },
     Booking { number: u32 },
     Cancellation { booking: u32, cancelled: u32 },
     Block(Block),
 }
 
-/// The price lists of an image, each once.
-#[derive(Default)]
-struct PriceLists(Vec<PriceList>);
+/// How many price lists an image has: each index that is read has to be below.
+#[derive(Clone, Copy)]
+struct PriceListCount(usize);
 
-impl PriceLists {
-    fn place(&mut self, list: &PriceList) -> u32 {
-        let known = self.0.iter().position(|known| std::sync::Arc::ptr_eq(&known.0, &list.0) || known == list);
-        known.unwrap_or_else(|| {
-            self.0.push(list.clone());
-            self.0.len() - 1
-        }) as u32
-    }
-
-    fn get(&self, place: u32) -> Read<PriceList> {
-        self.0.get(place as usize).cloned().ok_or(DecodeError)
+impl PriceListCount {
+    fn check(self, place: u32) -> Read<PriceListIndex> {
+        ((place as usize) < self.0).then_some(PriceListIndex(place)).ok_or(DecodeError)
     }
 }
 
 impl Image {
     pub(in crate::journal::codec) fn write(image: &inventory::Image) -> Self {
-        let mut lists = PriceLists::default();
-        let places = image.places.iter().map(|place| Place::write(place, &mut lists)).collect();
-        let bookings = image.bookings.iter().map(|booking| Booking::write(booking, &mut lists)).collect();
-        let replays = image.replays.iter().map(|replay| Replay::write(replay, &mut lists)).collect();
         let block = |(number, block): (&u32, &inventory::Block)| {
             Block::write(*number, block.nonce, &block.seats, &block.reason)
         };
         Self {
             opening: Opening::write(&image.opening),
             now: image.now.as_millis(),
-            prices: lists.0.iter().map(|list| write_prices(&list.0)).collect(),
+            prices: image.prices.iter().map(|list| write_prices(&list.0)).collect(),
             holds_base: image.holds_base,
-            places,
-            bookings,
+            places: image.places.iter().map(Place::write).collect(),
+            bookings: image.bookings.iter().map(Booking::write).collect(),
             blocks: image.blocks.iter().map(block).collect(),
             next_block: image.next_block,
             buyers: image.buyers.iter().map(|buyer| buyer.as_str().to_owned()).collect(),
-            replays,
+            replays: image.replays.iter().map(Replay::write).collect(),
         }
     }
 
     pub(in crate::journal::codec) fn read(self) -> Read<inventory::Image> {
-        let lists: Read<Vec<PriceList>> =
-            self.prices.into_iter().map(|list| Ok(PriceList(read_prices(list)?.into()))).collect();
-        let lists = PriceLists(lists?);
+        let read_list = |list| Ok(PriceList(read_prices(list)?.into()));
+        let prices: Vec<PriceList> = self.prices.into_iter().map(read_list).collect::<Read<_>>()?;
+        let lists = PriceListCount(prices.len());
         Ok(inventory::Image {
             opening: self.opening.read()?,
+            prices,
             now: millis(self.now),
             holds_base: self.holds_base,
-            places: self.places.into_iter().map(|place| place.read(&lists)).collect::<Read<_>>()?,
-            bookings: self.bookings.into_iter().map(|booking| booking.read(&lists)).collect::<Read<_>>()?,
+            places: self.places.into_iter().map(|place| place.read(lists)).collect::<Read<_>>()?,
+            bookings: self.bookings.into_iter().map(|booking| booking.read(lists)).collect::<Read<_>>()?,
             blocks: self.blocks.into_iter().map(Block::read).collect(),
             next_block: self.next_block,
             buyers: self.buyers.iter().map(|buyer| account(buyer)).collect::<Read<_>>()?,
-            replays: self.replays.into_iter().map(|replay| replay.read(&lists)).collect::<Read<_>>()?,
+            replays: self.replays.into_iter().map(|replay| replay.read(lists)).collect::<Read<_>>()?,
         })
     }
 }
 
 impl Place {
-    fn write(place: &PlaceImage, lists: &mut PriceLists) -> Self {
+    fn write(place: &PlaceImage) -> Self {
         match place {
             PlaceImage::Active(hold) => Self::Active {
                 nonce: hold.nonce,
                 buyer: hold.buyer,
                 seats: numbers(&hold.seats),
-                prices: lists.place(&hold.prices),
+                prices: hold.prices.0,
                 created_at: hold.created_at.as_millis(),
                 expires_at: hold.expires_at.as_millis(),
             },
@@ -144,14 +132,14 @@ impl Place {
         }
     }
 
-    fn read(self, lists: &PriceLists) -> Read<PlaceImage> {
+    fn read(self, lists: PriceListCount) -> Read<PlaceImage> {
         Ok(match self {
             Self::Active { nonce, buyer, seats: held, prices, created_at, expires_at } => {
                 PlaceImage::Active(inventory::Hold {
                     nonce,
                     buyer,
                     seats: seats(held),
-                    prices: lists.get(prices)?,
+                    prices: lists.check(prices)?,
                     created_at: millis(created_at),
                     expires_at: millis(expires_at),
                 })
@@ -163,29 +151,29 @@ impl Place {
 }
 
 impl Booking {
-    fn write(booking: &inventory::Booking, lists: &mut PriceLists) -> Self {
+    fn write(booking: &inventory::Booking) -> Self {
         Self {
             nonce: booking.nonce,
             buyer: booking.buyer,
             standing: write_standing(booking.standing),
             seats: numbers(&booking.seats),
-            cancelled: numbers(&booking.cancelled),
-            prices: lists.place(&booking.prices),
-            purpose: text(&booking.purpose),
+            cancelled: numbers(booking.cancelled()),
+            prices: booking.prices.0,
+            purpose: booking.purpose().map(str::to_owned),
             created_at: booking.created_at.as_millis(),
         }
     }
 
-    fn read(self, lists: &PriceLists) -> Read<inventory::Booking> {
+    fn read(self, lists: PriceListCount) -> Read<inventory::Booking> {
         Ok(inventory::Booking {
             nonce: self.nonce,
             buyer: self.buyer,
             standing: read_standing(self.standing)?,
             seats: seats(self.seats),
-            cancelled: seats(self.cancelled),
-            prices: lists.get(self.prices)?,
-            purpose: self.purpose.map(String::into_boxed_str),
+            prices: lists.check(self.prices)?,
             created_at: millis(self.created_at),
+            details: Details { cancelled: seats(self.cancelled), purpose: self.purpose.map(String::into_boxed_str) }
+                .kept(),
         })
     }
 }
@@ -202,17 +190,17 @@ impl Block {
 }
 
 impl Replay {
-    fn write(replay: &inventory::Replay, lists: &mut PriceLists) -> Self {
+    fn write(replay: &inventory::Replay) -> Self {
         let RequestKey { key, fingerprint } = replay.request;
         Self {
             request: Key { key, fingerprint },
             caller: replay.caller,
-            made: Made::write(&replay.made, lists),
+            made: Made::write(&replay.made),
             at: replay.at.as_millis(),
         }
     }
 
-    fn read(self, lists: &PriceLists) -> Read<inventory::Replay> {
+    fn read(self, lists: PriceListCount) -> Read<inventory::Replay> {
         let Key { key, fingerprint } = self.request;
         Ok(inventory::Replay {
             request: RequestKey { key, fingerprint },
@@ -224,14 +212,13 @@ impl Replay {
 }
 
 impl Made {
-    fn write(made: &inventory::Made, lists: &mut PriceLists) -> Self {
+    fn write(made: &inventory::Made) -> Self {
         match made {
-            inventory::Made::Hold { number, nonce, seats, prices, created_at, expires_at } => Self::Hold {
+            inventory::Made::Hold { number, nonce, seats, prices, expires_at } => Self::Hold {
                 number: *number,
                 nonce: *nonce,
                 seats: numbers(seats),
-                prices: lists.place(prices),
-                created_at: created_at.as_millis(),
+                prices: prices.0,
                 expires_at: expires_at.as_millis(),
             },
             inventory::Made::Booking { number } => Self::Booking { number: *number },
@@ -244,14 +231,13 @@ impl Made {
         }
     }
 
-    fn read(self, lists: &PriceLists) -> Read<inventory::Made> {
+    fn read(self, lists: PriceListCount) -> Read<inventory::Made> {
         Ok(match self {
-            Self::Hold { number, nonce, seats: held, prices, created_at, expires_at } => inventory::Made::Hold {
+            Self::Hold { number, nonce, seats: held, prices, expires_at } => inventory::Made::Hold {
                 number,
                 nonce,
-                seats: seats::<SmallVec<_>>(held),
-                prices: lists.get(prices)?,
-                created_at: millis(created_at),
+                seats: seats(held),
+                prices: lists.check(prices)?,
                 expires_at: millis(expires_at),
             },
             Self::Booking { number } => inventory::Made::Booking { number },
