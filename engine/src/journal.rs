@@ -154,7 +154,7 @@ impl Journal {
     }
 
     /// Drops the records of a stream up to and with `sequence`: a durable snapshot stands for them. At most a few
-    /// hundred a call; says whether it is done.
+    /// dozen a call; says whether it is done.
     ///
     /// # Errors
     /// [`JournalError`]; then the journal is at its end.

@@ -27,6 +27,8 @@ use crate::time::Timestamp;
 
 /// How often holds are looked at whose performance nobody talks to, and snapshots are thought of.
 pub(crate) const TICK: Duration = Duration::from_millis(250);
+/// How often some of the records are dropped that snapshots stand for: a little at a time, so that nobody waits for it.
+const TRIM: Duration = Duration::from_millis(25);
 /// Ticks between two rounds of upkeep.
 const TICKS_PER_MAINTENANCE: u64 = 4;
 
@@ -297,7 +299,6 @@ impl Owner {
                 seated.actor.do_send(TakeSnapshot);
             }
         }
-        self.committer.borrow_mut().trim();
         self.ticks += 1;
         if self.ticks.is_multiple_of(TICKS_PER_MAINTENANCE) {
             self.maintain();
@@ -327,6 +328,7 @@ impl Actor for Owner {
     fn started(&mut self, context: &mut Context<Self>) {
         if self.ticking {
             context.run_interval(TICK, |owner, _| owner.tick());
+            context.run_interval(TRIM, |owner, _| owner.committer.borrow_mut().trim());
         }
     }
 }

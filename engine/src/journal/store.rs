@@ -1,5 +1,7 @@
 //! Where records are kept: sled in production, a disk that forgets in the simulation.
 
+mod io_threads;
+
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt as _;
@@ -128,8 +130,8 @@ pub struct SledStore {
     marked: Mark,
 }
 
-/// Keys that one trim drops: each is a write of its own in sled.
-const TRIM_MAX: usize = 200;
+/// Keys that one trim drops: each is a write of its own in sled, and some make it write a page anew.
+const TRIM_MAX: usize = 20;
 
 impl SledStore {
     /// Opens the store in `dir`, or makes it.
@@ -140,6 +142,7 @@ impl SledStore {
         fs::create_dir_all(dir).map_err(|source| StoreError::Io { path: dir.to_owned(), source })?;
         remove_unfinished_snapshots(dir)?;
         let db = open_sled(dir)?;
+        io_threads::rest(&db);
         let data = disk::open(&dir.join("db"))?;
         let mark = disk::open_mark(&dir.join("mark"))?;
         for path in [dir.join("conf"), dir.join("db"), dir.to_owned(), disk::parent(dir)] {
@@ -223,7 +226,7 @@ impl Store for SledStore {
     }
 
     fn flush(&mut self, records: u64) -> Result<(), StoreError> {
-        self.db.flush()?;
+        io_threads::watched(|| self.db.flush())?;
         self.data.sync_data().map_err(|source| self.io(source))?;
         write_number(&self.mark, RECORDS_AT, records).map_err(|source| self.io(source))
     }
