@@ -112,8 +112,14 @@ fn encode(publication: &Publication) -> Encoded {
     };
     let counts = json(&body);
     body.seats = Some(STANDARD.encode(&published.packed));
-    let etag = HeaderValue::try_from(format!("\"{version}\"")).expect("digits are a header");
-    Encoded { version, etag, full: json(&body), remaining: counts }
+    let full = json(&body);
+    // Of the content, not of the version: a relaxed journal may lose versions in a power cut and give them out again.
+    Encoded { version, etag: etag(&full), full, remaining: counts }
+}
+
+fn etag(content: &[u8]) -> HeaderValue {
+    let etag = format!("\"{}\"", &blake3::hash(content).to_hex()[..16]);
+    HeaderValue::try_from(etag).expect("hex digits are a header")
 }
 
 fn json(body: &impl serde::Serialize) -> Bytes {
@@ -138,8 +144,7 @@ fn encode_map(map: &SeatMap) -> EncodedMap {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
     gzip.write_all(&plain).expect("writing to memory does not fail");
     let gzipped = gzip.finish().expect("writing to memory does not fail");
-    let etag = format!("\"{}\"", &blake3::hash(&plain).to_hex()[..16]);
-    EncodedMap { etag: HeaderValue::try_from(etag).expect("hex digits are a header"), plain, gzipped: gzipped.into() }
+    EncodedMap { etag: etag(&plain), plain, gzipped: gzipped.into() }
 }
 
 #[cfg(test)]

@@ -19,6 +19,9 @@ pub struct Config {
     pub header_read_timeout: Duration,
     /// A body must be there within this.
     pub body_read_timeout: Duration,
+    /// A request must be answered within this of the end of its head; one whose command has been sent by then is told
+    /// that its outcome is not known.
+    pub request_timeout: Duration,
     /// A client that takes nothing of an answer for so long is cut off.
     pub write_timeout: Duration,
     /// Requests that are under way at a stop have so long to end.
@@ -51,6 +54,7 @@ impl Default for Config {
             requests_per_second_per_account: 1_000,
             header_read_timeout: Duration::from_secs(10),
             body_read_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(15),
             write_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(20),
             token_cache_capacity: 100_000,
@@ -82,7 +86,8 @@ impl Config {
         if self.requests_in_flight_max == 0 || self.requests_per_second_per_account == 0 {
             return Err(ConfigError::Requests);
         }
-        let shortest = self.header_read_timeout.min(self.body_read_timeout).min(self.write_timeout);
+        let timeouts = [self.header_read_timeout, self.body_read_timeout, self.request_timeout, self.write_timeout];
+        let shortest = timeouts.into_iter().min().unwrap_or_default();
         if shortest < Duration::from_millis(100) { Err(ConfigError::Timeouts) } else { Ok(()) }
     }
 }

@@ -220,8 +220,13 @@ async fn run(
         Access::Everybody => None,
         Access::Token => Some(context.tokens.caller(&parts.headers, context.now())?),
     };
-    let body = read_body(&parts.headers, body, route.body_len_max(), context.config.body_read_timeout).await?;
-    route.handle(&Request { context, parts, caller, body }).await
+    let Config { body_read_timeout, request_timeout, .. } = context.config;
+    let deadline = tokio::time::Instant::now() + request_timeout;
+    let body_timeout = body_read_timeout.min(request_timeout);
+    let body = read_body(&parts.headers, body, route.body_len_max(), body_timeout).await?;
+    let request = Request { context, parts, caller, body };
+    let answered = tokio::time::timeout_at(deadline, route.handle(&request)).await;
+    answered.unwrap_or_else(|_| Err(Problem::new(Kind::OutcomeUnknown).retry_after(1)))
 }
 
 fn method_not_allowed(methods: &[&Method]) -> Answer {

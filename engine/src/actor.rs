@@ -236,6 +236,10 @@ impl Handler<TakeSnapshot> for SeatActor {
             // A busy performance always has something staged: make it durable first.
             self.committer.borrow_mut().commit();
         }
+        if self.committer.borrow().disk_low() {
+            // The room that is left is the journal's.
+            return;
+        }
         if self.committer.borrow().has_failed() || std::mem::replace(&mut self.staging.borrow_mut().snapshotting, true)
         {
             return;

@@ -95,7 +95,7 @@ fn availability_shows_a_change_at_once_and_nothing_where_there_was_none() {
         let held = hall.hold(&kim, &json!({"seats": [label]})).expect(201);
         let after = hall.get(&path).header("If-None-Match", &etag).expect(200);
         let version = after.json()["version"].as_u64().unwrap();
-        assert_eq!(after.header("etag"), Some(format!("\"{version}\"").as_str()));
+        assert_ne!(after.header("etag"), Some(etag.as_str()));
         assert_eq!(after.header("cache-control"), Some("no-cache"));
         assert!(version > before.json()["version"].as_u64().unwrap());
         let sequence = held.header("onrush-sequence").unwrap().to_owned();

@@ -94,10 +94,11 @@ impl Snapshots {
     pub fn write(&self, stream: Stream, frame: &[u8]) -> io::Result<()> {
         let path = self.path(stream);
         let partial = path.with_extension("partial");
-        let mut file = File::create(&partial)?;
-        file.write_all(frame)?;
-        file.sync_all()?;
-        fs::rename(&partial, &path)?;
+        if let Err(error) = write_whole(&partial, frame).and_then(|()| fs::rename(&partial, &path)) {
+            // What is half there only takes room, perhaps the last that there was; the next start drops it, too.
+            fs::remove_file(&partial).ok();
+            return Err(error);
+        }
         File::open(&self.dir)?.sync_all()
     }
 
@@ -112,6 +113,12 @@ impl Snapshots {
         paths.sort();
         paths.iter().map(|path| read(path)).collect()
     }
+}
+
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 fn read(path: &Path) -> Result<Snapshot, SnapshotError> {

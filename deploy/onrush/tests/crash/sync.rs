@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::campaign::{Campaign, Figures};
 use crate::hall::{self, Tokens};
@@ -82,6 +82,46 @@ fn fail_once(seed: u64, random: Random, at: u64) {
     let server = campaign.restart();
     campaign.audit_all(&server);
     say(&format!("a_failed_fdatasync_ends_the_process: the {at}th: {}", campaign.figures));
+}
+
+#[test]
+fn a_request_that_the_disk_keeps_waiting_is_told_so_and_takes_effect_once() {
+    if let Some(why) = obstacle() {
+        return say(&format!("a_request_that_the_disk_keeps_waiting_…: skipped: {why}"));
+    }
+    const HOLDS: usize = 60;
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    // The 40th sync takes 3 seconds, and a request waits for one.
+    let environment = ["env", "ONRUSH_REQUEST_TIMEOUT_MS=1000"];
+    let stall = ["-e", "inject=fdatasync:delay_enter=3s:when=40"];
+    let wrapper: Vec<&str> = environment.into_iter().chain(STRACE).chain(stall).collect();
+    let server = Server::start_under(dir.path(), &wrapper);
+    let tokens = Tokens::of(dir.path());
+    let mut connection = server.connect();
+    let performance = hall::open(&mut connection, &tokens);
+    let mut seats = Vec::new();
+    let mut unknown = 0;
+    for number in 0..HOLDS {
+        let wish = json!({"best_available": {"quantity": 1}});
+        let call = Call::post(format!("/v1/performances/{performance}/holds"), format!("stall-{number}"), &wish);
+        let answer = loop {
+            let answer = connection.ask(&call, &tokens.buyer(number));
+            match answer.status {
+                201 => break answer,
+                503 => {
+                    unknown +=
+                        usize::from(answer.json::<Value>()["type"].as_str().unwrap().ends_with("/outcome-unknown"))
+                }
+                status => panic!("{status}: {}", answer.text()),
+            }
+        };
+        seats.push(answer.json::<Value>()["seats"][0]["label"].as_str().unwrap().to_owned());
+    }
+    server.kill();
+    assert!(unknown > 0, "no request waited longer than its timeout");
+    seats.sort();
+    seats.dedup();
+    assert_eq!(seats.len(), HOLDS, "a hold that was asked for twice was made twice, or a seat was given twice");
 }
 
 fn under_injection(data: &Path, at: u64) -> Server {
