@@ -5,6 +5,7 @@ use std::sync::Arc;
 use metrics_exporter_prometheus::PrometheusHandle;
 use onrush_api::token::TokenKey;
 use onrush_engine::time::Timestamp;
+use tokio::sync::Mutex;
 
 use crate::auth::Tokens;
 use crate::availability::Availabilities;
@@ -23,6 +24,8 @@ pub struct Context {
     pub(crate) availabilities: Availabilities,
     pub(crate) connections: Arc<Connections>,
     pub(crate) in_flight: InFlight,
+    /// Held from reading what a patch is merged into until the result is durable: of two at once, both take effect.
+    pub(crate) changes: Mutex<()>,
     pub(crate) metrics: Metrics,
     pub(crate) pages: Pages,
     prometheus: PrometheusHandle,
@@ -37,6 +40,7 @@ impl Context {
             connections: Arc::new(Connections::new(config.connections_max, config.connections_per_prefix_max)),
             in_flight: InFlight::new(config.requests_in_flight_max),
             availabilities: Availabilities::default(),
+            changes: Mutex::new(()),
             metrics: Metrics::new(),
             pages: Pages::new(),
             config,

@@ -1,7 +1,7 @@
 //! Shows: what is sold.
 
 use onrush_engine::id::{AccountId, ShowId};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use crate::text::{Text, Time};
@@ -56,8 +56,15 @@ pub struct ShowPatch {
     pub venue: Option<String>,
     /// A new description.
     pub description: Option<String>,
-    /// A new poster.
-    pub poster_url: Option<String>,
+    /// A new poster; `null` takes the old one away.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub poster_url: Option<Option<String>>,
+}
+
+/// Tells `null` from a field that is left out.
+fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<String>>, D::Error> {
+    Deserialize::deserialize(value).map(Some)
 }
 
 /// A show as everybody sees it.

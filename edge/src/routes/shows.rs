@@ -100,6 +100,7 @@ pub(crate) async fn change(request: &Request<'_>) -> Result<Answer, Problem> {
     let caller = request.caller_as(&SELLERS)?;
     let show = request.id(2)?;
     let patch: ShowPatch = request.json()?;
+    let _alone = request.context.changes.lock().await;
     let before = body(request.context, &*request.context.directory.show(show)?);
     let details = details(ShowDraft {
         title: patch.title.unwrap_or(before.title),
@@ -107,7 +108,7 @@ pub(crate) async fn change(request: &Request<'_>) -> Result<Answer, Problem> {
         cast: patch.cast.unwrap_or(before.cast),
         venue: patch.venue.unwrap_or(before.venue),
         description: patch.description.unwrap_or(before.description),
-        poster_url: patch.poster_url.or(before.poster_url),
+        poster_url: patch.poster_url.unwrap_or(before.poster_url),
     })?;
     request.context.directory.register(RegistryCommand::ChangeShow { show, caller, details }, None).await?;
     Ok(Answer::json(StatusCode::OK, &body(request.context, &*request.context.directory.show(show)?)))

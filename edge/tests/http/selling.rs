@@ -1,5 +1,6 @@
 //! Setting a show up and changing it.
 
+use onrush_api::text::Time;
 use serde_json::{Value, json};
 
 use crate::fixture::{Hall, Seat, Server, id, show_draft};
@@ -27,6 +28,44 @@ fn a_show_is_made_read_and_changed() {
         server.patch(&path).token(&seller).json(&wrong).refused(422, "invalid-body").at("/title");
     }
     assert_eq!(server.patch(&path).token(&seller).json(&json!({})).expect(200).json(), show);
+    let without = server.patch(&path).token(&seller).json(&json!({"poster_url": null})).expect(200).json();
+    assert_eq!((without["poster_url"].as_str(), &without["title"]), (None, &json!("Hamlet")));
+}
+
+#[test]
+fn of_two_changes_at_once_both_take_effect() {
+    let server = Server::start();
+    let path = format!("/v1/shows/{}", server.show());
+    for round in 0..20 {
+        let change = |member: &str| {
+            let patch = json!({member: format!("{member} {round}")});
+            server.patch(&path).token(&server.seller()).json(&patch).expect(200);
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| change("title"));
+            scope.spawn(|| change("venue"));
+        });
+        let show = server.get(&path).expect(200).json();
+        assert_eq!(show["title"], format!("title {round}"));
+        assert_eq!(show["venue"], format!("venue {round}"));
+    }
+}
+
+#[test]
+fn a_performance_that_moves_takes_its_end_and_its_sale_with_it() {
+    let hall = Hall::open();
+    let before = hall.get(&hall.path("")).expect(200).json();
+    let patch = json!({"starts_at": "2041-01-01T18:00:00Z"});
+    let moved = hall.patch(&hall.path("")).token(&hall.seller()).json(&patch).expect(200).json();
+    let time = |show: &Value, at: &str| show.pointer(at).unwrap().as_str().unwrap().parse::<Time>().unwrap().0;
+    assert_eq!(moved["starts_at"], "2041-01-01T18:00:00.000Z");
+    let length = |show: &Value| time(show, "/ends_at") - time(show, "/starts_at");
+    assert_eq!(length(&moved), length(&before));
+    for end in ["/sale/closes_at", "/sale/cancel_until"] {
+        assert_eq!(time(&before, end), time(&before, "/starts_at"), "{end} is left out in the draft");
+        assert_eq!(time(&moved, end), time(&moved, "/starts_at"), "{end}");
+    }
+    assert_eq!(moved["sale"]["opens_at"], before["sale"]["opens_at"]);
 }
 
 #[test]
@@ -159,7 +198,7 @@ fn a_change_that_is_not_safe_is_refused_with_the_field() {
         (tier("VIP", -1, "KRW"), "/tiers/0/price/amount"),
         (tier("VIP", 1, "USD"), "/tiers/0/price/currency"),
         (json!({"ends_at": "2040-06-01T18:00:00Z"}), "/ends_at"),
-        (json!({"starts_at": "2040-06-01T22:00:00Z"}), "/ends_at"),
+        (json!({"starts_at": "2040-06-01T22:00:00Z", "ends_at": "2040-06-01T21:00:00Z"}), "/ends_at"),
         (json!({"sale": {"closes_at": "2000-06-01T22:00:00Z"}}), "/sale/closes_at"),
         (json!({"sale": {"hold_ttl_seconds": 9}}), "/sale/hold_ttl_seconds"),
         (json!({"sale": {"max_seats_per_buyer": 0}}), "/sale/max_seats_per_buyer"),

@@ -59,7 +59,9 @@ pub(super) fn changed(
 ) -> Result<(Terms, Option<Vec<Money>>), Problem> {
     let rules = publication.rules();
     let mut terms = Terms::clone(&rules.terms);
-    terms.starts_at = patch.starts_at.map_or(terms.starts_at, |at| at.0);
+    if let Some(starts_at) = patch.starts_at {
+        move_to(&mut terms, starts_at.0);
+    }
     terms.ends_at = patch.ends_at.map_or(terms.ends_at, |at| at.0);
     let terms = with_sale(terms, patch.sale.unwrap_or_default())?;
     check_window(&terms)?;
@@ -75,6 +77,18 @@ pub(super) fn changed(
         }
     }
     Ok((terms, Some(prices)))
+}
+
+/// Moves a performance: it keeps its length, and what ended when it was to start ends when it starts.
+fn move_to(terms: &mut Terms, starts_at: Timestamp) {
+    let before = terms.starts_at;
+    terms.ends_at = starts_at + (terms.ends_at - before);
+    for end in [&mut terms.closes_at, &mut terms.cancel_until] {
+        if *end == before {
+            *end = starts_at;
+        }
+    }
+    terms.starts_at = starts_at;
 }
 
 fn with_sale(mut terms: Terms, sale: SaleDraft) -> Result<Terms, Problem> {
