@@ -40,7 +40,7 @@ pub enum OpenError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The operating system refused.
-    #[error("cannot use the data directory {path}: {source}")]
+    #[error("cannot use the data directory {path}")]
     Data {
         /// The directory.
         path: String,
@@ -105,7 +105,14 @@ impl Engine {
         found.cut.iter().for_each(|key| tracing::warn!(?key, "an unfinished record at the journal's end was cut off"));
         let recovery = begun.elapsed();
 
-        let alive_at = store.mark().alive_at;
+        let mark = store.mark();
+        if mark.records == 0 && found.chains.values().any(|chain| chain.next_sequence > 1) {
+            tracing::warn!(
+                "the note of how many records were acknowledged is missing, as after some power cuts: had the journal \
+                 lost its end, this start would not have noticed"
+            );
+        }
+        let alive_at = mark.alive_at;
         let histories = Arc::new(histories(&found.inventories));
         let (health, watched) = watch::channel(Health::Running);
         let client =

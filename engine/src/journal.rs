@@ -153,13 +153,13 @@ impl Journal {
         self.guarded(Self::sync)
     }
 
-    /// Drops the records of a stream up to and with `sequence`: a durable snapshot stands for them. At most a few
-    /// dozen a call; says whether it is done.
+    /// Drops the records of a stream up to and with `sequence`: a durable snapshot stands for them. A few a call; says
+    /// whether it is done. The next commit's flush covers it: a start that sees them again knows what they are.
     ///
     /// # Errors
     /// [`JournalError`]; then the journal is at its end.
     pub fn trim(&mut self, stream: Stream, sequence: u64) -> Result<bool, JournalError> {
-        self.guarded(|journal| Ok(journal.store.trim(stream, sequence, journal.records)?))
+        self.guarded(|journal| Ok(journal.store.trim(stream, sequence)?))
     }
 
     /// Notes that the engine is alive, so that the next start knows how long it was not.

@@ -27,7 +27,7 @@ use crate::time::Timestamp;
 
 /// How often holds are looked at whose performance nobody talks to, and snapshots are thought of.
 pub(crate) const TICK: Duration = Duration::from_millis(250);
-/// How often some of the records are dropped that snapshots stand for: a little at a time, so that nobody waits for it.
+/// Between two drops of some of the records that snapshots stand for: little at a time, as commands wait meanwhile.
 const TRIM: Duration = Duration::from_millis(25);
 /// Ticks between two rounds of upkeep.
 const TICKS_PER_MAINTENANCE: u64 = 4;
@@ -328,9 +328,17 @@ impl Actor for Owner {
     fn started(&mut self, context: &mut Context<Self>) {
         if self.ticking {
             context.run_interval(TICK, |owner, _| owner.tick());
-            context.run_interval(TRIM, |owner, _| owner.committer.borrow_mut().trim());
+            trim_by_and_by(context);
         }
     }
+}
+
+/// Each trim waits anew, so that after a slow one the next is late, too, and none is made up for.
+fn trim_by_and_by(context: &mut Context<Owner>) {
+    context.run_later(TRIM, |owner, context| {
+        owner.committer.borrow_mut().trim();
+        trim_by_and_by(context);
+    });
 }
 
 impl Drop for Owner {

@@ -94,8 +94,20 @@ impl ServerOptions {
     }
 }
 
-fn main() -> anyhow::Result<ExitCode> {
-    match Cli::parse().command {
+fn main() -> ExitCode {
+    run(Cli::parse().command).unwrap_or_else(|error| {
+        report(&error);
+        ExitCode::FAILURE
+    })
+}
+
+#[expect(clippy::print_stderr, reason = "the last word of a process that failed")]
+fn report(error: &anyhow::Error) {
+    eprintln!("onrush-loadgen: {error:#}");
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
         Command::Rush { server, options } => {
             let report = rush(&server.open()?, &options)?;
             report.deliver(&options.output)?;

@@ -1,8 +1,10 @@
 //! What can be asked of a rush: the options that `onrush-loadgen` and `onrush rush` share.
 
+use std::fs::OpenOptions;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use anyhow::Context as _;
 use clap::{Args, value_parser};
 use serde::Serialize;
 
@@ -86,6 +88,20 @@ pub struct OutputOptions {
     /// Write the report as one HTML page with plots
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+}
+
+impl OutputOptions {
+    /// Sees that the report can be written before the bots are sent, and not only after.
+    ///
+    /// # Errors
+    /// Where a file cannot be opened; it is made where there is none.
+    pub fn check(&self) -> anyhow::Result<()> {
+        for path in self.json.iter().chain(&self.html) {
+            let opened = OpenOptions::new().append(true).create(true).open(path);
+            opened.with_context(|| format!("the report cannot be written to {}", path.display()))?;
+        }
+        Ok(())
+    }
 }
 
 /// The options in force, defaults filled in: part of the report.

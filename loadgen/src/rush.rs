@@ -32,6 +32,7 @@ use crate::target::Target;
 /// Where the server cannot be reached, refuses the seller's calls, or has no such performance on sale; the error says
 /// what to do. What goes wrong while the bots run is no error: it stands in the report.
 pub fn rush(target: &Target, options: &RushOptions) -> anyhow::Result<Report> {
+    options.output.check()?;
     let scene = &options.scene;
     let seed = scene.seed();
     let (schedule, open_loop) = match options.rate {
@@ -47,6 +48,7 @@ pub fn rush(target: &Target, options: &RushOptions) -> anyhow::Result<Report> {
 /// # Errors
 /// As [`rush`]; also where the profile cannot be read.
 pub fn replay(target: &Target, options: &ReplayOptions) -> anyhow::Result<Report> {
+    options.output.check()?;
     let scene = &options.scene;
     let seed = scene.seed();
     let schedule = Schedule::profile(seed, &Profile::load(&options.profile)?);

@@ -10,22 +10,20 @@ const BACKLOG: i32 = 4096;
 
 /// One handle of a listener for each of `count` threads: whoever is free accepts. Not SO_REUSEPORT, which would let a
 /// second server take half of the connections by mistake.
-pub(crate) fn listeners(address: SocketAddr, count: usize) -> anyhow::Result<Vec<TcpListener>> {
-    let first = bind(address)?;
+pub(crate) fn listeners(address: SocketAddr, flag: &str, count: usize) -> anyhow::Result<Vec<TcpListener>> {
+    let first = bind(address)
+        .with_context(|| format!("cannot listen on {address}; choose another address: onrush serve {flag} ADDR"))?;
     let others: std::io::Result<Vec<TcpListener>> = (1..count).map(|_| first.try_clone()).collect();
     let mut listeners = others.context("a second handle of the listener")?;
     listeners.push(first);
     Ok(listeners)
 }
 
-fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    let bound = || -> std::io::Result<TcpListener> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-        socket.set_reuse_address(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        Ok(socket.into())
-    };
-    bound().with_context(|| format!("cannot listen on {address}; choose another address with --listen"))
+fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }

@@ -65,7 +65,7 @@ impl fmt::Display for Source {
 /// What is wrong with the configuration. Nothing has been opened then.
 #[derive(Debug, Error)]
 pub(crate) enum SettingsError {
-    #[error("cannot read the configuration file {path}: {source}")]
+    #[error("cannot read the configuration file {path}")]
     File { path: PathBuf, source: std::io::Error },
     #[error("the configuration file {path}: {reason}")]
     Syntax { path: PathBuf, reason: String },

@@ -153,7 +153,7 @@ pub struct KeyFile;
 #[derive(Debug, Error)]
 pub enum KeyFileError {
     /// It cannot be read or made.
-    #[error("cannot use the key file {path}: {source}")]
+    #[error("cannot use the key file {path}; a server makes it at its first start, in its data directory")]
     Io {
         /// The file.
         path: PathBuf,

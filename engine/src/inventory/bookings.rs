@@ -53,6 +53,9 @@ impl Booking {
 
     /// Gives seats of its own up.
     pub(crate) fn cancel(&mut self, seats: &[SeatIndex]) {
+        if seats.is_empty() {
+            return;
+        }
         self.details.get_or_insert_default().cancelled.extend_from_slice(seats);
     }
 

@@ -54,3 +54,26 @@ impl PriceLists {
         &self.all
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::money::{Currency, Money};
+
+    fn list(amount: i64) -> PriceList {
+        PriceList([Money { amount, currency: Currency::KRW }].into())
+    }
+
+    #[test]
+    fn a_list_that_comes_back_is_the_one_that_was() {
+        let mut lists = PriceLists::new(list(1));
+        let first = lists.index_in_force();
+        lists.put_in_force(list(2));
+        assert_ne!(lists.index_in_force(), first);
+        assert_eq!(lists.get(first), &list(1), "what was held keeps its price");
+        lists.put_in_force(list(1));
+        assert_eq!((lists.index_in_force(), lists.all().len()), (first, 2));
+        let restored = PriceLists::restore(lists.all().to_vec(), list(2));
+        assert_eq!((restored.in_force(), restored.all()), (&list(2), lists.all()));
+    }
+}

@@ -92,11 +92,12 @@ pub trait Store: Send {
     /// [`StoreError`], after which the store must not be used: a flush is never tried again.
     fn flush(&mut self, records: u64) -> Result<(), StoreError>;
 
-    /// Drops some records of a stream up to and with `sequence`, durably; says whether none is left.
+    /// Drops some records of a stream up to and with `sequence`; says whether none is left. The next flush makes that
+    /// durable; until then a start may see them again.
     ///
     /// # Errors
     /// [`StoreError`], after which the store must not be used.
-    fn trim(&mut self, stream: Stream, sequence: u64, records: u64) -> Result<bool, StoreError>;
+    fn trim(&mut self, stream: Stream, sequence: u64) -> Result<bool, StoreError>;
 
     /// Reads every record, by stream and sequence.
     ///
@@ -215,14 +216,14 @@ fn read_mark(mark: &File) -> Mark {
 impl Store for SledStore {
     fn append(&mut self, records: &[(Key, Vec<u8>)]) -> Result<(), StoreError> {
         if let [(key, record)] = records {
-            self.db.insert(key.to_bytes(), record.as_slice())?;
+            io_threads::watched(|| self.db.insert(key.to_bytes(), record.as_slice()))?;
             return Ok(());
         }
         let mut batch = sled::Batch::default();
         for (key, record) in records {
             batch.insert(&key.to_bytes(), record.as_slice());
         }
-        Ok(self.db.apply_batch(batch)?)
+        Ok(io_threads::watched(|| self.db.apply_batch(batch))?)
     }
 
     fn flush(&mut self, records: u64) -> Result<(), StoreError> {
@@ -232,17 +233,15 @@ impl Store for SledStore {
     }
 
     fn heartbeat(&mut self, at: Timestamp) -> Result<(), StoreError> {
+        io_threads::rest_again(&self.db);
         write_number(&self.mark, ALIVE_AT, at.as_millis() as u64).map_err(|source| self.io(source))
     }
 
-    fn trim(&mut self, stream: Stream, sequence: u64, records: u64) -> Result<bool, StoreError> {
+    fn trim(&mut self, stream: Stream, sequence: u64) -> Result<bool, StoreError> {
         let from = Key { stream, sequence: 0 }.to_bytes();
         let to = Key { stream, sequence }.to_bytes();
         let keys: Vec<sled::IVec> = self.db.range(from..=to).keys().take(TRIM_MAX).collect::<Result<_, _>>()?;
-        for key in &keys {
-            self.db.remove(key)?;
-        }
-        self.flush(records)?;
+        keys.iter().try_for_each(|key| io_threads::watched(|| self.db.remove(key)).map(drop))?;
         Ok(keys.len() < TRIM_MAX)
     }
 
@@ -285,7 +284,8 @@ mod tests {
         store.append(&[record(0), record(1)]).unwrap();
         store.append(&[record(2)]).unwrap();
         store.flush(3).unwrap();
-        assert!(store.trim(Stream(7), 1, 3).unwrap());
+        assert!(store.trim(Stream(7), 1).unwrap());
+        store.flush(3).unwrap();
         drop(store);
         let store = SledStore::open(dir.path()).unwrap();
         assert_eq!(sequences(&store), [2]);

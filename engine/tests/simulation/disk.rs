@@ -132,7 +132,7 @@ impl Store for Disk {
         Ok(())
     }
 
-    fn trim(&mut self, _: Stream, _: u64, _: u64) -> Result<bool, StoreError> {
+    fn trim(&mut self, _: Stream, _: u64) -> Result<bool, StoreError> {
         Ok(true)
     }
 

@@ -11,7 +11,7 @@ use onrush_engine::event::{Entry, Event, HoldBooked, SeatsBlocked, SeatsCancelle
 use onrush_engine::id::{AccountId, PerformanceId};
 use onrush_engine::inventory::Inventory;
 use onrush_engine::journal::Stream;
-use onrush_engine::journal::codec::{decode_entries, encode_entries, encode_image};
+use onrush_engine::journal::codec::{decode_entries, decode_image, encode_entries, encode_image};
 use onrush_engine::journal::frame::{Digest, Frame, Record};
 use onrush_engine::seat_map::SeatIndex;
 use onrush_engine::time::Timestamp;
@@ -90,14 +90,35 @@ fn the_bytes_of_format_1_are_what_they_were() {
     assert!(fs::read(path()).unwrap() == bytes, "the bytes of a record have changed: give the new ones a new format");
 }
 
+fn state() -> Inventory {
+    let entries = entries();
+    let Event::PerformanceOpened(opening) = &entries[0].event else { panic!("the first event opens") };
+    let mut inventory = Inventory::open(opening, entries[0].at).unwrap();
+    entries.iter().for_each(|entry| inventory.apply(entry.at, &entry.event));
+    inventory
+}
+
+#[test]
+fn the_bytes_of_a_snapshot_are_what_they_were_and_read_to_the_same_state() {
+    let path = path().with_extension("snapshot");
+    let bytes = encode_image(&state().image());
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, &bytes).unwrap();
+    }
+    let known = fs::read(&path).unwrap();
+    assert!(known == bytes, "the bytes of a state have changed: give the new ones a new format");
+    assert_eq!(decode_image(&known).unwrap(), state().image());
+    let restored = Inventory::from_image(decode_image(&known).unwrap()).unwrap();
+    restored.verify().unwrap();
+    assert_eq!(restored.image(), state().image());
+}
+
 #[test]
 fn what_was_written_is_read_to_the_same_state() {
     let bytes = fs::read(path()).unwrap();
     let read = decode_entries(Record::decode(&bytes).unwrap().body).unwrap();
     assert_eq!(read, entries());
-    let Event::PerformanceOpened(opening) = &read[0].event else { panic!("the first event opens") };
-    let mut inventory = Inventory::open(opening, read[0].at).unwrap();
-    read.iter().for_each(|entry| inventory.apply(entry.at, &entry.event));
+    let inventory = state();
     inventory.verify().unwrap();
     let hash = blake3::hash(&encode_image(&inventory.image())).to_hex();
     assert_eq!(&hash[..32], STATE, "the state that the record leads to has changed");

@@ -5,8 +5,12 @@
 //! 290 µs of CPU and 440 µs of waiting with seven threads, 125 µs and 270 µs with one.
 //!
 //! sled has no setting for it, so all but one are put to rest here: a flush that is awaited is answered by an I/O
-//! thread that wakes whoever waits, and our waiter's wake-up does not return. Should a flush ever take so long that it
-//! looks as if one thread were too few, the others go back to work.
+//! thread that wakes whoever waits, and our waiter's wake-up does not return.
+//!
+//! Is one enough? sled's threads wait for each other in one place: a write ends with the segments' lock, whose holder
+//! may wait for a truncation that stands behind that write. Only a new segment right after a truncation gets there,
+//! and sled keeps one free segment back so that this does not happen; between two syncs less than a segment is written.
+//! Should it look as if it had happened all the same, one thread after another goes back to work until it is over.
 
 use std::future::Future as _;
 use std::pin::pin;
@@ -14,80 +18,153 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Wake, Waker};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// How many threads sled starts (`DESIRED_WAITING_THREADS`), but for the one that goes on working.
-const TO_REST: usize = 7 - 1;
-/// A flush that is under way for longer than this, and for less than twice as long, calls the others back.
+/// The name of each thread, up to its number.
+const NAME: &str = "sled-io-";
+/// The first so many stay for good; others come where much is to be done, and go.
+const STAYING: usize = 7;
+/// Work that is under way for so long calls a thread back: it is noticed within twice that.
 const STALL: Duration = Duration::from_secs(1);
-/// An I/O thread may answer before it is asked to wake us; then another try is needed.
-const TRIES_MAX: usize = 1000;
+/// To put a thread to rest takes microseconds; a start does not wait for one that never comes.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Taken while threads are put to rest, so that two stores that open at once leave one awake.
 static BEDTIME: Mutex<()> = Mutex::new(());
+/// Wake-ups that came, of whichever thread.
+static WOKEN: AtomicUsize = AtomicUsize::new(0);
 /// sled's threads are the process's, whatever the number of stores.
 static RESTING: AtomicUsize = AtomicUsize::new(0);
 static BEGUN: AtomicU64 = AtomicU64::new(0);
 static ENDED: AtomicU64 = AtomicU64::new(0);
+/// Threads that were called back, ever: one for each stall, or more for a long one.
+static RECALLED: AtomicU64 = AtomicU64::new(0);
+/// How many of those may rest again.
+static RESTED_AGAIN: AtomicU64 = AtomicU64::new(0);
 
-/// Puts all but one of the process's I/O threads to rest, unless they rest already.
+/// Puts all but one of the process's I/O threads to rest that do not rest already.
 pub(super) fn rest(db: &sled::Db) {
     let _alone = BEDTIME.lock().unwrap_or_else(PoisonError::into_inner);
-    for _ in 0..TRIES_MAX {
-        let resting = RESTING.load(Ordering::SeqCst);
-        if resting >= TO_REST {
-            return;
-        }
-        let waker = Waker::from(Arc::new(Bed));
-        if pin!(db.flush_async()).poll(&mut Context::from_waker(&waker)).is_pending() {
-            while RESTING.load(Ordering::SeqCst) == resting {
-                thread::yield_now();
-            }
+    let begun = now();
+    while resting() + 1 < STAYING && begun.elapsed() < PATIENCE {
+        // They come one by one: until there are two, nobody can go.
+        if resting() + 1 < count() {
+            put_one_to_rest(db);
+        } else {
+            thread::yield_now();
         }
     }
-    tracing::debug!("sled's I/O threads could not be put to rest: commits take longer than they need");
+    if resting() + 1 < count() {
+        tracing::warn!("sled's I/O threads could not be put to rest: commits take longer than they need");
+    }
 }
 
-/// Does the work of a flush under the eyes of those who rest.
-pub(super) fn watched<T>(flush: impl FnOnce() -> T) -> T {
+fn resting() -> usize {
+    RESTING.load(Ordering::SeqCst)
+}
+
+#[expect(clippy::disallowed_methods, reason = "patience with threads, decided by nothing that is journaled")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// As [`rest`], if a stall has called threads back that has passed.
+pub(super) fn rest_again(db: &sled::Db) {
+    let recalled = RECALLED.load(Ordering::SeqCst);
+    if RESTED_AGAIN.swap(recalled, Ordering::SeqCst) != recalled {
+        rest(db);
+    }
+}
+
+fn put_one_to_rest(db: &sled::Db) {
+    let woken = WOKEN.load(Ordering::SeqCst);
+    let begun = now();
+    let waker = Waker::from(Arc::new(Bed));
+    // A thread that answers before it is asked to wake us goes on; then another try is needed.
+    if pin!(db.flush_async()).poll(&mut Context::from_waker(&waker)).is_pending() {
+        while WOKEN.load(Ordering::SeqCst) == woken && begun.elapsed() < PATIENCE {
+            thread::yield_now();
+        }
+    }
+}
+
+/// How many there are that stay: seven, or fewer where the system gave no more.
+fn count() -> usize {
+    let Ok(threads) = std::fs::read_dir("/proc/self/task") else { return 0 };
+    let names = threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("comm")).ok());
+    names.filter(|name| stays(name.trim_end())).count()
+}
+
+fn stays(name: &str) -> bool {
+    name.strip_prefix(NAME).and_then(|number| number.parse().ok()).is_some_and(|number: usize| number < STAYING)
+}
+
+/// Does work that sled's threads have a part in under the eyes of those who rest.
+pub(super) fn watched<T>(work: impl FnOnce() -> T) -> T {
+    let _ended = OnDrop;
     BEGUN.fetch_add(1, Ordering::Relaxed);
-    let outcome = flush();
-    ENDED.fetch_add(1, Ordering::Relaxed);
-    outcome
+    work()
+}
+
+/// Counts the end of work, also of one that panics.
+struct OnDrop;
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        ENDED.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 struct Bed;
 
 impl Wake for Bed {
     fn wake(self: Arc<Self>) {
-        RESTING.fetch_add(1, Ordering::SeqCst);
-        let mut seen = Flushes::now();
-        loop {
-            thread::park_timeout(STALL);
-            let now = Flushes::now();
-            if now.stalled_since(seen) {
-                tracing::warn!("a flush takes very long: another of sled's I/O threads goes back to work");
-                return;
-            }
-            seen = now;
+        let stays = thread::current().name().is_some_and(stays);
+        RESTING.fetch_add(usize::from(stays), Ordering::SeqCst);
+        WOKEN.fetch_add(1, Ordering::SeqCst);
+        // One that may go by itself must not be the one that is left.
+        if stays {
+            sleep_until_needed();
+            RESTING.fetch_sub(1, Ordering::SeqCst);
         }
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Flushes {
-    begun: u64,
-    ended: u64,
+#[expect(clippy::disallowed_methods, reason = "one of sled's threads sleeps here, never the owner's")]
+fn sleep_until_needed() {
+    let mut seen = Progress::now();
+    loop {
+        thread::sleep(STALL);
+        let now = Progress::now();
+        if now.stalled_since(seen) && now.recall_one() {
+            tracing::warn!("a write takes very long: another of sled's I/O threads goes back to work");
+            return;
+        }
+        seen = now;
+    }
 }
 
-impl Flushes {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Progress {
+    begun: u64,
+    ended: u64,
+    recalled: u64,
+}
+
+impl Progress {
     fn now() -> Self {
-        Self { begun: BEGUN.load(Ordering::Relaxed), ended: ENDED.load(Ordering::Relaxed) }
+        let [begun, ended, recalled] = [&BEGUN, &ENDED, &RECALLED].map(|count| count.load(Ordering::SeqCst));
+        Self { begun, ended, recalled }
     }
 
-    /// Whether one has been under way all the time since.
+    /// Whether the same work has been under way all the time, and nobody has gone to help.
     fn stalled_since(self, before: Self) -> bool {
         self == before && self.begun != self.ended
+    }
+
+    /// Whether it falls to the caller to help: one at a time.
+    fn recall_one(self) -> bool {
+        RECALLED.compare_exchange(self.recalled, self.recalled + 1, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 }
 
@@ -96,11 +173,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flush_is_stalled_when_nothing_has_moved() {
-        let flushes = |begun, ended| Flushes { begun, ended };
-        assert!(flushes(5, 4).stalled_since(flushes(5, 4)));
-        assert!(!flushes(5, 5).stalled_since(flushes(5, 5)), "none is under way");
-        assert!(!flushes(6, 5).stalled_since(flushes(5, 4)), "another one");
+    fn work_is_stalled_when_nothing_has_moved() {
+        let progress = |begun, ended, recalled| Progress { begun, ended, recalled };
+        assert!(progress(5, 4, 0).stalled_since(progress(5, 4, 0)));
+        assert!(!progress(5, 5, 0).stalled_since(progress(5, 5, 0)), "none is under way");
+        assert!(!progress(6, 5, 0).stalled_since(progress(5, 4, 0)), "another one");
+        assert!(!progress(5, 4, 1).stalled_since(progress(5, 4, 0)), "somebody helps already");
+    }
+
+    #[test]
+    fn only_those_that_stay_are_counted() {
+        assert!(stays("sled-io-0") && stays("sled-io-6"));
+        assert!(!stays("sled-io-7") && !stays("sled-io-") && !stays("tokio-6"));
     }
 
     #[test]
@@ -108,10 +192,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let db = sled::open(dir.path()).unwrap();
         rest(&db);
-        assert_eq!(RESTING.load(Ordering::SeqCst), TO_REST);
+        assert_eq!(resting() + 1, STAYING);
         db.insert(b"key", b"value").unwrap();
         watched(|| db.flush()).unwrap();
         rest(&db);
-        assert_eq!(RESTING.load(Ordering::SeqCst), TO_REST, "once for the process");
+        assert_eq!(resting() + 1, STAYING, "once for the process");
     }
 }
