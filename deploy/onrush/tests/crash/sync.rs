@@ -86,15 +86,37 @@ fn fail_once(seed: u64, random: Random, at: u64) {
 
 #[test]
 fn a_request_that_the_disk_keeps_waiting_is_told_so_and_takes_effect_once() {
+    holds_through_a_stall("fdatasync");
+}
+
+#[test]
+fn a_write_that_stalls_calls_an_io_thread_back() {
+    if let Some(log) = holds_through_a_stall("sync_file_range") {
+        assert!(log.contains("another of sled's I/O threads goes back to work"), "{log}");
+    }
+}
+
+/// Makes holds while the 40th call takes 3 seconds, and a request waits for one. Gives what the server said.
+fn holds_through_a_stall(call: &str) -> Option<String> {
     if let Some(why) = obstacle() {
-        return say(&format!("a_request_that_the_disk_keeps_waiting_…: skipped: {why}"));
+        say(&format!("a stalled {call}: skipped: {why}"));
+        return None;
     }
     const HOLDS: usize = 60;
     let dir = tempfile::tempdir().expect("a temporary directory");
-    // The 40th sync takes 3 seconds, and a request waits for one.
-    let environment = ["env", "ONRUSH_REQUEST_TIMEOUT_MS=1000"];
-    let stall = ["-e", "inject=fdatasync:delay_enter=3s:when=40"];
-    let wrapper: Vec<&str> = environment.into_iter().chain(STRACE).chain(stall).collect();
+    let (trace, inject) = (format!("trace={call}"), format!("inject={call}:delay_enter=3s:when=40"));
+    let wrapper = [
+        "env",
+        "ONRUSH_REQUEST_TIMEOUT_MS=1000",
+        "strace",
+        "-D",
+        "-f",
+        "--seccomp-bpf",
+        "-e",
+        trace.as_str(),
+        "-e",
+        inject.as_str(),
+    ];
     let server = Server::start_under(dir.path(), &wrapper);
     let tokens = Tokens::of(dir.path());
     let mut connection = server.connect();
@@ -108,20 +130,18 @@ fn a_request_that_the_disk_keeps_waiting_is_told_so_and_takes_effect_once() {
             let answer = connection.ask(&call, &tokens.buyer(number));
             match answer.status {
                 201 => break answer,
-                503 => {
-                    unknown +=
-                        usize::from(answer.json::<Value>()["type"].as_str().unwrap().ends_with("/outcome-unknown"))
-                }
+                503 => unknown += usize::from(answer.text().contains("/outcome-unknown")),
                 status => panic!("{status}: {}", answer.text()),
             }
         };
-        seats.push(answer.json::<Value>()["seats"][0]["label"].as_str().unwrap().to_owned());
+        seats.push(answer.json::<Value>()["seats"][0]["label"].as_str().expect("a held seat has a label").to_owned());
     }
-    server.kill();
-    assert!(unknown > 0, "no request waited longer than its timeout");
+    let log = server.kill();
+    assert!(unknown > 0, "no request waited longer than its timeout: {log}");
     seats.sort();
     seats.dedup();
     assert_eq!(seats.len(), HOLDS, "a hold that was asked for twice was made twice, or a seat was given twice");
+    Some(log)
 }
 
 fn under_injection(data: &Path, at: u64) -> Server {

@@ -45,6 +45,8 @@ static RESTED_AGAIN: AtomicU64 = AtomicU64::new(0);
 /// Puts all but one of the process's I/O threads to rest that do not rest already.
 pub(super) fn rest(db: &sled::Db) {
     let _alone = BEDTIME.lock().unwrap_or_else(PoisonError::into_inner);
+    // sled starts its threads when it has the first work for them.
+    drop(pin!(db.flush_async()).poll(&mut Context::from_waker(Waker::noop())));
     let begun = now();
     while resting() + 1 < STAYING && begun.elapsed() < PATIENCE {
         // They come one by one: until there are two, nobody can go.
