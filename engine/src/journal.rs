@@ -67,6 +67,8 @@ pub struct Journal {
     durability: Durability,
     /// Bytes written since the last sync.
     unsynced: usize,
+    /// Whether records were dropped since the last sync.
+    trimmed: bool,
     failed: bool,
 }
 
@@ -79,7 +81,7 @@ impl Journal {
         durability: Durability,
     ) -> Self {
         let records = chains.values().map(|chain| chain.next_sequence).sum();
-        Self { store, epoch, chains, records, durability, unsynced: 0, failed: false }
+        Self { store, epoch, chains, records, durability, unsynced: 0, trimmed: false, failed: false }
     }
 
     /// The epoch of this owner.
@@ -142,6 +144,7 @@ impl Journal {
 
     fn sync(&mut self) -> Result<(), JournalError> {
         self.unsynced = 0;
+        self.trimmed = false;
         Ok(self.store.flush(self.records)?)
     }
 
@@ -154,12 +157,19 @@ impl Journal {
     }
 
     /// Drops the records of a stream up to and with `sequence`: a durable snapshot stands for them. A few a call; says
-    /// whether it is done. The next commit's flush covers it: a start that sees them again knows what they are.
+    /// whether it is done. The next commit's sync covers it, or else the next trim begins with one, so that never more
+    /// than one trim is between two syncs. A start that sees the records again knows what they are.
     ///
     /// # Errors
     /// [`JournalError`]; then the journal is at its end.
     pub fn trim(&mut self, stream: Stream, sequence: u64) -> Result<bool, JournalError> {
-        self.guarded(|journal| Ok(journal.store.trim(stream, sequence)?))
+        self.guarded(|journal| {
+            if std::mem::replace(&mut journal.trimmed, true) {
+                journal.sync()?;
+                journal.trimmed = true;
+            }
+            Ok(journal.store.trim(stream, sequence)?)
+        })
     }
 
     /// Notes that the engine is alive, so that the next start knows how long it was not.
@@ -184,5 +194,69 @@ impl Journal {
         let outcome = work(self);
         self.failed = outcome.is_err();
         outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::store::Mark;
+    use super::*;
+
+    /// Notes what it is asked for.
+    #[derive(Clone, Default)]
+    struct Notes(Arc<Mutex<Vec<&'static str>>>);
+
+    impl Notes {
+        fn add(&self, what: &'static str) {
+            self.0.lock().unwrap().push(what);
+        }
+    }
+
+    impl Store for Notes {
+        fn append(&mut self, _: &[(Key, Vec<u8>)]) -> Result<(), StoreError> {
+            self.add("append");
+            Ok(())
+        }
+
+        fn flush(&mut self, _: u64) -> Result<(), StoreError> {
+            self.add("flush");
+            Ok(())
+        }
+
+        fn trim(&mut self, _: Stream, _: u64) -> Result<bool, StoreError> {
+            self.add("trim");
+            Ok(true)
+        }
+
+        fn scan(&self, _: &mut dyn FnMut(Key, &[u8])) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        fn mark(&self) -> Mark {
+            Mark::default()
+        }
+
+        fn heartbeat(&mut self, _: Timestamp) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        fn disk_free_bytes(&self) -> Option<u64> {
+            None
+        }
+    }
+
+    #[test]
+    fn never_more_than_one_trim_is_between_two_syncs() {
+        let notes = Notes::default();
+        let mut journal = Journal::new(Box::new(notes.clone()), 1, BTreeMap::new(), Durability::Fsync);
+        journal.trim(Stream(1), 5).unwrap();
+        journal.commit([(Stream(1), b"body".as_slice())]).unwrap();
+        journal.trim(Stream(1), 6).unwrap();
+        journal.trim(Stream(1), 7).unwrap();
+        journal.trim(Stream(1), 8).unwrap();
+        let wanted = ["trim", "append", "flush", "trim", "flush", "trim", "flush", "trim"];
+        assert_eq!(*notes.0.lock().unwrap(), wanted);
     }
 }

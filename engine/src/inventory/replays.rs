@@ -87,7 +87,7 @@ const RETENTION: Duration = Duration::from_hours(25);
 impl Replays {
     pub(crate) fn find(&self, caller: u32, key: [u64; 2]) -> Option<&Replay> {
         let hash = self.seed.hash_one((caller, key));
-        let is_it = |number: &u64| self.entry(*number).is((caller, key));
+        let is_it = |number: &u64| self.entry(*number).identity() == (caller, key);
         self.numbers.find(hash, is_it).map(|number| self.entry(*number))
     }
 
@@ -126,9 +126,5 @@ impl Replay {
     /// What no two of a performance share.
     fn identity(&self) -> (u32, [u64; 2]) {
         (self.caller, self.request.key)
-    }
-
-    fn is(&self, identity: (u32, [u64; 2])) -> bool {
-        self.identity() == identity
     }
 }

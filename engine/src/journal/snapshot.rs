@@ -135,3 +135,17 @@ impl Snapshot {
         Frame::encode(self.epoch, self.stream, self.sequence, self.tip, &codec::encode_image(&self.image)).bytes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_that_cannot_take_its_place_leaves_nothing_behind() {
+        let data = tempfile::tempdir().unwrap();
+        let snapshots = Snapshots::open(data.path()).unwrap();
+        fs::create_dir(snapshots.path(Stream(7))).unwrap();
+        assert!(snapshots.write(Stream(7), b"state").is_err());
+        assert_eq!(snapshots.files().unwrap(), [snapshots.path(Stream(7))]);
+    }
+}

@@ -106,15 +106,15 @@ fn stays(name: &str) -> bool {
 
 /// Does work that sled's threads have a part in under the eyes of those who rest.
 pub(super) fn watched<T>(work: impl FnOnce() -> T) -> T {
-    let _ended = OnDrop;
+    let _ended = Ended;
     BEGUN.fetch_add(1, Ordering::Relaxed);
     work()
 }
 
 /// Counts the end of work, also of one that panics.
-struct OnDrop;
+struct Ended;
 
-impl Drop for OnDrop {
+impl Drop for Ended {
     fn drop(&mut self) {
         ENDED.fetch_add(1, Ordering::Relaxed);
     }
