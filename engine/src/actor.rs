@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use actix::{Actor, Context, Handler, Message};
 use tokio::sync::oneshot;
@@ -10,15 +9,11 @@ use tokio::sync::oneshot;
 use crate::command::Command;
 use crate::committer::Committer;
 use crate::event::{Entry, Event};
-use crate::feed::{Publication, Rules};
-use crate::id::{AccountId, BookingId};
-use crate::inventory::{Answer, Decision, Inventory, SeatState, Tally};
-use crate::journal::Stream;
-use crate::journal::snapshot::Snapshot;
-use crate::mailbox::{Answered, Ask, Envelope, Failure, Mailbox, Outcome, Wake};
+use crate::inventory::{Answer, Decision, Inventory};
+use crate::mailbox::{Answered, Ask, Envelope, Failure, Outcome, Wake};
 use crate::metrics::CommandResult;
 use crate::refusal::Refusal;
-use crate::seat_map::SeatIndex;
+use crate::staging::Staging;
 use crate::time::Timestamp;
 
 /// Commands of one turn; then the other actors of the thread have theirs.
@@ -27,83 +22,38 @@ const COMMANDS_PER_TURN_MAX: usize = 1024;
 /// One performance on its owner's thread.
 pub(crate) struct SeatActor {
     inventory: Inventory,
-    mailbox: Arc<Mailbox>,
     staging: Rc<RefCell<Staging>>,
     committer: Rc<RefCell<Committer>>,
 }
 
-/// What one performance has for the next commit. Nothing of it leaves before that (H1).
-#[derive(Debug)]
-pub(crate) struct Staging {
-    pub(crate) publication: Arc<Publication>,
-    pub(crate) entries: Vec<Entry>,
-    pub(crate) waiting: Vec<(oneshot::Sender<Outcome>, Outcome)>,
-    pub(crate) touched: Vec<(SeatIndex, SeatState)>,
-    pub(crate) tallies: Vec<Tally>,
-    pub(crate) booked: Vec<(AccountId, BookingId)>,
-    pub(crate) rules: Option<Rules>,
-    /// Whether the committer has it on its list.
-    pub(crate) listed: bool,
-    pub(crate) events_since_snapshot: u64,
-    /// Whether a snapshot is being written: one at a time, so that an older one never takes a newer one's place.
-    pub(crate) snapshotting: bool,
-    /// When the next hold runs out.
-    pub(crate) next_end: Option<Timestamp>,
-}
-
-impl Staging {
-    pub(crate) fn new(publication: Arc<Publication>, inventory: &Inventory) -> Self {
-        Self {
-            publication,
-            entries: Vec::new(),
-            waiting: Vec::new(),
-            touched: Vec::new(),
-            tallies: inventory.tallies().to_vec(),
-            booked: Vec::new(),
-            rules: None,
-            listed: false,
-            events_since_snapshot: 0,
-            snapshotting: false,
-            next_end: inventory.next_end(),
-        }
-    }
-
-    pub(crate) fn stream(&self) -> Stream {
-        Stream(self.publication.performance.0)
-    }
-}
-
 impl SeatActor {
-    pub(crate) fn new(
-        inventory: Inventory,
-        mailbox: Arc<Mailbox>,
-        staging: Rc<RefCell<Staging>>,
-        committer: Rc<RefCell<Committer>>,
-    ) -> Self {
-        Self { inventory, mailbox, staging, committer }
+    pub(crate) fn new(inventory: Inventory, staging: Rc<RefCell<Staging>>, committer: Rc<RefCell<Committer>>) -> Self {
+        Self { inventory, staging, committer }
     }
 
-    /// Empties the mailbox, within a turn's bound.
+    /// Empties the mailbox, within a turn's bound and as far as there is room behind it.
     fn turn(&mut self) {
-        self.mailbox.disarm();
+        let mailbox = self.staging.borrow().mailbox.clone();
+        mailbox.disarm();
         if self.committer.borrow().has_failed() {
             return self.refuse_all();
         }
         let now = self.committer.borrow().now();
         self.expire(now);
-        for _ in 0..COMMANDS_PER_TURN_MAX {
-            let Some(envelope) = self.mailbox.pop() else { break };
+        let room = self.staging.borrow().room();
+        for _ in 0..room.min(COMMANDS_PER_TURN_MAX) {
+            let Some(envelope) = mailbox.pop() else { break };
             self.answer(*envelope, now);
         }
-        if self.mailbox.len() > 0 {
-            self.mailbox.wake();
+        if room > COMMANDS_PER_TURN_MAX && mailbox.len() > 0 {
+            mailbox.wake();
         }
         self.stage();
     }
 
     /// The journal has failed: the state here may be ahead of what the disk holds, so nothing may rest on it.
     fn refuse_all(&self) {
-        while let Some(envelope) = self.mailbox.pop() {
+        while let Some(envelope) = self.staging.borrow().mailbox.pop() {
             // A receiver that has gone away needs no answer.
             drop(envelope.reply.send(Err(Failure::Unknown)));
         }
@@ -117,7 +67,8 @@ impl SeatActor {
 
     fn apply(&mut self, now: Timestamp, event: Event) {
         self.inventory.apply(now, &event);
-        self.staging.borrow_mut().entries.push(Entry { at: self.inventory.now(), event });
+        let entry = Entry { at: self.inventory.now(), event };
+        self.staging.borrow_mut().push(entry, None, &self.inventory);
     }
 
     fn answer(&mut self, envelope: Envelope, now: Timestamp) {
@@ -160,41 +111,21 @@ impl SeatActor {
     fn done(&mut self, now: Timestamp, event: Event) -> Answered {
         self.inventory.apply(now, &event);
         let answer = self.inventory.answer(&event);
-        let mut staging = self.staging.borrow_mut();
-        match (&event, &answer) {
-            (Event::HoldBooked(_), Answer::Booking(booking)) => {
-                staging.booked.push((booking.buyer, booking.id));
-            }
-            (Event::TermsChanged { .. }, _) => staging.rules = Some(Rules::of(&self.inventory)),
-            _ => {}
-        }
-        staging.entries.push(Entry { at: self.inventory.now(), event });
+        let entry = Entry { at: self.inventory.now(), event };
+        self.staging.borrow_mut().push(entry, Some(&answer), &self.inventory);
         // The commit fills in the sequence of the record it writes.
         Answered { answer, sequence: Some(0), replayed: false }
     }
 
-    /// An answer rests on the state it saw, so it waits for the group that makes that state durable, if there is one.
-    fn reply(&mut self, reply: oneshot::Sender<Outcome>, outcome: Outcome) {
-        let mut staging = self.staging.borrow_mut();
-        if staging.entries.is_empty() {
-            // A receiver that has gone away needs no answer.
-            drop(reply.send(outcome));
-        } else {
-            staging.waiting.push((reply, outcome));
-        }
+    fn reply(&self, reply: oneshot::Sender<Outcome>, outcome: Outcome) {
+        self.staging.borrow_mut().reply(reply, outcome);
     }
 
     fn stage(&mut self) {
-        let mut staging = self.staging.borrow_mut();
-        staging.next_end = self.inventory.next_end();
-        if staging.entries.is_empty() {
-            return;
+        let news = self.staging.borrow_mut().stage(&mut self.inventory);
+        if news {
+            Committer::enlist(&self.committer, &self.staging);
         }
-        staging.touched.extend(self.inventory.touched());
-        staging.tallies.copy_from_slice(self.inventory.tallies());
-        let first = !std::mem::replace(&mut staging.listed, true);
-        drop(staging);
-        Committer::enlist(&self.committer, first.then_some(&self.staging));
     }
 }
 
@@ -232,23 +163,16 @@ pub(crate) struct TakeSnapshot;
 impl Handler<TakeSnapshot> for SeatActor {
     type Result = ();
     fn handle(&mut self, _: TakeSnapshot, _: &mut Context<Self>) {
-        if self.staging.borrow().listed {
-            // A busy performance always has something staged: make it durable first.
-            self.committer.borrow_mut().commit();
-        }
-        if self.committer.borrow().disk_low() {
-            // The room that is left is the journal's.
+        let (failed, disk_low) = (self.committer.borrow().has_failed(), self.committer.borrow().disk_low());
+        // The room that is left on a full disk is the journal's.
+        if failed || disk_low || self.staging.borrow().snapshotting {
             return;
         }
-        if self.committer.borrow().has_failed() || std::mem::replace(&mut self.staging.borrow_mut().snapshotting, true)
-        {
-            return;
+        let captured = self.staging.borrow_mut().capture(self.inventory.image());
+        if let Some(captured) = captured {
+            let stream = self.staging.borrow().stream();
+            self.committer.borrow().write_snapshot(&self.committer, &self.staging, stream, captured);
         }
-        let stream = self.staging.borrow().stream();
-        let Some((epoch, sequence, tip)) = self.committer.borrow().last_record(stream) else { return };
-        self.staging.borrow_mut().events_since_snapshot = 0;
-        let snapshot = Snapshot { epoch, stream, sequence, tip, image: self.inventory.image() };
-        Committer::write_snapshot(&self.committer, &self.staging, snapshot);
     }
 }
 

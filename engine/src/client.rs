@@ -130,11 +130,12 @@ impl Client {
         }
     }
 
-    /// Answers when everything that was asked before is durable or has failed.
-    pub async fn settle(&self) {
-        if let Some(owner) = self.0.owner.get() {
+    /// Answers when everything that was asked before is durable or has failed; says whether the owner is there to see it.
+    pub async fn settle(&self) -> bool {
+        match self.0.owner.get() {
+            Some(owner) => owner.send(Settle).await.is_ok(),
             // An owner that is gone has nothing left to settle.
-            owner.send(Settle).await.ok();
+            None => false,
         }
     }
 }

@@ -1,26 +1,25 @@
 //! The commit: everything that the actors of one thread have staged becomes durable at once, then is answered.
 //!
-//! Before it commits, it lets whatever else is ready on its thread go first, again and again for as long as that brings
-//! new commands: so a burst becomes one group, and one flush. While the thread waits for the disk, sockets and
-//! mailboxes fill, and the next group is as large as the load asks for.
+//! One group is written at a time, by the journal beside this thread; meanwhile the actors go on, and what they stage is
+//! the next group: as large as the load asks for.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use crate::actor::Staging;
 use crate::command::Command;
 use crate::feed::Histories;
-use crate::journal::codec::encode_entries;
-use crate::journal::frame::Digest;
+use crate::journal::frame::Chain;
 use crate::journal::snapshot::{Snapshot, Snapshots};
-use crate::journal::{Durability, Journal, JournalError, Stream};
+use crate::journal::writer::Writer;
+use crate::journal::{Durability, JournalError, Stream};
 use crate::mailbox::Failure;
 use crate::metrics::{CommandResult, Metrics};
+use crate::staging::{Captured, Staging};
 use crate::time::{Clock, Timestamp};
 
 /// Whether an engine still answers.
@@ -37,7 +36,11 @@ type Waiter = Box<dyn FnOnce(Result<u64, Failure>)>;
 
 /// What a committer works with; made where the engine is opened, used on the owner's thread.
 pub(crate) struct Setup {
-    pub(crate) journal: Journal,
+    pub(crate) writer: Writer,
+    pub(crate) epoch: u64,
+    /// The end of the registry's stream.
+    pub(crate) registry: Chain,
+    pub(crate) disk_free_bytes: Option<u64>,
     pub(crate) snapshots: Option<Snapshots>,
     pub(crate) clock: Arc<dyn Clock + Send + Sync>,
     pub(crate) metrics: Metrics,
@@ -49,57 +52,73 @@ pub(crate) struct Setup {
 
 /// See the module.
 pub(crate) struct Committer {
-    journal: Journal,
+    writer: Writer,
+    epoch: u64,
     snapshots: Option<Snapshots>,
     clock: Arc<dyn Clock + Send + Sync>,
     pub(crate) metrics: Metrics,
     histories: Arc<Histories>,
     health: watch::Sender<Health>,
     durability: Durability,
-    group: Vec<Rc<RefCell<Staging>>>,
-    /// Bodies of the registry's events; nothing for an answer that only waits.
+    /// Performances that have something for the next commit.
+    listed: Vec<Rc<RefCell<Staging>>>,
+    /// Bodies of the registry's events for the next commit; nothing for an answer that only waits.
     registry: Vec<(Option<Vec<u8>>, Waiter)>,
-    /// Grows whenever something is staged: whether waiting brought anything.
-    staged: u64,
-    scheduled: bool,
+    /// The registry's last record.
+    registry_sequence: u64,
+    /// Whether [`commit_all`] is at work.
+    committing: bool,
     low_water_bytes: u64,
     disk_free_bytes: Option<u64>,
     /// Snapshots that are durable; the records before them go bit by bit.
     trims: VecDeque<(Stream, u64)>,
 }
 
-/// How often a commit lets others go first: enough to gather a burst, and a bound where commands never cease.
-const ROUNDS_MAX: u32 = 32;
+/// What one commit makes durable.
+struct Group {
+    /// With how many bodies each has.
+    performances: Vec<(Rc<RefCell<Staging>>, usize)>,
+    registry: Vec<Waiter>,
+    bodies: Vec<(Stream, Vec<u8>)>,
+}
+
+/// What the journal says of a group.
+struct Written {
+    /// The end of its stream behind each body.
+    chains: Vec<Chain>,
+    took: Duration,
+    disk_free_bytes: Option<u64>,
+}
 
 /// With less room than so many times the low-water mark, every commit looks how much there is.
 const NEAR: u64 = 8;
 
 impl Committer {
     pub(crate) fn new(setup: Setup) -> Self {
-        let Setup { journal, snapshots, clock, metrics, histories, health, durability, low_water_bytes } = setup;
         let mut committer = Self {
-            journal,
-            snapshots,
-            clock,
-            metrics,
-            histories,
-            health,
-            durability,
-            group: Vec::new(),
+            writer: setup.writer,
+            epoch: setup.epoch,
+            snapshots: setup.snapshots,
+            clock: setup.clock,
+            metrics: setup.metrics,
+            histories: setup.histories,
+            health: setup.health,
+            durability: setup.durability,
+            listed: Vec::new(),
             registry: Vec::new(),
-            staged: 0,
-            scheduled: false,
-            low_water_bytes,
+            registry_sequence: setup.registry.next_sequence.saturating_sub(1),
+            committing: false,
+            low_water_bytes: setup.low_water_bytes,
             disk_free_bytes: None,
             trims: VecDeque::new(),
         };
-        committer.look_at_disk();
+        committer.note_room(setup.disk_free_bytes);
         committer
     }
 
-    fn look_at_disk(&mut self) {
-        self.disk_free_bytes = self.journal.disk_free_bytes();
-        if let Some(free) = self.disk_free_bytes {
+    fn note_room(&mut self, disk_free_bytes: Option<u64>) {
+        self.disk_free_bytes = disk_free_bytes;
+        if let Some(free) = disk_free_bytes {
             self.metrics.disk_free_bytes.set(free as f64);
         }
     }
@@ -117,16 +136,10 @@ impl Committer {
         self.disk_free_bytes.is_some_and(|free| free < self.low_water_bytes)
     }
 
-    /// The epoch, sequence and digest of a stream's last record.
-    pub(crate) fn last_record(&self, stream: Stream) -> Option<(u64, u64, Digest)> {
-        let sequence = self.journal.next_sequence(stream).checked_sub(1)?;
-        Some((self.journal.epoch(), sequence, self.journal.tip(stream)))
-    }
-
-    /// Puts a performance on the list of the next commit, if it is not there, and sees that there is one.
-    pub(crate) fn enlist(this: &Rc<RefCell<Self>>, staging: Option<&Rc<RefCell<Staging>>>) {
+    /// Puts a performance on the list of the next commit, and sees that there is one.
+    pub(crate) fn enlist(this: &Rc<RefCell<Self>>, staging: &Rc<RefCell<Staging>>) {
         let mut committer = this.borrow_mut();
-        committer.group.extend(staging.cloned());
+        committer.listed.push(Rc::clone(staging));
         committer.schedule(this);
     }
 
@@ -138,79 +151,82 @@ impl Committer {
     }
 
     fn schedule(&mut self, this: &Rc<RefCell<Self>>) {
-        self.staged += 1;
-        if !std::mem::replace(&mut self.scheduled, true) {
-            actix_rt::spawn(gather_and_commit(Rc::clone(this)));
+        if !std::mem::replace(&mut self.committing, true) {
+            actix_rt::spawn(commit_all(Rc::clone(this)));
         }
     }
 
-    /// Makes the group durable, then answers it.
-    pub(crate) fn commit(&mut self) {
-        self.scheduled = false;
-        if self.disk_free_bytes.is_some_and(|free| free / NEAR < self.low_water_bytes) {
-            // Upkeep looks once a second; near the mark that is not often enough.
-            self.look_at_disk();
+    /// Takes what is staged for one commit; nothing where nothing is, and then the work is over.
+    fn depart(&mut self) -> Option<Group> {
+        if self.listed.is_empty() && self.registry.is_empty() {
+            self.committing = false;
+            return None;
         }
-        let group = std::mem::take(&mut self.group);
-        let registry = std::mem::take(&mut self.registry);
-        match self.write(&group, &registry) {
-            Ok(()) => {
-                group.iter().for_each(|staging| self.release(&mut staging.borrow_mut()));
-                let sequence = self.journal.next_sequence(Stream::REGISTRY).saturating_sub(1);
-                registry.into_iter().for_each(|(_, waiter)| waiter(Ok(sequence)));
-            }
-            Err(error) => {
-                self.fail(&error.to_string());
-                group.iter().for_each(|staging| abandon(&mut staging.borrow_mut()));
-                registry.into_iter().for_each(|(_, waiter)| waiter(Err(Failure::Unknown)));
-            }
-        }
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "how long a flush takes is measured, not decided by")]
-    fn write(
-        &mut self,
-        group: &[Rc<RefCell<Staging>>],
-        registry: &[(Option<Vec<u8>>, Waiter)],
-    ) -> Result<(), JournalError> {
-        let mut bodies: Vec<(Stream, Vec<u8>)> = Vec::with_capacity(group.len());
-        let mut events = 0;
-        for staging in group {
-            let staging = staging.borrow();
-            events += staging.entries.len();
-            bodies.extend(encode_entries(&staging.entries).into_iter().map(|body| (staging.stream(), body)));
+        let mut group = Group { performances: Vec::new(), registry: Vec::new(), bodies: Vec::new() };
+        for staging in self.listed.drain(..) {
+            let stream = staging.borrow().stream();
+            let bodies = staging.borrow_mut().depart();
+            group.performances.push((staging, bodies.len()));
+            group.bodies.extend(bodies.into_iter().map(|body| (stream, body)));
         }
         // A performance's own records come before its listing, so that a listed performance always has them.
-        let performances = bodies.iter().map(|(stream, body)| (*stream, body.as_slice()));
-        let listings = registry.iter().filter_map(|(body, _)| Some((Stream::REGISTRY, body.as_deref()?)));
-        let begun = Instant::now();
-        self.journal.commit(performances.chain(listings))?;
-        self.metrics.flush_seconds.record(begun.elapsed().as_secs_f64());
-        self.metrics.group_events.record(events as f64);
-        Ok(())
+        for (body, waiter) in self.registry.drain(..) {
+            group.bodies.extend(body.map(|body| (Stream::REGISTRY, body)));
+            group.registry.push(waiter);
+        }
+        Some(group)
     }
 
-    /// Lets go what has waited for the disk: first what can be seen, then the answers, so that who has an answer sees
-    /// what it says.
-    fn release(&self, staging: &mut Staging) {
-        let version = self.journal.next_sequence(staging.stream());
-        let as_of = staging.entries.last().map_or_else(|| self.clock.now(), |entry| entry.at);
-        staging.publication.publish(version, as_of, &staging.touched, &staging.tallies);
-        if let Some(rules) = staging.rules.take() {
-            staging.publication.publish_rules(rules);
-        }
-        staging.booked.drain(..).for_each(|(account, booking)| self.histories.push(account, booking));
-        for (reply, mut outcome) in staging.waiting.drain(..) {
-            if let Ok(answered) = &mut outcome {
-                answered.sequence = answered.sequence.map(|_| version - 1);
+    /// Gives a group's bodies to the journal.
+    #[expect(clippy::disallowed_methods, reason = "how long a commit takes is measured, not decided by")]
+    fn write(&self, group: &mut Group) -> impl Future<Output = Result<Written, JournalError>> + use<> {
+        let bodies = std::mem::take(&mut group.bodies);
+        // Upkeep looks once a second; near the mark that is not often enough.
+        let near = self.disk_free_bytes.is_some_and(|free| free / NEAR < self.low_water_bytes);
+        self.writer.ask(move |journal| {
+            let begun = Instant::now();
+            let chains = journal.commit(bodies.iter().map(|(stream, body)| (*stream, body.as_slice())))?;
+            let disk_free_bytes = near.then(|| journal.disk_free_bytes()).flatten();
+            Ok(Written { chains, took: begun.elapsed(), disk_free_bytes })
+        })
+    }
+
+    /// Answers a group that is durable, or whose fate nobody knows.
+    fn arrive(this: &Rc<RefCell<Self>>, group: Group, written: Result<Written, JournalError>) {
+        match written {
+            Ok(written) => Self::release(this, group, &written),
+            Err(error) => {
+                this.borrow_mut().fail(&error.to_string());
+                group.performances.iter().for_each(|(staging, _)| staging.borrow_mut().abandon());
+                group.registry.into_iter().for_each(|waiter| waiter(Err(Failure::Unknown)));
             }
-            // A receiver that has gone away needs no answer.
-            drop(reply.send(outcome));
         }
-        staging.events_since_snapshot += staging.entries.len() as u64;
-        staging.entries.clear();
-        staging.touched.clear();
-        staging.listed = false;
+    }
+
+    fn release(this: &Rc<RefCell<Self>>, group: Group, written: &Written) {
+        let mut committer = this.borrow_mut();
+        committer.metrics.flush_seconds.record(written.took.as_secs_f64());
+        if written.disk_free_bytes.is_some() {
+            committer.note_room(written.disk_free_bytes);
+        }
+        let mut chains = written.chains.as_slice();
+        let mut events = 0;
+        for (staging, bodies) in &group.performances {
+            let (own, others) = chains.split_at(*bodies);
+            chains = others;
+            let mut arrived = staging.borrow_mut();
+            events += arrived.events_under_way();
+            if let Some(captured) = arrived.arrive(own, &committer.histories) {
+                committer.write_snapshot(this, staging, arrived.stream(), captured);
+            }
+        }
+        committer.metrics.group_events.record(events as f64);
+        if let Some(chain) = chains.last() {
+            committer.registry_sequence = chain.next_sequence - 1;
+        }
+        let sequence = committer.registry_sequence;
+        drop(committer);
+        group.registry.into_iter().for_each(|waiter| waiter(Ok(sequence)));
     }
 
     /// Whether this engine is at its end.
@@ -224,29 +240,34 @@ impl Committer {
         self.health.send_replace(Health::Failed(reason.into()));
     }
 
-    /// What has to be done now and then: the heartbeat, the room on the disk, a relaxed flush, old records.
-    pub(crate) fn maintain(&mut self) {
-        self.look_at_disk();
-        if let Err(error) = self.maintain_journal() {
-            self.fail(&error.to_string());
+    /// What has to be done now and then: the heartbeat, the room on the disk, a relaxed flush.
+    pub(crate) async fn maintain(this: &Rc<RefCell<Self>>) {
+        let (at, relaxed) = (this.borrow().now(), this.borrow().durability == Durability::Relaxed);
+        let maintained = this.borrow().writer.ask(move |journal| {
+            journal.heartbeat(at)?;
+            if relaxed {
+                journal.flush()?;
+            }
+            Ok(journal.disk_free_bytes())
+        });
+        let maintained = maintained.await;
+        let mut committer = this.borrow_mut();
+        match maintained {
+            Ok(disk_free_bytes) => committer.note_room(disk_free_bytes),
+            Err(error) => committer.fail(&error.to_string()),
         }
-    }
-
-    fn maintain_journal(&mut self) -> Result<(), JournalError> {
-        self.journal.heartbeat(self.clock.now())?;
-        if self.durability == Durability::Relaxed {
-            self.journal.flush()?;
-        }
-        Ok(())
     }
 
     /// Drops some records that a snapshot stands for, each performance in its turn.
-    pub(crate) fn trim(&mut self) {
-        let Some((stream, sequence)) = self.trims.pop_front().filter(|_| !self.has_failed()) else { return };
-        match self.journal.trim(stream, sequence) {
+    pub(crate) async fn trim(this: &Rc<RefCell<Self>>) {
+        let Some((stream, sequence)) = this.borrow_mut().trims.pop_front() else { return };
+        let trimmed = this.borrow().writer.ask(move |journal| journal.trim(stream, sequence));
+        let trimmed = trimmed.await;
+        let mut committer = this.borrow_mut();
+        match trimmed {
             Ok(true) => {}
-            Ok(false) => self.trims.push_back((stream, sequence)),
-            Err(error) => self.fail(&error.to_string()),
+            Ok(false) => committer.trims.push_back((stream, sequence)),
+            Err(error) => committer.fail(&error.to_string()),
         }
     }
 
@@ -256,11 +277,19 @@ impl Committer {
     }
 
     /// Writes a snapshot on a thread of its own; then the records before it may go.
-    pub(crate) fn write_snapshot(this: &Rc<RefCell<Self>>, staging: &Rc<RefCell<Staging>>, snapshot: Snapshot) {
-        let Some(snapshots) = this.borrow().snapshots.clone() else { return };
+    pub(crate) fn write_snapshot(
+        &self,
+        this: &Rc<RefCell<Self>>,
+        staging: &Rc<RefCell<Staging>>,
+        stream: Stream,
+        captured: Captured,
+    ) {
+        let Some(snapshots) = self.snapshots.clone() else { return };
+        let Captured { chain, image } = captured;
+        let sequence = chain.next_sequence - 1;
+        let snapshot = Snapshot { epoch: self.epoch, stream, sequence, tip: chain.tip, image };
         let (this, staging) = (Rc::clone(this), Rc::clone(staging));
         actix_rt::spawn(async move {
-            let (stream, sequence) = (snapshot.stream, snapshot.sequence);
             let written = tokio::task::spawn_blocking(move || snapshots.write(stream, &snapshot.encode())).await;
             match written {
                 Ok(Ok(())) => this.borrow_mut().snapshot_durable(stream, sequence),
@@ -279,23 +308,15 @@ impl Committer {
     }
 }
 
-/// The journal failed under this group: whether it is durable is known at the next start only.
-fn abandon(staging: &mut Staging) {
-    staging.waiting.drain(..).for_each(|(reply, _)| drop(reply.send(Err(Failure::Unknown))));
-    // `entries` stay: nothing of this performance is ever answered again as if it were durable.
-}
-
-async fn gather_and_commit(committer: Rc<RefCell<Committer>>) {
-    for _ in 0..ROUNDS_MAX {
-        let before = committer.borrow().staged;
-        tokio::task::yield_now().await;
-        if committer.borrow().staged == before {
-            break;
-        }
+/// Writes one group after the other, until nothing is staged.
+async fn commit_all(committer: Rc<RefCell<Committer>>) {
+    let _unwinding = FailOnPanic(&committer);
+    loop {
+        let Some(mut group) = committer.borrow_mut().depart() else { break };
+        let written = committer.borrow().write(&mut group);
+        let written = written.await;
+        Committer::arrive(&committer, group, written);
     }
-    let unwinding = FailOnPanic(&committer);
-    committer.borrow_mut().commit();
-    drop(unwinding);
 }
 
 /// A commit that panics leaves nobody knowing what the disk holds: the engine is at its end.

@@ -1,6 +1,7 @@
 //! Opening an engine: room on the disk, the journal, what it holds, then the owner.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,11 +15,12 @@ use crate::committer::{Health, Setup};
 use crate::config::{Config, ConfigError};
 use crate::feed::Histories;
 use crate::inventory::Inventory;
-use crate::journal::Journal;
 use crate::journal::disk::{self, Ballast};
 use crate::journal::recovery::{RecoveryError, recover};
 use crate::journal::snapshot::{SnapshotError, Snapshots};
 use crate::journal::store::{SledStore, Store, StoreError};
+use crate::journal::writer::{Workplace, Writer};
+use crate::journal::{Journal, Stream};
 use crate::metrics::Metrics;
 use crate::owner::{Owner, Start};
 use crate::time::{Clock, SystemClock, Timestamp};
@@ -59,6 +61,9 @@ pub enum OpenError {
     /// The journal is not what was acknowledged.
     #[error("the journal is damaged and was left as it is: {0}")]
     Recovery(#[from] RecoveryError),
+    /// The system has no thread for the journal.
+    #[error("the journal has no thread to work on")]
+    Thread(#[source] io::Error),
 }
 
 impl Engine {
@@ -78,25 +83,35 @@ impl Engine {
         }
         let snapshots = Snapshots::open(&config.data).map_err(io)?;
         let store = Box::new(SledStore::open(&config.data.join("journal"))?);
-        let mut engine = Self::with(config, store, Some(snapshots), Arc::new(SystemClock::start()), true)?;
-        engine.start.lock = Some(lock);
+        let clock = Arc::new(SystemClock::start());
+        let engine = Self::with(config, store, Some(snapshots), clock, Some(lock), Workplace::Thread)?;
         if let Err(error) = ballast.take_if_plenty() {
             tracing::warn!(%error, "the ballast file could not be made: a start on a full disk may fail");
         }
         Ok(engine)
     }
 
-    /// An engine on another store and clock: what a simulation runs. Without `ticking`, [`Client::tick`] lets time pass.
+    /// An engine on another store and clock: what a simulation runs, on the thread that calls, which must run actix.
+    /// [`Client::tick`] lets time pass.
     ///
     /// # Errors
     /// [`OpenError`], where the store's content cannot be used.
+    pub fn simulated(
+        config: &Config,
+        store: Box<dyn Store>,
+        clock: Arc<dyn Clock + Send + Sync>,
+    ) -> Result<Self, OpenError> {
+        Self::with(config, store, None, clock, None, Workplace::Beside)
+    }
+
     #[expect(clippy::disallowed_methods, reason = "how long recovery takes is measured, not decided by")]
-    pub fn with(
+    fn with(
         config: &Config,
         store: Box<dyn Store>,
         snapshots: Option<Snapshots>,
         clock: Arc<dyn Clock + Send + Sync>,
-        ticking: bool,
+        lock: Option<File>,
+        workplace: Workplace,
     ) -> Result<Self, OpenError> {
         let begun = Instant::now();
         let states = snapshots.as_ref().map_or(Ok(Vec::new()), Snapshots::read_all)?;
@@ -121,22 +136,37 @@ impl Engine {
         metrics.recovery_seconds.set(recovery.as_secs_f64());
         let recovered_events: u64 = found.events.values().sum();
         metrics.recovered_events.set(recovered_events as f64);
-        let journal = Journal::new(store, found.epoch + 1, found.chains, config.durability);
         let away = alive_at.map_or(Duration::ZERO, |alive_at| clock.now() - alive_at);
-        let (durability, low_water_bytes) = (config.durability, config.low_water_bytes);
-        let setup = Setup { journal, snapshots, clock, metrics, histories, health, durability, low_water_bytes };
+        let epoch = found.epoch + 1;
+        let chain = |stream| found.chains.get(&stream).copied().unwrap_or_default();
+        let inventories = found.inventories.into_iter().map(|(id, inventory)| (id, (inventory, chain(Stream(id.0)))));
+        let (inventories, registry) = (inventories.collect(), chain(Stream::REGISTRY));
+        let journal = Journal::new(store, epoch, found.chains, config.durability);
+        let disk_free_bytes = journal.disk_free_bytes();
+        let setup = Setup {
+            writer: Writer::start(journal, lock, workplace).map_err(OpenError::Thread)?,
+            epoch,
+            registry,
+            disk_free_bytes,
+            snapshots,
+            clock,
+            metrics,
+            histories,
+            health,
+            durability: config.durability,
+            low_water_bytes: config.low_water_bytes,
+        };
         let start = Start {
             registry: found.registry,
-            inventories: found.inventories,
+            inventories,
             replayed: found.events,
             snapshots: written,
             setup,
             client: client.clone(),
             mailbox_capacity: config.mailbox_capacity,
             snapshot_every_events: config.snapshot_every_events,
-            ticking,
+            ticking: workplace == Workplace::Thread,
             extension: away.min(config.downtime_extension_max),
-            lock: None,
         };
         Ok(Self { start, client, recovered_events, recovery })
     }

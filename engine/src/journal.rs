@@ -9,12 +9,13 @@ pub mod frame;
 pub mod recovery;
 pub mod snapshot;
 pub mod store;
+pub(crate) mod writer;
 
 use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use self::frame::{Chain, Digest, Frame};
+use self::frame::{Chain, Frame};
 use self::store::{Key, Store, StoreError};
 use crate::time::Timestamp;
 
@@ -89,23 +90,22 @@ impl Journal {
         self.epoch
     }
 
-    /// The sequence that the next record of a stream gets.
-    pub fn next_sequence(&self, stream: Stream) -> u64 {
-        self.chains.get(&stream).map_or(0, |chain| chain.next_sequence)
+    /// The end of a stream.
+    pub fn chain(&self, stream: Stream) -> Chain {
+        self.chains.get(&stream).copied().unwrap_or_default()
     }
 
-    /// The digest of the last record of a stream.
-    pub fn tip(&self, stream: Stream) -> Digest {
-        self.chains.get(&stream).map_or(Digest::GENESIS, |chain| chain.tip)
-    }
-
-    /// Writes the bodies, in order, and returns when they are as durable as was asked for.
+    /// Writes the bodies, in order, and returns when they are as durable as was asked for: where each body's stream
+    /// ended behind it.
     ///
     /// # Errors
     /// [`JournalError`]; then nothing of the group may be acknowledged, and the journal is at its end.
-    pub fn commit<'a>(&mut self, bodies: impl IntoIterator<Item = (Stream, &'a [u8])>) -> Result<(), JournalError> {
+    pub fn commit<'a>(
+        &mut self,
+        bodies: impl IntoIterator<Item = (Stream, &'a [u8])>,
+    ) -> Result<Vec<Chain>, JournalError> {
         self.guarded(|journal| {
-            let mut batch = Vec::new();
+            let (mut batch, mut chains) = (Vec::new(), Vec::new());
             let mut written = 0;
             for (stream, body) in bodies {
                 assert!(body.len() <= BODY_LEN_MAX, "a body of {} bytes was not split", body.len());
@@ -115,8 +115,10 @@ impl Journal {
                 }
                 written += body.len();
                 batch.push(journal.frame(stream, body));
+                chains.push(journal.chain(stream));
             }
-            journal.write(&mut batch)
+            journal.write(&mut batch)?;
+            Ok(chains)
         })
     }
 

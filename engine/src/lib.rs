@@ -27,6 +27,7 @@ pub mod feed;
 pub mod journal;
 pub mod mailbox;
 pub mod owner;
+mod staging;
 
 pub mod client;
 pub mod config;

@@ -125,4 +125,8 @@ impl Mailbox {
     pub(crate) fn len(&self) -> usize {
         self.ring.len()
     }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.ring.capacity()
+    }
 }

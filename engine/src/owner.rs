@@ -1,28 +1,30 @@
 //! The owner: one thread with its actors and its journal; opens performances, keeps the registry, and keeps time.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message};
+use actix::{
+    Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message, ResponseFuture, WrapFuture as _,
+};
 use tokio::sync::oneshot;
 
-use crate::actor::{Extend, SeatActor, Staging, TakeSnapshot};
+use crate::actor::{Extend, SeatActor, TakeSnapshot};
 use crate::client::{Client, Performance};
 use crate::committer::{Committer, Setup};
 use crate::event::{Entry, Event};
-use crate::feed::Publication;
 use crate::id::PerformanceId;
 use crate::inventory::Inventory;
 use crate::journal::codec;
+use crate::journal::frame::Chain;
 use crate::journal::{BODY_LEN_MAX, Stream};
 use crate::mailbox::{Failure, Mailbox};
 use crate::performance::Opening;
 use crate::registry::{Registry, RegistryCommand, RegistryDecision, RegistryEvent, RegistryMade, RegistryRefusal};
 use crate::seat_map::SeatMapError;
+use crate::staging::Staging;
 use crate::time::Timestamp;
 
 /// How often holds are looked at whose performance nobody talks to, and snapshots are thought of.
@@ -83,7 +85,6 @@ pub(crate) struct Tick;
 
 struct Seated {
     actor: Addr<SeatActor>,
-    mailbox: Arc<Mailbox>,
     staging: Rc<RefCell<Staging>>,
 }
 
@@ -98,14 +99,15 @@ pub(crate) struct Owner {
     snapshot_every_events: u64,
     /// Whether the owner has a timer; a simulation sends the ticks itself.
     ticking: bool,
-    /// Held until the owner ends.
-    _lock: Option<File>,
+    /// Whether upkeep is under way: a disk may take longer for it than the time between two rounds.
+    maintaining: Rc<Cell<bool>>,
 }
 
 /// What an owner is started with.
 pub(crate) struct Start {
     pub(crate) registry: Registry,
-    pub(crate) inventories: BTreeMap<PerformanceId, Inventory>,
+    /// With the ends of their streams.
+    pub(crate) inventories: BTreeMap<PerformanceId, (Inventory, Chain)>,
     /// Events that no snapshot stands for yet.
     pub(crate) replayed: BTreeMap<Stream, u64>,
     /// The last records that snapshots stand for: what is before them may go.
@@ -117,8 +119,6 @@ pub(crate) struct Start {
     pub(crate) ticking: bool,
     /// How much time holders get back.
     pub(crate) extension: Duration,
-    /// The data directory is this process's for as long as it is held.
-    pub(crate) lock: Option<File>,
 }
 
 impl Owner {
@@ -137,14 +137,14 @@ impl Owner {
             mailbox_capacity: start.mailbox_capacity,
             snapshot_every_events: start.snapshot_every_events,
             ticking: start.ticking,
-            _lock: start.lock,
+            maintaining: Rc::default(),
         };
         owner.committer.borrow_mut().expect_trims(start.snapshots);
         owner.announce_epoch();
         owner.registry.shows().for_each(|show| owner.client.shows().publish(Arc::clone(show)));
-        for (id, inventory) in start.inventories {
+        for (id, (inventory, chain)) in start.inventories {
             let holds = inventory.active_holds();
-            let staging = owner.seat(id, inventory);
+            let staging = owner.seat(id, inventory, chain);
             owner.publish(id);
             staging.borrow_mut().events_since_snapshot = start.replayed.get(&Stream(id.0)).copied().unwrap_or(0);
             owner.extend(id, holds, start.extension);
@@ -167,15 +167,12 @@ impl Owner {
     }
 
     /// Gives a performance its actor, and makes it known.
-    fn seat(&mut self, id: PerformanceId, inventory: Inventory) -> Rc<RefCell<Staging>> {
-        let next = self.committer.borrow().last_record(Stream(id.0)).map_or(0, |(_, sequence, _)| sequence + 1);
-        let publication = Arc::new(Publication::new(&inventory, next));
+    fn seat(&mut self, id: PerformanceId, inventory: Inventory, chain: Chain) -> Rc<RefCell<Staging>> {
         let mailbox = Arc::new(Mailbox::new(self.mailbox_capacity));
-        let staging = Rc::new(RefCell::new(Staging::new(Arc::clone(&publication), &inventory)));
-        let actor =
-            SeatActor::new(inventory, Arc::clone(&mailbox), Rc::clone(&staging), Rc::clone(&self.committer)).start();
+        let staging = Rc::new(RefCell::new(Staging::new(&inventory, chain, Arc::clone(&mailbox))));
+        let actor = SeatActor::new(inventory, Rc::clone(&staging), Rc::clone(&self.committer)).start();
         mailbox.belongs_to(actor.clone().recipient());
-        self.performances.insert(id, Seated { actor, mailbox, staging: Rc::clone(&staging) });
+        self.performances.insert(id, Seated { actor, staging: Rc::clone(&staging) });
         staging
     }
 
@@ -185,8 +182,8 @@ impl Owner {
     }
 
     fn performance(&self, id: PerformanceId) -> Performance {
-        let Seated { mailbox, staging, .. } = &self.performances[&id];
-        Performance { mailbox: Arc::clone(mailbox), publication: Arc::clone(&staging.borrow().publication) }
+        let staging = self.performances[&id].staging.borrow();
+        Performance { mailbox: Arc::clone(&staging.mailbox), publication: Arc::clone(&staging.publication) }
     }
 
     fn register(&mut self, register: Register) {
@@ -277,14 +274,10 @@ impl Owner {
     /// Seats the performance; nobody knows of it before the commit.
     fn stage_opening(&mut self, opening: Box<Opening>, inventory: Inventory) -> Performance {
         let id = opening.performance;
-        let staging = self.seat(id, inventory);
+        let staging = self.seat(id, inventory, Chain::default());
         let at = self.committer.borrow().now();
-        {
-            let mut staging = staging.borrow_mut();
-            staging.entries.push(Entry { at, event: Event::PerformanceOpened(opening) });
-            staging.listed = true;
-        }
-        Committer::enlist(&self.committer, Some(&staging));
+        staging.borrow_mut().open(Entry { at, event: Event::PerformanceOpened(opening) });
+        Committer::enlist(&self.committer, &staging);
         self.performance(id)
     }
 
@@ -293,7 +286,7 @@ impl Owner {
         for seated in self.performances.values() {
             let staging = seated.staging.borrow();
             if staging.next_end.is_some_and(|end| end <= now) {
-                seated.mailbox.wake();
+                staging.mailbox.wake();
             }
             if staging.events_since_snapshot >= self.snapshot_every_events && !staging.snapshotting {
                 seated.actor.do_send(TakeSnapshot);
@@ -306,10 +299,16 @@ impl Owner {
     }
 
     fn maintain(&self) {
-        let mut committer = self.committer.borrow_mut();
-        committer.maintain();
-        let deepest = self.performances.values().map(|seated| seated.mailbox.len()).max().unwrap_or(0);
-        committer.metrics.mailbox_depth.set(deepest as f64);
+        if !self.maintaining.replace(true) {
+            let (committer, maintaining) = (Rc::clone(&self.committer), Rc::clone(&self.maintaining));
+            actix_rt::spawn(async move {
+                Committer::maintain(&committer).await;
+                maintaining.set(false);
+            });
+        }
+        let deepest = self.performances.values().map(|seated| seated.staging.borrow().mailbox.len()).max();
+        let committer = self.committer.borrow();
+        committer.metrics.mailbox_depth.set(deepest.unwrap_or(0) as f64);
         committer.metrics.performances.set(self.performances.len() as f64);
         let tallies = self.performances.iter().map(|(id, seated)| (*id, seated.staging.borrow().publication.tally()));
         crate::metrics::show_seats(tallies);
@@ -336,8 +335,9 @@ impl Actor for Owner {
 /// Each trim waits anew, so that after a slow one the next is late, too, and none is made up for.
 fn trim_by_and_by(context: &mut Context<Owner>) {
     context.run_later(TRIM, |owner, context| {
-        owner.committer.borrow_mut().trim();
-        trim_by_and_by(context);
+        let committer = Rc::clone(&owner.committer);
+        let trim = async move { Committer::trim(&committer).await };
+        context.spawn(trim.into_actor(owner).map(|(), _, context| trim_by_and_by(context)));
     });
 }
 
@@ -372,10 +372,16 @@ impl Handler<Tick> for Owner {
 pub(crate) struct Settle;
 
 impl Handler<Settle> for Owner {
-    type Result = ();
-    fn handle(&mut self, _: Settle, _: &mut Context<Self>) {
-        let mut committer = self.committer.borrow_mut();
-        committer.commit();
-        committer.maintain();
+    type Result = ResponseFuture<()>;
+    fn handle(&mut self, _: Settle, _: &mut Context<Self>) -> ResponseFuture<()> {
+        let (done, settled) = oneshot::channel();
+        // Whatever became of it: a receiver that has gone away needs no answer.
+        Committer::enlist_registry(&self.committer, None, Box::new(move |_| done.send(()).unwrap_or_default()));
+        let committer = Rc::clone(&self.committer);
+        Box::pin(async move {
+            // A waiter that is gone was told nothing, as an engine that has ended tells nobody.
+            settled.await.ok();
+            Committer::maintain(&committer).await;
+        })
     }
 }

@@ -198,12 +198,12 @@ async fn until_stopped(
 /// What it takes to send the last answers of an engine that has failed.
 const FAILED_DRAIN: Duration = Duration::from_millis(50);
 
-/// A disk that neither writes nor fails leaves the owner waiting for ever, and everybody with it: a restart is better.
+/// A disk that neither writes nor fails leaves the journal waiting for ever, and everybody with it: a restart is better.
 const STALL_MAX: Duration = Duration::from_secs(30);
 
-/// Ends the process when the owner has answered nothing for too long. There is nothing to drain then.
+/// Ends the process when nothing has become durable for too long. There is nothing to drain then.
 async fn watch_for_stalls(client: Client) {
-    while tokio::time::timeout(STALL_MAX, client.tick()).await.unwrap_or(false) {
+    while tokio::time::timeout(STALL_MAX, client.settle()).await.unwrap_or(false) {
         tokio::time::sleep(STALL_MAX / 6).await;
     }
     tracing::error!("the engine is gone, or has waited for its disk for {STALL_MAX:?}, and must be started again");

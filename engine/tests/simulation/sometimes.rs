@@ -13,6 +13,8 @@ const ALL: &[&str] = &[
     "crash while the engine starts",
     "the round under way survived the crash",
     "the round under way was lost in the crash",
+    "a part of the round under way survived the crash",
+    "a part of the round was answered before the crash",
     "an unfinished record was cut off",
     "a request is answered again",
     "a request is answered again after a crash",

@@ -60,6 +60,13 @@ impl Trace {
     }
 }
 
+/// One performance's states within a round, of which a crash leaves one.
+struct Steps {
+    states: Vec<Option<Model>>,
+    /// The first that may be found.
+    acknowledged: usize,
+}
+
 /// See the module.
 pub(crate) struct World<'a> {
     random: Random,
@@ -162,14 +169,14 @@ impl<'a> World<'a> {
             downtime_extension_max: EXTENSION_MAX,
             ..Config::new("nowhere".into())
         };
-        let opened = Engine::with(&config, Box::new(self.disk.clone()), None, Arc::new(self.clock.clone()), false);
+        let opened = Engine::simulated(&config, Box::new(self.disk.clone()), Arc::new(self.clock.clone()));
         let client = opened.unwrap_or_else(|error| panic!("a start failed: {error}")).start_here();
         let before = self.models.clone();
         self.extend_models(extension);
         client.settle().await;
         if self.disk.is_gone() {
             self.sometimes.happened("crash while the engine starts");
-            return self.reconcile(&before);
+            return self.reconcile(&self.steps_from(&before));
         }
         self.check_durable();
         if !self.open_missing(&client).await {
@@ -271,11 +278,20 @@ impl<'a> World<'a> {
         client.tick().await;
         client.settle().await;
         if self.disk.is_gone() {
-            self.reconcile(&before);
+            self.reconcile(&self.steps_from(&before));
             return false;
         }
         self.check_durable();
         true
+    }
+
+    /// What may be found after a crash where all that was under way is one step.
+    fn steps_from(&self, before: &[Option<Model>]) -> Vec<Steps> {
+        let steps = |(before, after): (&Option<Model>, &Option<Model>)| Steps {
+            states: vec![before.clone(), after.clone()],
+            acknowledged: 0,
+        };
+        before.iter().zip(&self.models).map(steps).collect()
     }
 
     fn pass_time(&mut self) {
@@ -291,58 +307,84 @@ impl<'a> World<'a> {
         self.clock.0.fetch_add(step, Ordering::Relaxed);
     }
 
-    /// Sends commands that arrive together, and checks what became of them; says whether the engine lives.
+    /// Sends commands that arrive together or shortly one after the other, so that some are decided while others are
+    /// written; and checks what became of them; says whether the engine lives.
     async fn round(&mut self, client: &Client) -> bool {
         let count = if self.random.one_in(20) { 2 * MAILBOX_CAPACITY as u64 + 8 } else { self.random.below(6) + 1 };
         let commands: Vec<(usize, Command, u64)> = (0..count).map(|_| self.command()).collect();
         self.notice_contention(&commands);
-        let before = self.models.clone();
-        let expected = self.expect(&commands);
+        let (expected, mut steps) = self.expect(&commands);
+        let spread = count <= 6 && self.random.one_in(2);
 
-        let asked: Vec<_> = commands
-            .iter()
-            .map(|(place, command, _)| {
-                let performance = client.performance(PERFORMANCES[*place]).expect("it is open");
-                let (client, command) = (client.clone(), command.clone());
-                actix_rt::spawn(async move { client.ask(&performance, Ask::Command(command)).await })
-            })
-            .collect();
+        let mut asked = Vec::new();
+        for (place, command, _) in &commands {
+            let performance = client.performance(PERFORMANCES[*place]).expect("it is open");
+            let (client, command) = (client.clone(), command.clone());
+            asked.push(actix_rt::spawn(async move { client.ask(&performance, Ask::Command(command)).await }));
+            for _ in 0..if spread { self.random.below(6) } else { 0 } {
+                tokio::task::yield_now().await;
+            }
+        }
         let mut outcomes = Vec::new();
         for asked in asked {
             outcomes.push(asked.await.unwrap());
         }
-        if outcomes.iter().any(|outcome| *outcome == Err(Failure::Unknown)) {
-            self.note("crash");
-            self.reconcile(&before);
-            return false;
-        }
         self.compare(&commands, &expected, &outcomes);
         self.learn(&commands, &outcomes);
+        if outcomes.contains(&Err(Failure::Unknown)) {
+            self.note("crash");
+            self.acknowledge(&commands, &outcomes, &mut steps);
+            self.reconcile(&steps);
+            return false;
+        }
         self.check_durable();
         self.check_published(client);
         true
     }
 
-    /// What the models say; a mailbox takes so many, and the rest is refused before it is decided.
-    fn expect(&mut self, commands: &[(usize, Command, u64)]) -> Vec<Option<String>> {
+    /// What the models say, and how they come to it; a mailbox takes so many, and the rest is refused before it is
+    /// decided.
+    fn expect(&mut self, commands: &[(usize, Command, u64)]) -> (Vec<Option<String>>, Vec<Steps>) {
         let now = self.now();
         let mut waiting = [0; PERFORMANCES.len()];
-        let mut pulsed = [false; PERFORMANCES.len()];
         let mut expected = Vec::new();
+        let begin = |model: &Option<Model>| Steps { states: vec![model.clone()], acknowledged: 0 };
+        let mut steps: Vec<Steps> = self.models.iter().map(begin).collect();
         for (place, command, _) in commands {
             let model = self.models[*place].as_mut().expect("rounds come after the opening");
-            if !std::mem::replace(&mut pulsed[*place], true) && model.pulse(now) > 0 {
-                self.sometimes.happened("a hold runs out");
+            let states = &mut steps[*place].states;
+            if states.len() == 1 {
+                if model.pulse(now) > 0 {
+                    self.sometimes.happened("a hold runs out");
+                }
+                states.push(Some(model.clone()));
             }
             waiting[*place] += 1;
             let fits = waiting[*place] <= MAILBOX_CAPACITY;
             expected.push(fits.then(|| model.run(command, now)));
+            states.push(Some(model.clone()));
         }
-        expected
+        (expected, steps)
+    }
+
+    /// Notes how far each performance must be found: an answer, also a refusal, rests on what is durable.
+    fn acknowledge(&mut self, commands: &[(usize, Command, u64)], outcomes: &[Outcome], steps: &mut [Steps]) {
+        let mut commands_of = [0; PERFORMANCES.len()];
+        for ((place, _, _), outcome) in commands.iter().zip(outcomes) {
+            commands_of[*place] += 1;
+            if matches!(outcome, Ok(_) | Err(Failure::Refused(_))) {
+                self.sometimes.happened("a part of the round was answered before the crash");
+                // Behind the state before the round and the one after the pulse.
+                steps[*place].acknowledged = commands_of[*place] + 1;
+            }
+        }
     }
 
     fn compare(&mut self, commands: &[(usize, Command, u64)], expected: &[Option<String>], outcomes: &[Outcome]) {
         for (((_, command, _), expected), outcome) in commands.iter().zip(expected).zip(outcomes) {
+            if *outcome == Err(Failure::Unknown) {
+                continue;
+            }
             let said = model::said(outcome);
             self.note(&said);
             match expected {
@@ -432,8 +474,8 @@ impl<'a> World<'a> {
         PERFORMANCES.iter().map(describe).collect()
     }
 
-    /// After a crash: each performance is as before the round that was under way, or as after it.
-    fn reconcile(&mut self, before: &[Option<Model>]) {
+    /// After a crash: each performance is as it was after some step, and that is none before the last acknowledged one.
+    fn reconcile(&mut self, steps: &[Steps]) {
         self.note_crash_step();
         self.disk.come_back(&mut self.random);
         let copy = self.disk.durable_copy();
@@ -442,16 +484,25 @@ impl<'a> World<'a> {
             self.sometimes.happened("an unfinished record was cut off");
         }
         for (place, state) in self.recovered().into_iter().enumerate() {
-            let (old, new) = (before[place].as_ref(), self.models[place].as_ref());
-            if state == new.map(Model::describe) {
-                if state != old.map(Model::describe) {
-                    self.sometimes.happened("the round under way survived the crash");
-                }
-                continue;
+            let Steps { states, acknowledged } = &steps[place];
+            let found = states.iter().rposition(|step| step.as_ref().map(Model::describe) == state);
+            let found = found.unwrap_or_else(|| panic!("performance {place} is as it never was"));
+            assert!(
+                found >= *acknowledged,
+                "performance {place}: step {acknowledged} was acknowledged, {found} is there"
+            );
+            let changed = |from: usize, to: usize| {
+                states[from].as_ref().map(Model::describe) != states[to].as_ref().map(Model::describe)
+            };
+            let last = states.len() - 1;
+            if changed(0, last) {
+                self.sometimes.happened(match (changed(0, found), changed(found, last)) {
+                    (true, false) => "the round under way survived the crash",
+                    (false, _) => "the round under way was lost in the crash",
+                    (true, true) => "a part of the round under way survived the crash",
+                });
             }
-            assert_eq!(state, old.map(Model::describe), "performance {place} is neither as before nor as after");
-            self.sometimes.happened("the round under way was lost in the crash");
-            self.models[place] = before[place].clone();
+            self.models[place] = states[found].clone();
         }
     }
 
