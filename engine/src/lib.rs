@@ -2,8 +2,8 @@
 //!
 //! A command travels one way. A [`client::Client`] puts it into its performance's mailbox, a bounded ring, and wakes
 //! the performance's actor. The actor asks the pure [`inventory::Inventory`] what the command comes to, applies the
-//! event, and stages it. Once all woken actors of the owner's thread are through, one commit writes what they staged to
-//! the [`journal`], and waits for the disk. Only then the feed shows the change and the replies leave.
+//! event, and stages it. One commit after the other writes what was staged to the [`journal`], on a thread of its own
+//! that waits for the disk, while the actors go on. Only then the feed shows the change and the replies leave.
 //!
 //! The modules, in the order in which to read them:
 

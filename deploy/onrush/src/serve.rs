@@ -116,7 +116,7 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
         served.push(spawn(&thread, listener, &context, surface, &shutdown));
     }
     for listener in ops.into_iter().flatten() {
-        // On a thread of its own kind: health is answered while the owner waits for the disk.
+        // On a thread of its own kind: health is answered also while a rush keeps the others busy.
         served.push(spawn(&Arbiter::current(), listener, &context, Surface::Operations, &shutdown));
     }
     announce(&settings, address)?;

@@ -16,7 +16,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("listen", "127.0.0.1:8080", "address of the API"),
     ("ops_listen", "", "address of /healthz, /readyz and /metrics; empty: the API's"),
     ("durability", "fsync", "fsync: an answer means that the disk has it; relaxed: up to a second may be lost"),
-    ("http_threads", "auto", "threads for connections; 0: the engine's own; auto: one less than cores, at most 8"),
+    ("http_threads", "auto", "threads for connections; 0: the engine's own; auto: two less than cores, at most 8"),
     ("demo", "true", "publish a demo show where the data directory has none"),
     ("log", "info", "what is logged, as tracing's EnvFilter takes it"),
     ("log_format", "text", "text or json"),
@@ -220,7 +220,8 @@ fn http_threads(layers: &Layers) -> Result<usize, SettingsError> {
         return layers.get("http_threads");
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    Ok((cores - 1).min(8))
+    // One core for the owner, and one for the journal and the kernel's work for it.
+    Ok(cores.saturating_sub(2).min(8))
 }
 
 fn engine(layers: &Layers) -> Result<onrush_engine::config::Config, SettingsError> {
