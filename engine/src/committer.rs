@@ -260,6 +260,9 @@ impl Committer {
 
     /// Drops some records that a snapshot stands for, each performance in its turn.
     pub(crate) async fn trim(this: &Rc<RefCell<Self>>) {
+        if this.borrow().has_failed() {
+            return;
+        }
         let Some((stream, sequence)) = this.borrow_mut().trims.pop_front() else { return };
         let trimmed = this.borrow().writer.ask(move |journal| journal.trim(stream, sequence));
         let trimmed = trimmed.await;

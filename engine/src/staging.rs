@@ -195,6 +195,8 @@ impl Staging {
     pub(crate) fn abandon(&mut self) {
         let waiting = self.writing.waiting.drain(..).chain(self.gathering.waiting.drain(..));
         waiting.for_each(|(reply, _)| drop(reply.send(Err(Failure::Unknown))));
+        // What is left in the mailbox for want of room is told the same.
+        self.wake_if_waiting();
     }
 
     /// Wakes the actor for what it left in its mailbox when there was no room.

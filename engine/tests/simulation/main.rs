@@ -9,6 +9,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot go on without, stops it here")]
 
+mod backlog;
 mod damage;
 mod disk;
 mod golden;

@@ -40,7 +40,13 @@ const EXTENSION_MAX: Duration = Duration::from_secs(20);
 
 /// A clock that the world sets.
 #[derive(Clone)]
-struct SimulatedClock(Arc<AtomicI64>);
+pub(crate) struct SimulatedClock(Arc<AtomicI64>);
+
+impl SimulatedClock {
+    pub(crate) fn at_start() -> Self {
+        Self(Arc::new(AtomicI64::new(START)))
+    }
+}
 
 impl Clock for SimulatedClock {
     fn now(&self) -> Timestamp {
@@ -86,11 +92,11 @@ pub(crate) struct World<'a> {
     life: u64,
 }
 
-fn account(buyer: u64) -> Caller {
+pub(crate) fn account(buyer: u64) -> Caller {
     Caller { account: format!("acc_buyer-{buyer}").parse().unwrap(), admin: false }
 }
 
-fn seller() -> Caller {
+pub(crate) fn seller() -> Caller {
     Caller { account: "acc_seller".parse().unwrap(), admin: false }
 }
 
@@ -123,6 +129,18 @@ pub(crate) fn opening(performance: PerformanceId) -> Opening {
     }
 }
 
+pub(crate) fn show() -> RegistryCommand {
+    let details = ShowDetails {
+        title: "A show".into(),
+        field: Field::Theatre,
+        cast: Vec::new(),
+        venue: "".into(),
+        description: "".into(),
+        poster_url: None,
+    };
+    RegistryCommand::CreateShow { show: ShowId(1), caller: seller(), details, key: None }
+}
+
 fn map() -> SeatMap {
     SeatMap::new(opening(PERFORMANCES[0]).plan, 1).unwrap()
 }
@@ -133,7 +151,7 @@ impl<'a> World<'a> {
         let mut world = Self {
             random: Random::new(seed),
             disk: Disk::default(),
-            clock: SimulatedClock(Arc::new(AtomicI64::new(START))),
+            clock: SimulatedClock::at_start(),
             models: vec![None; PERFORMANCES.len()],
             sometimes,
             trace: Trace::default(),
@@ -222,19 +240,8 @@ impl<'a> World<'a> {
 
     /// Opens the performances that are not there yet; says whether the engine lives.
     async fn open_missing(&mut self, client: &Client) -> bool {
-        if client.shows().all().is_empty() {
-            let details = ShowDetails {
-                title: "A show".into(),
-                field: Field::Theatre,
-                cast: Vec::new(),
-                venue: "".into(),
-                description: "".into(),
-                poster_url: None,
-            };
-            let command = RegistryCommand::CreateShow { show: ShowId(1), caller: seller(), details, key: None };
-            if client.register(command, None).await.is_err() {
-                return self.crashed_while_opening();
-            }
+        if client.shows().all().is_empty() && client.register(show(), None).await.is_err() {
+            return self.crashed_while_opening();
         }
         for (place, performance) in PERFORMANCES.into_iter().enumerate() {
             if self.models[place].is_some() {

@@ -1,0 +1,72 @@
+//! More commands than there is room for behind a commit: they wait in the mailbox, and each gets its answer, also from
+//! an engine that fails meanwhile.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_rt::System;
+use onrush_engine::client::Client;
+use onrush_engine::command::{Command, HoldSeats, Wish};
+use onrush_engine::config::Config;
+use onrush_engine::engine::Engine;
+use onrush_engine::id::PerformanceId;
+use onrush_engine::mailbox::{Ask, Failure, Outcome};
+use onrush_engine::registry::RegistryCommand;
+use onrush_engine::seat_map::SeatIndex;
+
+use crate::disk::{Crash, Disk};
+use crate::world::{SimulatedClock, account, opening, seller, show};
+
+const PERFORMANCE: PerformanceId = PerformanceId(11);
+const CAPACITY: usize = 16;
+
+/// Three mailboxes full of holds, each pushed when the one before has been taken out; what became of them.
+async fn overfill(disk: &Disk, crash: Option<Crash>) -> Vec<Outcome> {
+    let config = Config { mailbox_capacity: CAPACITY, ..Config::new("nowhere".into()) };
+    let engine = Engine::simulated(&config, Box::new(disk.clone()), Arc::new(SimulatedClock::at_start())).unwrap();
+    let client = engine.start_here();
+    client.register(show(), None).await.unwrap();
+    let add = RegistryCommand::AddPerformance {
+        show: opening(PERFORMANCE).show,
+        performance: PERFORMANCE,
+        caller: seller(),
+        key: None,
+    };
+    client.register(add, Some(Box::new(opening(PERFORMANCE)))).await.unwrap();
+    crash.into_iter().for_each(|crash| disk.plan(0, crash));
+    let mut asked = Vec::new();
+    for seat in 0..22 {
+        let (client, command) = (client.clone(), hold(seat));
+        asked.push(actix_rt::spawn(ask(client, command)));
+        if seat as usize % CAPACITY == CAPACITY - 1 {
+            tokio::task::yield_now().await;
+        }
+    }
+    let mut outcomes = Vec::new();
+    for asked in asked {
+        outcomes.push(tokio::time::timeout(Duration::from_secs(5), asked).await.expect("it is answered").unwrap());
+    }
+    outcomes
+}
+
+async fn ask(client: Client, command: Command) -> Outcome {
+    let performance = client.performance(PERFORMANCE).expect("it is open");
+    client.ask(&performance, Ask::Command(command)).await
+}
+
+fn hold(seat: u32) -> Command {
+    let caller = account(u64::from(seat));
+    Command::HoldSeats(HoldSeats { caller, wish: Wish::Seats(vec![SeatIndex(seat)].into()), nonce: 1, key: None })
+}
+
+#[test]
+fn what_has_no_room_behind_a_commit_is_answered_after_it() {
+    let outcomes = System::new().block_on(overfill(&Disk::default(), None));
+    assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+}
+
+#[test]
+fn what_has_no_room_behind_a_commit_that_fails_is_told_that_nobody_knows() {
+    let outcomes = System::new().block_on(overfill(&Disk::default(), Some(Crash::BeforeSync)));
+    assert!(outcomes.iter().all(|outcome| *outcome == Err(Failure::Unknown)), "{outcomes:?}");
+}
