@@ -37,8 +37,11 @@ pub enum ConfigError {
     #[error("connections_max and connections_per_prefix_max must be 1 or more")]
     Connections,
     /// No request would be answered.
-    #[error("requests_in_flight_max and requests_per_second_per_account must be 1 or more")]
+    #[error("requests_in_flight_max and requests_per_second_per_account must be from 1 to 1,000,000")]
     Requests,
+    /// Every token would be checked each time, and nobody's requests be counted.
+    #[error("token_cache_capacity must be 1,000 or more")]
+    Tokens,
     /// A connection would be cut before it could say anything.
     #[error("timeouts must be 100 ms or more")]
     Timeouts,
@@ -83,8 +86,12 @@ impl Config {
         if self.connections_max == 0 || self.connections_per_prefix_max == 0 {
             return Err(ConfigError::Connections);
         }
-        if self.requests_in_flight_max == 0 || self.requests_per_second_per_account == 0 {
+        let requests = [self.requests_in_flight_max as u64, u64::from(self.requests_per_second_per_account)];
+        if !requests.iter().all(|requests| (1..=1_000_000).contains(requests)) {
             return Err(ConfigError::Requests);
+        }
+        if self.token_cache_capacity < 1_000 {
+            return Err(ConfigError::Tokens);
         }
         let timeouts = [self.header_read_timeout, self.body_read_timeout, self.request_timeout, self.write_timeout];
         let shortest = timeouts.into_iter().min().unwrap_or_default();

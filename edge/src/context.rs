@@ -5,7 +5,7 @@ use std::sync::Arc;
 use metrics_exporter_prometheus::PrometheusHandle;
 use onrush_api::token::TokenKey;
 use onrush_engine::time::Timestamp;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::auth::Tokens;
 use crate::availability::Availabilities;
@@ -16,6 +16,9 @@ use crate::metrics::Metrics;
 use crate::pages::Pages;
 use crate::shed::InFlight;
 
+/// Enough that a seller who changes without end seldom stands in another's way.
+const CHANGES: usize = 256;
+
 /// See the module. Shared by all connections of an edge.
 pub struct Context {
     pub(crate) config: Config,
@@ -24,8 +27,8 @@ pub struct Context {
     pub(crate) availabilities: Availabilities,
     pub(crate) connections: Arc<Connections>,
     pub(crate) in_flight: InFlight,
-    /// Held from reading what a patch is merged into until the result is durable: of two at once, both take effect.
-    pub(crate) changes: Mutex<()>,
+    /// Of those whose ids have the same place here, one is changed at a time.
+    changes: [Mutex<()>; CHANGES],
     pub(crate) metrics: Metrics,
     pub(crate) pages: Pages,
     prometheus: PrometheusHandle,
@@ -40,13 +43,18 @@ impl Context {
             connections: Arc::new(Connections::new(config.connections_max, config.connections_per_prefix_max)),
             in_flight: InFlight::new(config.requests_in_flight_max),
             availabilities: Availabilities::default(),
-            changes: Mutex::new(()),
+            changes: std::array::from_fn(|_| Mutex::new(())),
             metrics: Metrics::new(),
             pages: Pages::new(),
             config,
             directory,
             prometheus,
         }
+    }
+
+    /// To be held from reading what a patch is merged into until the result is durable: of two at once, both take effect.
+    pub(crate) async fn changing(&self, id: u64) -> MutexGuard<'_, ()> {
+        self.changes[id as usize % CHANGES].lock().await
     }
 
     /// The platform's time: the engine's.

@@ -74,7 +74,8 @@ pub(crate) fn of_registry(failure: RegistryFailure) -> Problem {
         RegistryFailure::TooLarge { bytes } => Problem::new(Kind::SeatMapTooLarge)
             .detail(format!("The seat map's names take {bytes} bytes in the journal."))
             .limit(onrush_engine::journal::BODY_LEN_MAX as u64),
-        RegistryFailure::Failed(Failure::Overloaded | Failure::DiskLow | Failure::Refused(_)) => overloaded(),
+        RegistryFailure::Failed(Failure::Overloaded | Failure::Refused(_)) => overloaded(),
+        RegistryFailure::Failed(Failure::DiskLow) => Problem::new(Kind::DiskLow),
         RegistryFailure::Failed(Failure::Unknown) => Problem::new(Kind::OutcomeUnknown).retry_after(1),
     }
 }

@@ -89,12 +89,13 @@ impl SeatActor {
     }
 
     fn command(&mut self, command: &Command, now: Timestamp) -> Outcome {
-        let disk_low = self.committer.borrow().disk_low();
-        if disk_low && matches!(command, Command::HoldSeats(_) | Command::BlockSeats(_)) {
+        let decision = self.inventory.decide(command, now);
+        // A refusal, or the answer to a request that came before, takes no room.
+        let takes_room = command.begins() && matches!(decision, Ok(Decision::Event(_)));
+        if takes_room && self.committer.borrow().disk_low() {
             self.committer.borrow().count(command, CommandResult::Dropped);
             return Err(Failure::DiskLow);
         }
-        let decision = self.inventory.decide(command, now);
         let result = match &decision {
             Ok(Decision::Event(_) | Decision::Nothing) => CommandResult::Done,
             Ok(Decision::Replayed(_)) => CommandResult::Replayed,

@@ -52,6 +52,16 @@ pub enum Command {
     ChangeTerms(ChangeTerms),
 }
 
+impl Command {
+    /// Whether it begins something, which a disk that is nearly full has no room for; the others end what was begun.
+    pub(crate) fn begins(&self) -> bool {
+        match self {
+            Self::HoldSeats(_) | Self::BlockSeats(_) | Self::ChangeTerms(_) => true,
+            Self::ReleaseHold { .. } | Self::BookHold(_) | Self::CancelSeats(_) | Self::LiftBlock { .. } => false,
+        }
+    }
+}
+
 /// See [`Command::HoldSeats`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HoldSeats {

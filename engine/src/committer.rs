@@ -116,9 +116,10 @@ impl Committer {
         committer
     }
 
+    /// Where the system does not say, what it said last holds.
     fn note_room(&mut self, disk_free_bytes: Option<u64>) {
-        self.disk_free_bytes = disk_free_bytes;
         if let Some(free) = disk_free_bytes {
+            self.disk_free_bytes = Some(free);
             self.metrics.disk_free_bytes.set(free as f64);
         }
     }

@@ -59,7 +59,7 @@ pub enum OpenError {
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
     /// The journal is not what was acknowledged.
-    #[error("the journal is damaged and was left as it is: {0}")]
+    #[error("the journal is damaged: {0}. Nothing is served from it; restore a copy of the data directory")]
     Recovery(#[from] RecoveryError),
     /// The system has no thread for the journal.
     #[error("the journal has no thread to work on")]
@@ -70,7 +70,8 @@ impl Engine {
     /// Opens the engine of a data directory, or makes one.
     ///
     /// # Errors
-    /// [`OpenError`], where it cannot be used; nothing was changed then but the ballast.
+    /// [`OpenError`], where it cannot be used. sled may have overwritten what it takes for a torn end by then, so whoever
+    /// wants to look into a damaged journal looks into a copy.
     pub fn open(config: &Config) -> Result<Self, OpenError> {
         config.validate()?;
         let io = |source| OpenError::Data { path: config.data.display().to_string(), source };

@@ -56,7 +56,7 @@ pub enum Failure {
     /// Too much is waiting, or it waited too long. Nothing was done.
     #[error("too much is waiting")]
     Overloaded,
-    /// The disk is nearly full: no new holds.
+    /// The disk is nearly full: nothing new is taken, and what was begun can be ended.
     #[error("the disk is nearly full")]
     DiskLow,
 }

@@ -193,6 +193,10 @@ impl Owner {
             return drop(reply.send(Err(RegistryFailure::Failed(Failure::Unknown))));
         }
         match self.decide(&command, opening) {
+            // A receiver that has gone away needs no answer.
+            Ok(_) if self.committer.borrow().disk_low() => {
+                drop(reply.send(Err(RegistryFailure::Failed(Failure::DiskLow))));
+            }
             Ok((event, made, opened)) => self.commit(event, made, opened, reply),
             Err(outcome) => self.answer_in_order(*outcome, reply),
         }

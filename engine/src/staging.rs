@@ -150,7 +150,6 @@ impl Staging {
     pub(crate) fn depart(&mut self) -> Vec<Vec<u8>> {
         std::mem::swap(&mut self.gathering, &mut self.writing);
         (self.under_way, self.listed) = (true, false);
-        self.wake_if_waiting();
         let entries = &self.writing.entries;
         let Some((count, _)) = &self.writing.image else { return encode_entries(entries) };
         // The image stands for whole records.

@@ -1,6 +1,7 @@
 //! `onrush journal`: looks into a data directory whose server is stopped.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -27,7 +28,8 @@ pub(crate) fn run(action: &Action) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(journal.is_dir(), "{} holds no journal; name the directory with --data", data.display());
     let lock = disk::lock(data).with_context(|| format!("cannot use {}", data.display()))?;
     let _lock = lock.with_context(|| format!("a server runs in {}; stop it first", data.display()))?;
-    let store = SledStore::open(&journal)?;
+    let copy = copy(&journal, data)?;
+    let store = SledStore::open(copy.path())?;
     let found = recover(&store, Snapshots::open(data)?.read_all()?)?;
     for (id, inventory) in &found.inventories {
         inventory.verify().map_err(|fault| anyhow::anyhow!("{id}: {fault}"))?;
@@ -47,4 +49,19 @@ pub(crate) fn run(action: &Action) -> anyhow::Result<ExitCode> {
         println!("but the note of how many records were acknowledged is missing: a lost end would not show");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A copy beside the original, until dropped: sled mends what it opens, and overwrites what it takes for a torn end. The
+/// records behind a damaged byte must still be there when somebody comes to save them.
+fn copy(journal: &Path, data: &Path) -> anyhow::Result<tempfile::TempDir> {
+    let in_vain = || format!("cannot copy {}: it needs as much room again", journal.display());
+    let copy = tempfile::Builder::new().prefix("verify-").tempdir_in(data).with_context(in_vain)?;
+    for entry in fs::read_dir(journal).with_context(in_vain)? {
+        let path = entry.with_context(in_vain)?.path();
+        if path.is_file() {
+            let name = path.file_name().context("an entry of a directory has a name")?;
+            fs::copy(&path, copy.path().join(name)).with_context(in_vain)?;
+        }
+    }
+    Ok(copy)
 }

@@ -123,7 +123,7 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     print(&banner);
     actix_rt::spawn(watch_for_stalls(client.clone()));
 
-    let code = until_stopped(&client, prometheus).await?;
+    until_stopped(&client, prometheus).await?;
     tracing::info!("stopping: requests under way are answered first");
     shutdown.cancel();
     if *client.health().borrow() == Health::Running {
@@ -132,13 +132,16 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
             connections.await.ok();
         }
         client.settle().await;
-    } else {
+    }
+    let sound = *client.health().borrow() == Health::Running;
+    if !sound {
         // Everybody who waited has been told; nothing more can be answered.
         tokio::time::sleep(FAILED_DRAIN).await;
     }
     owner.stop();
     tracing::info!("stopped");
-    Ok(code)
+    // The last flush may be the one that fails.
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The owner's own thread, where there are too few cores for more; else one of their own.
@@ -176,19 +179,19 @@ fn spawn(
 async fn until_stopped(
     client: &Client,
     prometheus: metrics_exporter_prometheus::PrometheusHandle,
-) -> anyhow::Result<ExitCode> {
+) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("the SIGTERM handler")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("the SIGINT handler")?;
     let mut upkeep = tokio::time::interval(Duration::from_secs(5));
     let mut health = client.health();
     loop {
         tokio::select! {
-            _ = terminate.recv() => return Ok(ExitCode::SUCCESS),
-            _ = interrupt.recv() => return Ok(ExitCode::SUCCESS),
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
             failed = health.wait_for(|health| *health != Health::Running) => {
                 drop(failed);
                 // Whoever waits gets its 503 while the process ends; the next start recovers from the disk.
-                return Ok(ExitCode::FAILURE);
+                return Ok(());
             }
             _ = upkeep.tick() => prometheus.run_upkeep(),
         }

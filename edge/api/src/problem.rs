@@ -55,13 +55,11 @@ kinds! {
     CancellationClosed 403 "cancellation-closed" "Too late to cancel" "The seller's deadline for cancelling has passed; `cancel_until` was that time."
     NotFound 404 "not-found" "There is no such thing" "Nothing is found under this URL, or it is not yours."
     MethodNotAllowed 405 "method-not-allowed" "The method is not allowed here" "The URL exists but not with this method; the `Allow` header lists those it has."
-    NotAcceptable 406 "not-acceptable" "No representation that you accept" "The server has no representation of this resource that the `Accept` header allows."
     Timeout 408 "request-timeout" "The request took too long" "The whole request did not arrive in time. Send it again, faster; with the same idempotency key it is safe."
     SeatsUnavailable 409 "seats-unavailable" "Seats are taken" "At least one of the seats is not free any more; `seats` names those that are gone. Nothing was held. Choose others, or ask for the best available."
     NotAdjacent 409 "not-adjacent" "No such run of seats side by side" "There are enough free seats, but not side by side. `split` offers the best groups there are: ask for them by name, or ask again with `adjacent: false`."
     AlreadyBooked 409 "already-booked" "The hold is a booking already" "This hold has become a booking; `booking` is its id."
     BookingClosed 409 "booking-closed" "The booking cannot be changed any more" "The booking is cancelled, or in another state that does not allow this call."
-    SeatsInUse 409 "seats-in-use" "Seats are held or sold" "The change would take away seats that are held or sold; `seats` names them. Nothing was changed."
     KeyInFlight 409 "idempotency-key-in-flight" "The first request with this key is under way" "A request with the same idempotency key has not been answered yet. Wait, then send this one again."
     HoldExpired 410 "hold-expired" "The hold has ended" "The time to book was up, or the hold was released. The seats went back on sale; hold seats again."
     LengthRequired 411 "length-required" "Content-Length is needed" "Send the body with a Content-Length and without a Transfer-Encoding."
@@ -77,7 +75,7 @@ kinds! {
     Internal 500 "internal-error" "Something went wrong here" "The server met a case that it should not. The request id is in its log; tell the operator."
     Overloaded 503 "temporary-reduced-capacity" "The server is busy" "The request was refused before any work was done for it. Send it again after `Retry-After` seconds."
     OutcomeUnknown 503 "outcome-unknown" "The outcome is not known" "The server could not make sure that the change is durable. Send the request again with the same idempotency key: it takes effect once at most."
-    DiskLow 507 "disk-low" "No new holds: the disk is nearly full" "The engine keeps its last room for what buyers have begun. The operator has been told; what you hold can still be booked."
+    DiskLow 507 "disk-low" "Nothing new is taken: the disk is nearly full" "The engine keeps its last room for what buyers have begun: no new holds, no blocks, no changes by sellers. What you hold can still be booked, released or cancelled. The operator has to make room."
 }
 
 /// One wrong field of a body.

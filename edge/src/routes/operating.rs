@@ -33,7 +33,8 @@ pub(crate) fn ready(request: &Request<'_>) -> Result<Answer, Problem> {
     match request.context.directory.is_ready() {
         true => Ok(Answer::text(StatusCode::OK, "text/plain; charset=utf-8", "ready\n")),
         false => {
-            Err(Problem::new(Kind::Overloaded).detail("The journal has failed; the engine must be started again."))
+            let detail = "The journal has failed; the engine must be started again.";
+            Err(Problem::new(Kind::Overloaded).detail(detail).retry_after(1))
         }
     }
 }

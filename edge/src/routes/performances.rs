@@ -64,7 +64,7 @@ pub(crate) async fn change(request: &Request<'_>) -> Result<Answer, Problem> {
     let caller = request.caller_as(&SELLERS)?;
     let performance = request.context.directory.performance(request.id(2)?)?;
     let patch: PerformancePatch = request.json()?;
-    let _alone = request.context.changes.lock().await;
+    let _alone = request.context.changing(performance.publication.performance.0).await;
     let (terms, prices) = draft::changed(patch, &performance.publication)?;
     let command = Command::ChangeTerms(ChangeTerms { caller, terms, prices });
     let answered = request.context.directory.ask(&performance, Ask::Command(command)).await?;

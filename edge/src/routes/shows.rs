@@ -45,15 +45,14 @@ pub(crate) fn list(request: &Request<'_>) -> Result<Answer, Problem> {
     let shows = request.context.directory.shows();
     let mut items = Vec::new();
     for (place, show) in shows.iter().enumerate().skip(usize::try_from(page.cursor.0).unwrap_or(usize::MAX)) {
-        let show = body(request.context, show);
-        if !filter.matches(&show) {
+        if !filter.matches(request.context, show) {
             continue;
         }
         if items.len() == page.limit {
             let next_cursor = Some(Cursor(place as u64).to_string());
             return Ok(Answer::json(StatusCode::OK, &Page { items, next_cursor }));
         }
-        items.push(show);
+        items.push(body(request.context, show));
     }
     Ok(Answer::json(StatusCode::OK, &Page { items, next_cursor: None }))
 }
@@ -76,12 +75,13 @@ impl Filter {
         })
     }
 
-    fn matches(&self, show: &Show) -> bool {
-        let texts = [&show.title, &show.venue].into_iter().chain(&show.cast);
-        let found = |q: &String| texts.into_iter().any(|text| text.to_lowercase().contains(q));
-        self.q.as_ref().is_none_or(found)
-            && self.field.is_none_or(|field| field == show.field)
-            && self.on_sale.is_none_or(|on_sale| on_sale == show.on_sale)
+    /// Cheapest first: the list is everybody's to ask for, and most of it is passed over.
+    fn matches(&self, context: &Context, show: &registry::Show) -> bool {
+        let ShowDetails { title, venue, cast, field, .. } = &show.details;
+        let mut texts = [title, venue].into_iter().chain(cast);
+        self.field.is_none_or(|wanted| wanted == to_api(*field))
+            && self.q.as_ref().is_none_or(|q| texts.any(|text| text.to_lowercase().contains(q)))
+            && self.on_sale.is_none_or(|wanted| wanted == on_sale(context, show))
     }
 }
 
@@ -98,9 +98,9 @@ pub(crate) fn read(request: &Request<'_>) -> Result<Answer, Problem> {
     request_body = ShowPatch, security(("token" = [])), responses((status = 200, body = Show)))]
 pub(crate) async fn change(request: &Request<'_>) -> Result<Answer, Problem> {
     let caller = request.caller_as(&SELLERS)?;
-    let show = request.id(2)?;
+    let show: ShowId = request.id(2)?;
     let patch: ShowPatch = request.json()?;
-    let _alone = request.context.changes.lock().await;
+    let _alone = request.context.changing(show.0).await;
     let before = body(request.context, &*request.context.directory.show(show)?);
     let details = details(ShowDraft {
         title: patch.title.unwrap_or(before.title),
@@ -143,11 +143,15 @@ fn details(draft: ShowDraft) -> Result<ShowDetails, Problem> {
     })
 }
 
-fn body(context: &Context, show: &registry::Show) -> Show {
+/// Whether any of its performances is.
+fn on_sale(context: &Context, show: &registry::Show) -> bool {
     let now = context.now();
-    let on_sale = |id: &onrush_engine::id::PerformanceId| {
+    show.performances.iter().any(|id| {
         context.directory.performance(*id).is_ok_and(|performance| performance.publication.rules().on_sale(now))
-    };
+    })
+}
+
+fn body(context: &Context, show: &registry::Show) -> Show {
     let details = &show.details;
     Show {
         id: Text(show.id),
@@ -159,7 +163,7 @@ fn body(context: &Context, show: &registry::Show) -> Show {
         description: details.description.to_string(),
         poster_url: details.poster_url.as_deref().map(str::to_owned),
         created_at: Time(show.created_at),
-        on_sale: show.performances.iter().any(on_sale),
+        on_sale: on_sale(context, show),
         performances: show.performances.iter().copied().map(Text).collect(),
     }
 }

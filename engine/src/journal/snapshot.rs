@@ -63,7 +63,9 @@ pub struct Snapshots {
 }
 
 impl Snapshots {
-    /// Opens the directory, or makes it; drops what was being written when the process ended.
+    /// Opens the directory, or makes it; drops what was being written when the process ended. What it finds is durable
+    /// when it returns: the last process may have ended between a rename and the sync that makes it last, and the records
+    /// that a snapshot stands for go for good.
     ///
     /// # Errors
     /// What the operating system says.
@@ -76,7 +78,12 @@ impl Snapshots {
                 fs::remove_file(path)?;
             }
         }
+        snapshots.sync()?;
         Ok(snapshots)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        File::open(&self.dir)?.sync_all()
     }
 
     fn files(&self) -> io::Result<Vec<PathBuf>> {
@@ -90,7 +97,8 @@ impl Snapshots {
     /// Writes a snapshot in the place of the stream's former one. When it returns, it is durable.
     ///
     /// # Errors
-    /// What the operating system says; the former snapshot is then still there.
+    /// What the operating system says. Then the former snapshot or the new one is there, and a power cut may change which:
+    /// the records of both have to stay.
     pub fn write(&self, stream: Stream, frame: &[u8]) -> io::Result<()> {
         let path = self.path(stream);
         let partial = path.with_extension("partial");
@@ -99,7 +107,7 @@ impl Snapshots {
             fs::remove_file(&partial).ok();
             return Err(error);
         }
-        File::open(&self.dir)?.sync_all()
+        self.sync()
     }
 
     /// Reads all snapshots, one for each stream that has one.

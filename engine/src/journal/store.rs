@@ -54,9 +54,7 @@ pub enum StoreError {
     #[error("sled: {0}")]
     Sled(#[from] sled::Error),
     /// sled cannot read its own files.
-    #[error(
-        "the store in {path} cannot be read and was left as it is: {reason}. If its files are damaged, restore a copy"
-    )]
+    #[error("the store in {path} cannot be read: {reason}. If its files are damaged, restore a copy")]
     Unreadable {
         /// The store's directory.
         path: PathBuf,
@@ -143,7 +141,7 @@ impl SledStore {
         fs::create_dir_all(dir).map_err(|source| StoreError::Io { path: dir.to_owned(), source })?;
         remove_unfinished_snapshots(dir)?;
         let db = open_sled(dir)?;
-        io_threads::rest(&db);
+        io_threads::rest(&db)?;
         let data = disk::open(&dir.join("db"))?;
         let mark = disk::open_mark(&dir.join("mark"))?;
         for path in [dir.join("conf"), dir.join("db"), dir.to_owned(), disk::parent(dir)] {
@@ -233,7 +231,7 @@ impl Store for SledStore {
     }
 
     fn heartbeat(&mut self, at: Timestamp) -> Result<(), StoreError> {
-        io_threads::rest_again(&self.db);
+        io_threads::rest_again(&self.db)?;
         write_number(&self.mark, ALIVE_AT, at.as_millis() as u64).map_err(|source| self.io(source))
     }
 

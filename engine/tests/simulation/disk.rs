@@ -80,7 +80,7 @@ impl Disk {
             // The power was cut: what was never synced may be old.
             state.mark = state.old_mark;
         }
-        (state.gone, state.plan) = (false, None);
+        (state.gone, state.plan, state.crashed_at) = (false, None, None);
     }
 
     /// What the disk holds for good, as a disk of its own.

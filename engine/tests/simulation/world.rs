@@ -339,6 +339,7 @@ impl<'a> World<'a> {
         self.compare(&commands, &expected, &outcomes);
         self.learn(&commands, &outcomes);
         if outcomes.contains(&Err(Failure::Unknown)) {
+            assert!(self.disk.is_gone(), "an outcome is unknown though the disk works");
             self.note("crash");
             self.acknowledge(&commands, &outcomes, &mut steps);
             self.reconcile(&steps);

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::audit;
 use crate::hall::{self, Tokens};
@@ -32,9 +32,17 @@ fn disk_full() {
     let mut connection = server.connect();
     let performance = hall::open(&mut connection, &tokens);
     let mut visits: Vec<Visit> = (0..50).map(|number| held(&mut connection, &tokens, &performance, number)).collect();
+    let asked_before = hold_of_one(&performance, "asked-before");
+    let answer = connection.ask(&asked_before, &tokens.buyer(1));
+    assert_eq!(answer.status, 201, "{}", answer.text());
 
     fill(&disk, LEFT_BYTES);
     assert_refused(&mut connection, &tokens, &performance);
+    let again = connection.ask(&asked_before, &tokens.buyer(1));
+    assert!(again.status == 201 && again.replayed && again.body == answer.body, "{}", again.text());
+    let hold: Value = again.json();
+    let release = Call::delete(format!("/v1/holds/{}", hold["id"].as_str().expect("a hold has an id")));
+    assert_eq!(connection.ask(&release, &tokens.buyer(1)).status, 204);
     visits.iter_mut().take(25).for_each(|visit| book(&mut connection, &tokens, visit));
     assert!(audit::audit(&mut connection, &tokens, &performance, &visits).is_clean());
 
@@ -67,13 +75,27 @@ fn go(connection: &mut Connection, tokens: &Tokens, visit: &mut Visit) {
     visit.learn(&response).expect("an answer that fits");
 }
 
-/// Waits until the server has looked at its disk, then asks for seats.
+fn hold_of_one(performance: &str, key: &str) -> Call {
+    let wish = json!({"best_available": {"quantity": 1}});
+    Call::post(format!("/v1/performances/{performance}/holds"), key, &wish)
+}
+
+/// Waits until the server has looked at its disk, then asks for what takes room: a buyer, and a seller.
 fn assert_refused(connection: &mut Connection, tokens: &Tokens, performance: &str) {
     while free_bytes_seen(connection) > LEFT_BYTES {}
-    let wish = json!({"best_available": {"quantity": 1}});
-    let call = Call::post(format!("/v1/performances/{performance}/holds"), "one-too-many", &wish);
-    let response = connection.ask(&call, &tokens.buyer(0));
-    assert!(response.status == 507 && response.text().contains("/problems/disk-low"), "{}", response.text());
+    let show = json!({"title": "One too many", "field": "concert", "venue": "Hall"});
+    let rules = json!({"sale": {"hold_ttl_seconds": 77}}).to_string();
+    let performance_url = format!("/v1/performances/{performance}");
+    let calls = [
+        (hold_of_one(performance, "one-too-many"), tokens.buyer(0)),
+        (Call::post("/v1/shows", "one-show-too-many", &show), tokens.seller()),
+        (Call { method: "PATCH", path: performance_url, key: None, body: rules }, tokens.seller()),
+    ];
+    for (call, token) in calls {
+        let response = connection.ask(&call, &token);
+        let refused = response.status == 507 && response.text().contains("/problems/disk-low");
+        assert!(refused, "{} {}: {}", call.method, call.path, response.text());
+    }
 }
 
 /// What the server has last seen to be free.

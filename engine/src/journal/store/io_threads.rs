@@ -16,7 +16,7 @@ use std::future::Future as _;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -43,24 +43,39 @@ static RECALLED: AtomicU64 = AtomicU64::new(0);
 static RESTED_AGAIN: AtomicU64 = AtomicU64::new(0);
 
 /// Puts all but one of the process's I/O threads to rest that do not rest already.
-pub(super) fn rest(db: &sled::Db) {
+///
+/// # Errors
+/// What a flush says that fails here: no later one may pass for it.
+pub(super) fn rest(db: &sled::Db) -> Result<(), sled::Error> {
     let _alone = BEDTIME.lock().unwrap_or_else(PoisonError::into_inner);
     // A flush on an I/O thread needs another one for its write, if there is something to write: see that there is not.
-    if resting() + 1 < STAYING && db.flush().is_ok() && count() == 0 {
-        // sled starts its threads when it has the first work for them.
-        drop(pin!(db.flush_async()).poll(&mut Context::from_waker(Waker::noop())));
+    if resting() + 1 < STAYING {
+        db.flush()?;
+        if count() == 0 {
+            // sled starts its threads when it has the first work for them.
+            flush_async(db, Waker::noop())?;
+        }
     }
     let begun = now();
     while resting() + 1 < STAYING && begun.elapsed() < PATIENCE {
         // They come one by one: until there are two, nobody can go.
         if resting() + 1 < count() {
-            put_one_to_rest(db);
+            put_one_to_rest(db)?;
         } else {
             thread::yield_now();
         }
     }
     if resting() + 1 < count() {
         tracing::warn!("sled's I/O threads could not be put to rest: commits take longer than they need");
+    }
+    Ok(())
+}
+
+/// Asks an I/O thread for a flush; says whether it will wake the waiter.
+fn flush_async(db: &sled::Db, waker: &Waker) -> Result<bool, sled::Error> {
+    match pin!(db.flush_async()).poll(&mut Context::from_waker(waker)) {
+        Poll::Ready(flushed) => flushed.map(|_| false),
+        Poll::Pending => Ok(true),
     }
 }
 
@@ -74,23 +89,25 @@ fn now() -> Instant {
 }
 
 /// As [`rest`], if a stall has called threads back that has passed.
-pub(super) fn rest_again(db: &sled::Db) {
+pub(super) fn rest_again(db: &sled::Db) -> Result<(), sled::Error> {
     let recalled = RECALLED.load(Ordering::SeqCst);
     if RESTED_AGAIN.swap(recalled, Ordering::SeqCst) != recalled {
-        rest(db);
+        rest(db)?;
     }
+    Ok(())
 }
 
-fn put_one_to_rest(db: &sled::Db) {
+fn put_one_to_rest(db: &sled::Db) -> Result<(), sled::Error> {
     let woken = WOKEN.load(Ordering::SeqCst);
     let begun = now();
     let waker = Waker::from(Arc::new(Bed));
     // A thread that answers before it is asked to wake us goes on; then another try is needed.
-    if pin!(db.flush_async()).poll(&mut Context::from_waker(&waker)).is_pending() {
+    if flush_async(db, &waker)? {
         while WOKEN.load(Ordering::SeqCst) == woken && begun.elapsed() < PATIENCE {
             thread::yield_now();
         }
     }
+    Ok(())
 }
 
 /// How many there are that stay: seven, or fewer where the system gave no more.
@@ -196,16 +213,16 @@ mod tests {
     fn all_but_one_rest_and_the_store_still_writes() {
         let dir = tempfile::tempdir().unwrap();
         let db = sled::open(dir.path()).unwrap();
-        rest(&db);
+        rest(&db).unwrap();
         assert_eq!(resting() + 1, STAYING);
         db.insert(b"key", b"value").unwrap();
         watched(|| db.flush()).unwrap();
-        rest(&db);
+        rest(&db).unwrap();
         assert_eq!(resting() + 1, STAYING, "once for the process");
 
         let other_dir = tempfile::tempdir().unwrap();
         let other = sled::open(other_dir.path()).unwrap();
-        rest(&other);
+        rest(&other).unwrap();
         other.insert(b"key", b"value").unwrap();
         watched(|| other.flush()).unwrap();
         assert_eq!(RECALLED.load(Ordering::SeqCst), 0, "one is enough for two stores");
