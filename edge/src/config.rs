@@ -78,6 +78,12 @@ impl Config {
     /// The longest body that carries a seat map or many seats.
     pub const LARGE_BODY_LEN_MAX: usize = 1024 * 1024;
 
+    /// A connection on which no request has begun for so long is cut: time for the last one to be answered, for its
+    /// answer to be taken, and for a next one to come.
+    pub(crate) fn silence_max(&self) -> Duration {
+        self.request_timeout + self.write_timeout + self.header_read_timeout
+    }
+
     /// Whether the values go together.
     ///
     /// # Errors

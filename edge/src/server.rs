@@ -1,11 +1,13 @@
 //! Serving connections: accept, limits, timeouts, drain.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::TcpListener as StdListener;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -13,6 +15,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -67,7 +70,7 @@ pub async fn run(
 }
 
 /// How long to wait after a connection that could not be accepted: descriptors come back when connections end.
-const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 fn builder(config: &Config) -> Builder<LocalExecutor> {
     let mut builder = Builder::new(LocalExecutor);
@@ -82,7 +85,7 @@ fn builder(config: &Config) -> Builder<LocalExecutor> {
         .max_concurrent_streams(64)
         .max_header_list_size(Config::HEADER_LEN_MAX as u32)
         .max_pending_accept_reset_streams(20)
-        .keep_alive_interval(std::time::Duration::from_secs(20));
+        .keep_alive_interval(Duration::from_secs(20));
     builder
 }
 
@@ -101,17 +104,36 @@ fn serve(
     let config = &context.config;
     let io = TokioIo::new(Socket::new(stream, config.header_read_timeout, config.write_timeout));
     let context = Arc::clone(context);
+    let asked = Rc::new(Cell::new(Instant::now()));
+    let silence = silence(Rc::clone(&asked), config.silence_max());
     let service = service_fn(move |request: hyper::Request<Incoming>| {
+        asked.set(Instant::now());
         let context = Arc::clone(&context);
         async move { Ok::<_, Infallible>(respond(&context, surface, request).await) }
     });
     let served = graceful.watch(builder.serve_connection(io, service).into_owned());
     tokio::task::spawn_local(async move {
-        if let Err(error) = served.await {
-            tracing::debug!(%error, "a connection ended early");
+        tokio::select! {
+            biased;
+            served = served => {
+                if let Err(error) = served {
+                    tracing::debug!(%error, "a connection ended early");
+                }
+            }
+            () = silence => tracing::debug!("a connection on which nothing was asked for is cut"),
         }
         drop(connection);
     });
+}
+
+/// Ends when nothing was asked for so long. All that was asked before has been answered then; what a client still has
+/// not taken of it, it does not want. In HTTP/2 nobody else watches for that: a client may leave its window shut.
+async fn silence(asked: Rc<Cell<Instant>>, max: Duration) {
+    let mut end = asked.get() + max;
+    while end > Instant::now() {
+        tokio::time::sleep_until(end).await;
+        end = asked.get() + max;
+    }
 }
 
 async fn drain(graceful: GracefulShutdown, context: &Context) {

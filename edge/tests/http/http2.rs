@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -13,7 +14,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use crate::fixture::Hall;
+use onrush_edge::config::Config;
+
+use crate::fixture::{Hall, Server};
 
 /// Runs a client. It has to be gone before its server stops, which would wait for it to say goodbye.
 fn run(client: impl Future<Output = ()>) {
@@ -39,6 +42,40 @@ fn request<B>(hall: &Hall, method: &str, path: &str, body: B) -> Request<B> {
     let request = Request::builder().method(method).uri(format!("http://onrush.test{path}"));
     let token = format!("Bearer {}", hall.buyer("acc_kim"));
     request.header("authorization", token).header("content-type", "application/json").body(body).expect("a request")
+}
+
+/// All that a silent connection is given is made of these. A request has time enough on a slow disk.
+fn impatient() -> Config {
+    let [short, enough] = [100, 2_000].map(Duration::from_millis);
+    Config { header_read_timeout: short, request_timeout: enough, write_timeout: short, ..Config::default() }
+}
+
+#[test]
+fn a_client_that_asks_for_nothing_is_cut_off() {
+    let hall = Hall::on(Server::with(impatient()), &[]);
+    run(async {
+        let stream = TcpStream::connect(hall.addresses[0]).await.expect("the server listens");
+        let (_client, connection) =
+            handshake::<_, _, Full<Bytes>>(TokioExecutor::new(), TokioIo::new(stream)).await.expect("a greeting");
+        // Ends when the server closes; a server that did not would be waited for until the test is given up.
+        connection.await.ok();
+    });
+}
+
+#[test]
+fn a_client_that_takes_nothing_of_its_answers_is_cut_off() {
+    let hall = Hall::on(Server::with(impatient()), &[]);
+    run(async {
+        let stream = TcpStream::connect(hall.addresses[0]).await.expect("the server listens");
+        let builder = &mut hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+        builder.initial_stream_window_size(0);
+        let (mut client, connection) =
+            builder.handshake::<_, Full<Bytes>>(TokioIo::new(stream)).await.expect("a greeting");
+        let ended = tokio::spawn(connection);
+        let answer = client.send_request(request(&hall, "GET", &hall.path("/seat-map"), Full::default())).await;
+        assert_eq!(answer.expect("a head needs no window").status(), 200);
+        ended.await.expect("no panic").ok();
+    });
 }
 
 #[test]
