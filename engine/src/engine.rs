@@ -59,7 +59,7 @@ pub enum OpenError {
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
     /// The journal is not what was acknowledged.
-    #[error("the journal is damaged: {0}. Nothing is served from it; restore a copy of the data directory")]
+    #[error("the journal is damaged and nothing is served from it; restore a copy of the data directory")]
     Recovery(#[from] RecoveryError),
     /// The system has no thread for the journal.
     #[error("the journal has no thread to work on")]

@@ -29,7 +29,7 @@ pub(crate) fn run(action: &Action) -> anyhow::Result<ExitCode> {
     let lock = disk::lock(data).with_context(|| format!("cannot use {}", data.display()))?;
     let _lock = lock.with_context(|| format!("a server runs in {}; stop it first", data.display()))?;
     let copy = copy(&journal, data)?;
-    let store = SledStore::open(copy.path())?;
+    let store = SledStore::open(copy.path()).with_context(|| format!("a copy of {}", journal.display()))?;
     let found = recover(&store, Snapshots::open(data)?.read_all()?)?;
     for (id, inventory) in &found.inventories {
         inventory.verify().map_err(|fault| anyhow::anyhow!("{id}: {fault}"))?;
