@@ -104,3 +104,24 @@ impl Config {
         if shortest < Duration::from_millis(100) { Err(ConfigError::Timeouts) } else { Ok(()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_cannot_be_set_to_none_at_all() {
+        let default = Config::default;
+        let cases = [
+            (Config { connections_max: 0, ..default() }, ConfigError::Connections),
+            (Config { requests_in_flight_max: usize::MAX, ..default() }, ConfigError::Requests),
+            (Config { requests_per_second_per_account: 0, ..default() }, ConfigError::Requests),
+            (Config { token_cache_capacity: 0, ..default() }, ConfigError::Tokens),
+            (Config { write_timeout: Duration::ZERO, ..default() }, ConfigError::Timeouts),
+        ];
+        assert_eq!(default().validate(), Ok(()));
+        for (config, error) in cases {
+            assert_eq!(config.validate(), Err(error));
+        }
+    }
+}

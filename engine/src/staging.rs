@@ -37,8 +37,6 @@ pub(crate) struct Staging {
     chain: Chain,
     gathering: Batch,
     writing: Batch,
-    /// Whether `writing` is on its way; if not, it is empty.
-    under_way: bool,
     /// Whether the committer has `gathering` on its list.
     listed: bool,
     /// Of the bodies that are written, how many the image of `writing` holds.
@@ -65,7 +63,6 @@ impl Staging {
             chain,
             gathering: Batch { tallies: inventory.tallies().to_vec(), ..Batch::default() },
             writing: Batch::default(),
-            under_way: false,
             listed: false,
             image_bodies: 0,
             events_since_snapshot: 0,
@@ -106,7 +103,7 @@ impl Staging {
     pub(crate) fn reply(&mut self, reply: oneshot::Sender<Outcome>, outcome: Outcome) {
         if !self.gathering.entries.is_empty() {
             self.gathering.waiting.push((reply, outcome));
-        } else if self.under_way {
+        } else if self.is_under_way() {
             self.writing.waiting.push((reply, outcome));
         } else {
             // A receiver that has gone away needs no answer.
@@ -132,13 +129,18 @@ impl Staging {
         self.events_since_snapshot = 0;
         if !self.gathering.entries.is_empty() {
             self.gathering.image = Some((self.gathering.entries.len(), image));
-        } else if self.under_way {
+        } else if self.is_under_way() {
             self.writing.image = Some((self.writing.entries.len(), image));
             self.image_bodies = usize::MAX;
         } else {
             return Some(Captured { chain: self.chain, image });
         }
         None
+    }
+
+    /// Whether `writing` is on its way: it has entries from its departure to its arrival.
+    fn is_under_way(&self) -> bool {
+        !self.writing.entries.is_empty()
     }
 
     /// How many events are on their way.
@@ -149,7 +151,7 @@ impl Staging {
     /// Sends the batch on its way: its bodies, in order. The next one begins to gather.
     pub(crate) fn depart(&mut self) -> Vec<Vec<u8>> {
         std::mem::swap(&mut self.gathering, &mut self.writing);
-        (self.under_way, self.listed) = (true, false);
+        self.listed = false;
         let entries = &self.writing.entries;
         let Some((count, _)) = &self.writing.image else { return encode_entries(entries) };
         // The image stands for whole records.
@@ -182,7 +184,6 @@ impl Staging {
         batch.entries.clear();
         batch.touched.clear();
         let image = batch.image.take();
-        self.under_way = false;
         self.wake_if_waiting();
         let (_, image) = image?;
         let last = self.image_bodies.min(chains.len()) - 1;

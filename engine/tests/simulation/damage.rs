@@ -10,12 +10,12 @@ use onrush_engine::journal::frame::{Digest, Frame};
 use onrush_engine::journal::recovery::{RecordError, Recovered, RecoveryError, recover};
 use onrush_engine::journal::store::Key;
 use onrush_engine::journal::{Stream, frame};
-use onrush_engine::registry::{Field, RegistryEvent, ShowDetails};
+use onrush_engine::registry::RegistryEvent;
 use onrush_engine::seat_map::{SeatIndex, SeatList};
 use onrush_engine::time::Timestamp;
 
 use crate::disk::Disk;
-use crate::world::opening;
+use crate::world::{opening, show_details};
 
 const PERFORMANCE: Stream = Stream(11);
 const AT: Timestamp = Timestamp::MIN;
@@ -47,16 +47,8 @@ fn held(hold: u32) -> Vec<u8> {
 
 /// A show, its performance, and some holds, one a record; `epochs` of the performance's records.
 fn journal(epochs: &[u64]) -> BTreeMap<Key, Vec<u8>> {
-    let details = ShowDetails {
-        title: "A show".into(),
-        field: Field::Theatre,
-        cast: Vec::new(),
-        venue: "".into(),
-        description: "".into(),
-        poster_url: None,
-    };
     let (show, seller, performance) = (ShowId(1), kim(), PerformanceId(PERFORMANCE.0));
-    let created = RegistryEvent::ShowCreated { show, seller, details, key: None };
+    let created = RegistryEvent::ShowCreated { show, seller, details: show_details(), key: None };
     let added = RegistryEvent::PerformanceAdded { show, performance, by: seller, key: None };
     let mut records = BTreeMap::new();
     chain(Stream::REGISTRY, &[(1, encode_registry(AT, &created)), (1, encode_registry(AT, &added))], &mut records);

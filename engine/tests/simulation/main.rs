@@ -1,7 +1,8 @@
 //! The real actors and the real journal on a disk and a clock that misbehave, from a seed.
 //!
-//! Each seed is a small sale: rounds of commands that arrive together or while others are written, time that passes or steps back, a disk that
-//! breaks at any operation and tears what was not flushed, and restarts. After every round what the disk holds is
+//! Each seed is a small sale: rounds of commands that arrive together or while others are written, time that passes or
+//! steps back, a disk that breaks before an append, before a sync or after it and tears what was not flushed, and
+//! restarts. Snapshots and trims are not part of it. After every round what the disk holds is
 //! recovered aside and must be exactly what a naive model says, counted anew; after a crash it must be what was
 //! acknowledged, with so many of the commands that were under way as came first, and nothing else.
 //!

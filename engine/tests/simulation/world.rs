@@ -129,16 +129,19 @@ pub(crate) fn opening(performance: PerformanceId) -> Opening {
     }
 }
 
-pub(crate) fn show() -> RegistryCommand {
-    let details = ShowDetails {
+pub(crate) fn show_details() -> ShowDetails {
+    ShowDetails {
         title: "A show".into(),
         field: Field::Theatre,
         cast: Vec::new(),
         venue: "".into(),
         description: "".into(),
         poster_url: None,
-    };
-    RegistryCommand::CreateShow { show: ShowId(1), caller: seller(), details, key: None }
+    }
+}
+
+pub(crate) fn show() -> RegistryCommand {
+    RegistryCommand::CreateShow { show: ShowId(1), caller: seller(), details: show_details(), key: None }
 }
 
 fn map() -> SeatMap {

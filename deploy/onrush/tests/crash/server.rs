@@ -130,10 +130,13 @@ impl Server {
         Connection::open(self.address).unwrap_or_else(|error| panic!("{}: {error}", self.address))
     }
 
+    pub(crate) fn pid(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_child(&self.process.child)
+    }
+
     /// Asks it to stop, as an operator does.
     pub(crate) fn terminate(&self) {
-        let pid = rustix::process::Pid::from_child(&self.process.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a child can be signalled");
+        rustix::process::kill_process(self.pid(), rustix::process::Signal::TERM).expect("a child can be signalled");
     }
 
     pub(crate) fn kill(self) -> String {

@@ -1,7 +1,8 @@
 //! What the kernel is asked for, seen through strace: a sync before each answer, and the end after a failed one.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -82,6 +83,28 @@ fn fail_once(seed: u64, random: Random, at: u64) {
     let server = campaign.restart();
     campaign.audit_all(&server);
     say(&format!("a_failed_fdatasync_ends_the_process: the {at}th: {}", campaign.figures));
+}
+
+/// With relaxed durability the answers are out, and the last flush of a stop is the one that fails.
+#[test]
+fn a_stop_whose_last_flush_fails_is_a_failure() {
+    if let Some(why) = obstacle() {
+        return say(&format!("a_stop_whose_last_flush_fails_is_a_failure: skipped: {why}"));
+    }
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let server = Server::start_under(dir.path(), &["env", "ONRUSH_DURABILITY=relaxed"]);
+    let pid = server.pid().as_raw_nonzero().to_string();
+    let failing = ["-f", "-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO", "-p", pid.as_str()];
+    let mut strace = Command::new("strace").args(failing).stderr(Stdio::piped()).spawn().expect("strace starts");
+    let mut lines = BufReader::new(strace.stderr.take().expect("a pipe")).lines();
+    assert!(lines.any(|line| line.is_ok_and(|line| line.contains("attached"))), "strace does not attach");
+    server.terminate();
+    // Read on, so that strace can write.
+    let trace: Vec<String> = lines.map_while(Result::ok).collect();
+    let (status, log) = server.wait();
+    strace.wait().expect("a child can be waited for");
+    assert!(trace.iter().any(|line| line.contains("(INJECTED)")), "no fdatasync failed: {trace:?}");
+    assert_eq!(status.code(), Some(1), "{log}");
 }
 
 #[test]
