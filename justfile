@@ -35,7 +35,7 @@ nightly:
 rush *options:
     cargo run --release -- rush {{ options }}
 
-# Onrush beside bare hyper, in one interleaved run.
+# Onrush beside what one would pick instead, in one interleaved run.
 versus *rows:
     cargo run --release -p benches --bin versus -- {{ rows }}
 

@@ -6,14 +6,14 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use hdrhistogram::Histogram;
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::fd::OwnedFd;
 
-use crate::answer;
 use crate::process::{Stage, cpu_time, machine_cpu_time};
+use crate::wire::Wire;
 
 /// How a server is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,9 +26,16 @@ pub struct Load {
     pub window: Duration,
 }
 
+impl Load {
+    /// All of it.
+    pub fn span(self) -> Duration {
+        self.warm_up + self.window
+    }
+}
+
 /// What came of it.
 pub struct Measured {
-    /// Answers within the window; each was a 201.
+    /// Answers within the window; each was a hold.
     pub answers: u64,
     /// The window: shorter than asked for, where a server was through with the requests before its end.
     pub elapsed: Duration,
@@ -76,13 +83,13 @@ const SILENCE_MAX: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
 /// Sends a stage's requests, and measures.
 ///
 /// # Errors
-/// Where anything but a 201 comes, with what came instead.
+/// Where anything but a hold comes, with what came instead.
 pub fn measure(stage: &Stage, load: Load) -> anyhow::Result<Measured> {
     let mut client = Client::connect(stage, load.connections)?;
     client.run_until(Instant::now() + load.warm_up)?;
     ensure!(!client.is_through(), "the server was through with all requests before the measurement began");
     client.latencies.reset();
-    let cpu = || anyhow::Ok([stage.process.cpu_time()?, cpu_time(std::process::id())?, machine_cpu_time()?]);
+    let cpu = || anyhow::Ok([stage.cpu_time()?, cpu_time(std::process::id())?, machine_cpu_time()?]);
     let before = cpu()?;
     let begun = Instant::now();
     client.run_until(begun + load.window)?;
@@ -105,6 +112,7 @@ struct Client<'a> {
 
 struct Connection {
     stream: TcpStream,
+    wire: Wire,
     /// When the request under way was sent.
     sent: Instant,
     buffer: Box<[u8]>,
@@ -175,10 +183,11 @@ impl<'a> Client<'a> {
 
 impl Connection {
     fn open(stage: &Stage) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(stage.address).context("cannot connect")?;
+        let mut stream = TcpStream::connect(stage.address).context("cannot connect")?;
         stream.set_nodelay(true).context("no TCP_NODELAY")?;
+        stage.wire.greet(&mut stream)?;
         stream.set_nonblocking(true).context("no non-blocking socket")?;
-        Ok(Self { stream, sent: Instant::now(), buffer: vec![0; BUFFER_BYTES].into(), filled: 0 })
+        Ok(Self { stream, wire: stage.wire, sent: Instant::now(), buffer: vec![0; BUFFER_BYTES].into(), filled: 0 })
     }
 
     /// Reads what is there; whether that completes the answer.
@@ -190,12 +199,9 @@ impl Connection {
         ensure!(read > 0, "the server closed a connection");
         self.filled += read;
         let bytes = &self.buffer[..self.filled];
-        let Some(answer) = answer::parse(bytes)? else {
+        if !self.wire.is_held(bytes)? {
             ensure!(self.filled < BUFFER_BYTES, "an answer is longer than {BUFFER_BYTES} bytes");
             return Ok(false);
-        };
-        if answer.status != 201 {
-            bail!("instead of 201 came {}: {}", answer.status, String::from_utf8_lossy(&bytes[answer.body]));
         }
         self.filled = 0;
         Ok(true)

@@ -38,3 +38,18 @@ pub fn key(run: u64, place: usize) -> String {
 pub fn run() -> u64 {
     rand::rng().random()
 }
+
+/// The account that takes its turn at a place.
+pub fn buyer(number: usize) -> String {
+    format!("acc_versus-buyer-{number:04}")
+}
+
+/// A performance as servers other than Onrush call it, which do not make the names.
+pub fn performance(number: usize) -> String {
+    format!("perf_{number:013}")
+}
+
+/// The number in such a name.
+pub fn performance_number(name: &str) -> Option<u64> {
+    name.strip_prefix("perf_")?.parse().ok()
+}

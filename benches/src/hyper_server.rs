@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -14,12 +15,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
+use tokio::task::LocalSet;
 
 use crate::hold;
 use crate::key::Key;
 use crate::process::{Process, Stage};
-use crate::requests::{RequestCount, Requests};
+use crate::requests::{RequestCount, Requests, performances};
+use crate::wire::Wire;
 
 /// The subcommand under which this program serves: not for people.
 pub const SUBCOMMAND: &str = "serve-hyper";
@@ -29,58 +32,85 @@ pub const SUBCOMMAND: &str = "serve-hyper";
 /// # Errors
 /// Where it does not start.
 pub fn start(count: RequestCount) -> anyhow::Result<Stage> {
-    let program = std::env::current_exe().context("cannot find this program")?;
-    let mut command = Command::new(program);
-    command.arg(SUBCOMMAND).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut process = Process::start(&mut command)?;
-    let mut address = String::new();
-    let output = process.0.stdout.take().context("bare hyper has no output")?;
-    BufReader::new(output).read_line(&mut address).context("bare hyper did not start")?;
-    let address = address.trim().parse().context("bare hyper did not start")?;
-    let performances: Vec<String> =
-        (0..count.halls(hold::labels().len())).map(|place| format!("perf_{place:013}")).collect();
-    let requests = Requests::holds(address, &performances, &Key::of_nobody(), count);
-    Ok(Stage { process, address, requests, data: None })
+    let (process, address) = start_self(&[SUBCOMMAND])?;
+    let requests = Requests::holds(address, &performances(count), &Key::of_nobody(), count);
+    Ok(Stage { processes: vec![process], address, wire: Wire::Http, requests, data: None })
 }
 
-/// Serves until standard input ends, so that it never outlives whoever started it. Prints its address.
+/// Starts this program once more, as a server that prints its address.
+///
+/// # Errors
+/// Where it does not start.
+pub fn start_self(arguments: &[&str]) -> anyhow::Result<(Process, SocketAddr)> {
+    let program = std::env::current_exe().context("cannot find this program")?;
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut process = Process::start(&mut command)?;
+    let output = process.child.stdout.take().context("the server has no output")?;
+    let mut address = String::new();
+    BufReader::new(output).read_line(&mut address).context("the server did not start")?;
+    let address = address.trim().parse().with_context(|| format!("{} did not start", arguments.join(" ")))?;
+    Ok((process, address))
+}
+
+/// Serves a fixed answer until standard input ends.
 ///
 /// # Errors
 /// Where no port is to be had.
-#[expect(clippy::print_stdout, reason = "whoever started it reads the address there")]
 pub fn serve() -> anyhow::Result<()> {
+    run(serve_with(answer))
+}
+
+/// Runs a server on this thread until standard input ends, so that it never outlives whoever started it.
+///
+/// # Errors
+/// What ends the server.
+pub fn run(server: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     std::thread::spawn(|| {
         // Whatever comes, or fails, is the end.
         std::io::stdin().read_to_end(&mut Vec::new()).ok();
         std::process::exit(0);
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
-    runtime.block_on(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await.context("no port")?;
-        println!("{}", listener.local_addr().context("no address")?);
-        std::io::stdout().flush().context("nobody reads the address")?;
-        loop {
-            let (stream, _) = listener.accept().await.context("cannot accept")?;
-            stream.set_nodelay(true).context("no TCP_NODELAY")?;
-            tokio::spawn(connection(stream));
-        }
-    })
+    LocalSet::new().block_on(&runtime, server)
 }
 
-async fn connection(stream: TcpStream) {
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_secs(10))
-        .serve_connection(TokioIo::new(stream), service_fn(answer));
-    // The client closes when it has measured.
-    served.await.ok();
+/// Answers requests on a port of its own, whose address it prints.
+///
+/// # Errors
+/// Where no port is to be had.
+#[expect(clippy::print_stdout, reason = "whoever started it reads the address there")]
+pub async fn serve_with<A, F>(answer: A) -> anyhow::Result<()>
+where
+    A: Fn(Request<Incoming>) -> F + Clone + 'static,
+    F: Future<Output = Result<Response<Full<Bytes>>, Infallible>> + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.context("no port")?;
+    println!("{}", listener.local_addr().context("no address")?);
+    std::io::stdout().flush().context("nobody reads the address")?;
+    loop {
+        let (stream, _) = listener.accept().await.context("cannot accept")?;
+        stream.set_nodelay(true).context("no TCP_NODELAY")?;
+        let answer = answer.clone();
+        let served = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(Duration::from_secs(10))
+            .serve_connection(TokioIo::new(stream), service_fn(answer));
+        // The client closes when it has measured.
+        tokio::task::spawn_local(async { served.await.ok() });
+    }
+}
+
+/// A hold, as Onrush would answer.
+pub fn created() -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from_static(hold::ANSWER.as_bytes())));
+    *response.status_mut() = StatusCode::CREATED;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }
 
 async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     // A body that breaks off breaks the connection, too.
     request.into_body().collect().await.ok();
-    let mut response = Response::new(Full::new(Bytes::from_static(hold::ANSWER.as_bytes())));
-    *response.status_mut() = StatusCode::CREATED;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok(response)
+    Ok(created())
 }

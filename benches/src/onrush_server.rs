@@ -1,12 +1,13 @@
 //! `onrush serve` as it is shipped, in an empty directory, with as many stadiums on sale as a round can fill.
 
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 
 use crate::answer::{self, Answer};
@@ -14,26 +15,31 @@ use crate::hold;
 use crate::key::Key;
 use crate::process::{Process, Stage};
 use crate::requests::{self, RequestCount, Requests};
+use crate::wire::Wire;
 
-/// A start on an empty directory takes some milliseconds.
-const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// A stadium takes some milliseconds.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Builds `onrush`, so that what is measured is what the sources say.
+/// Builds `onrush` and its load generator, so that what is measured is what the sources say.
 ///
 /// # Errors
 /// Where it does not build.
 pub fn build() -> anyhow::Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let built = Command::new(cargo).args(["build", "--release", "--quiet", "-p", "onrush"]).status();
+    let built =
+        Command::new(cargo).args(["build", "--release", "--quiet", "-p", "onrush", "-p", "onrush-loadgen"]).status();
     ensure!(built.context("cannot run cargo")?.success(), "onrush does not build");
     Ok(())
 }
 
-/// The program that was built: it lies beside this one.
-fn program() -> anyhow::Result<PathBuf> {
+/// A program that was built: it lies beside this one.
+///
+/// # Errors
+/// Where it does not.
+pub fn program(name: &str) -> anyhow::Result<PathBuf> {
     let this = std::env::current_exe().context("cannot find this program")?;
-    let program = this.with_file_name("onrush");
-    ensure!(program.exists(), "there is no {}; build it: cargo build --release -p onrush", program.display());
+    let program = this.with_file_name(name);
+    ensure!(program.exists(), "there is no {}; build it: cargo build --release -p {name}", program.display());
     Ok(program)
 }
 
@@ -43,7 +49,7 @@ fn program() -> anyhow::Result<PathBuf> {
 /// Where it does not start, or does not take the stadiums.
 pub fn start(dir: &Path, count: RequestCount) -> anyhow::Result<Stage> {
     let data = tempfile::tempdir_in(dir).context("cannot make a directory for Onrush's data")?;
-    let mut command = Command::new(program()?);
+    let mut command = Command::new(program("onrush")?);
     // Shipped defaults, whatever the caller's own Onrush is told.
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ONRUSH_")) {
         command.env_remove(name);
@@ -55,24 +61,15 @@ pub fn start(dir: &Path, count: RequestCount) -> anyhow::Result<Stage> {
     let key = Key::read(&data.path().join("token.key"))?;
     let performances = Seller::new(address, &key)?.make_stadiums(count.halls(hold::labels().len()))?;
     let requests = Requests::holds(address, &performances, &key, count);
-    Ok(Stage { process, address, requests, data: Some(data) })
+    Ok(Stage { processes: vec![process], address, wire: Wire::Http, requests, data: Some(data) })
 }
 
 /// The server writes its address once it answers.
 fn wait_for_address(process: &mut Process, data: &Path) -> anyhow::Result<SocketAddr> {
-    let begun = Instant::now();
-    loop {
-        if let Ok(address) = std::fs::read_to_string(data.join("address"))
-            && address.ends_with('\n')
-        {
-            return address.trim().parse().context("the server's address");
-        }
-        if let Some(status) = process.0.try_wait().context("the server's state")? {
-            bail!("onrush ended with {status} before it answered");
-        }
-        ensure!(begun.elapsed() < START_TIMEOUT, "onrush did not answer within {START_TIMEOUT:?}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let address = process.wait_for("an address", || {
+        fs::read_to_string(data.join("address")).ok().filter(|address| address.ends_with('\n'))
+    })?;
+    address.trim().parse().context("the server's address")
 }
 
 /// Makes what the buyers then hold.
@@ -87,7 +84,7 @@ struct Seller {
 impl Seller {
     fn new(address: SocketAddr, key: &Key) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(address).context("cannot connect to onrush")?;
-        stream.set_read_timeout(Some(START_TIMEOUT)).context("no timeout")?;
+        stream.set_read_timeout(Some(ANSWER_TIMEOUT)).context("no timeout")?;
         Ok(Self { address, stream, token: key.token("acc_versus-seller", "seller"), run: hold::run(), posts: 0 })
     }
 

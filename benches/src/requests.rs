@@ -11,12 +11,10 @@ use crate::key::Key;
 pub struct RequestCount(pub usize);
 
 impl RequestCount {
-    /// Above what one thread of any server here answers. Whoever is quicker ends its window early.
-    const PER_SECOND_MAX: f64 = 110_000.0;
-
-    /// Enough for a span of time.
-    pub fn for_span(span: Duration) -> Self {
-        Self((span.as_secs_f64() * Self::PER_SECOND_MAX) as usize)
+    /// Enough for a span of time with a server that answers no more than so many a second. One that is quicker ends its
+    /// window early.
+    pub fn for_span(span: Duration, per_second_max: u32) -> Self {
+        Self((span.as_secs_f64() * f64::from(per_second_max)) as usize)
     }
 
     /// How many halls of `seats` they fill.
@@ -32,24 +30,38 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// One hold for each seat of these performances, by a thousand buyers in turns.
+    /// One hold for each seat of these performances over HTTP, by a thousand buyers in turns.
     pub fn holds(address: SocketAddr, performances: &[String], key: &Key, count: RequestCount) -> Self {
-        let labels = hold::labels();
-        let tokens: Vec<String> =
-            (0..hold::BUYERS).map(|buyer| key.token(&format!("acc_versus-buyer-{buyer:04}"), "buyer")).collect();
+        let tokens: Vec<String> = (0..hold::BUYERS).map(|buyer| key.token(&hold::buyer(buyer), "buyer")).collect();
         let run = hold::run();
+        Self::of(performances, count, |place, performance, label| {
+            let path = format!("/v1/performances/{performance}/holds");
+            let (token, key) = (&tokens[place % tokens.len()], hold::key(run, place));
+            post(address, &path, token, &key, &hold::body(label))
+        })
+    }
+
+    /// The same holds in another protocol: `request` makes the bytes for a place, a performance and a seat's label.
+    pub fn each<Bytes: AsRef<[u8]>>(count: RequestCount, request: impl Fn(usize, &str, &str) -> Bytes) -> Self {
+        Self::of(&performances(count), count, request)
+    }
+
+    fn of<Bytes: AsRef<[u8]>>(
+        performances: &[String],
+        count: RequestCount,
+        request: impl Fn(usize, &str, &str) -> Bytes,
+    ) -> Self {
+        let labels = hold::labels();
         let mut requests = Self { bytes: Vec::new(), ends: Vec::with_capacity(count.0) };
         let seats = performances.iter().flat_map(|performance| labels.iter().map(move |label| (performance, label)));
         for (place, (performance, label)) in seats.take(count.0).enumerate() {
-            let path = format!("/v1/performances/{performance}/holds");
-            let (token, key) = (&tokens[place % tokens.len()], hold::key(run, place));
-            requests.push(&post(address, &path, token, &key, &hold::body(label)));
+            requests.push(request(place, performance, label).as_ref());
         }
         requests
     }
 
-    fn push(&mut self, request: &str) {
-        self.bytes.extend_from_slice(request.as_bytes());
+    fn push(&mut self, request: &[u8]) {
+        self.bytes.extend_from_slice(request);
         self.ends.push(self.bytes.len());
     }
 
@@ -59,6 +71,11 @@ impl Requests {
         let start = place.checked_sub(1).map_or(0, |before| self.ends[before]);
         Some(&self.bytes[start..end])
     }
+}
+
+/// As many performances as a round can fill, by the names that servers other than Onrush know them by.
+pub fn performances(count: RequestCount) -> Vec<String> {
+    (0..count.halls(hold::labels().len())).map(hold::performance).collect()
 }
 
 /// A POST with what the contract asks for and nothing else.

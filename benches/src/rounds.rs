@@ -6,8 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde::Serialize;
 
-use crate::client::{self, Load, Measured};
-use crate::requests::RequestCount;
+use crate::client::{Load, Measured};
 use crate::row::Row;
 
 /// How long and how often.
@@ -29,20 +28,34 @@ pub struct RowResult {
     pub name: &'static str,
     /// Answers a second.
     pub requests_per_second: f64,
-    /// User and system time of the server's process, in microseconds an answer.
+    /// User and system time of the servers' processes, in microseconds an answer.
     pub cpu_us_per_request: f64,
     /// Median latency.
     pub p50_ms: f64,
     /// The latency that one in a hundred requests exceeds.
     pub p99_ms: f64,
-    /// Its throughput by that of the hyper row with as many connections.
-    pub ratio_to_hyper: f64,
+    /// Its throughput by that of the hyper row with as many connections, where it is compared with one.
+    pub ratio_to_hyper: Option<f64>,
+}
+
+#[cfg(test)]
+impl RowResult {
+    pub(crate) fn nothing() -> Self {
+        Self {
+            name: "",
+            requests_per_second: 0.0,
+            cpu_us_per_request: 0.0,
+            p50_ms: 0.0,
+            p99_ms: 0.0,
+            ratio_to_hyper: None,
+        }
+    }
 }
 
 /// Measures all rows in turns. Servers keep their data below `dir`.
 ///
 /// # Errors
-/// At the first server that does not start, and the first answer that is not a 201: figures beside it say nothing.
+/// At the first server that does not start, and the first answer that is not a hold: figures beside it say nothing.
 pub fn run(rows: &[Row], plan: Plan, dir: &Path) -> anyhow::Result<Vec<RowResult>> {
     let mut measured: Vec<Vec<Measured>> = rows.iter().map(|_| Vec::new()).collect();
     for round in 1..=plan.rounds {
@@ -64,22 +77,20 @@ pub fn run(rows: &[Row], plan: Plan, dir: &Path) -> anyhow::Result<Vec<RowResult
 }
 
 fn measure(row: Row, plan: Plan, dir: &Path) -> anyhow::Result<Measured> {
-    let count = RequestCount::for_span(WARM_UP + plan.window);
-    let stage = row.contender.start(dir, count)?;
-    client::measure(&stage, Load { connections: row.connections, warm_up: WARM_UP, window: plan.window })
+    row.contender.measure(dir, Load { connections: row.connections, warm_up: WARM_UP, window: plan.window })
 }
 
 fn results(rows: &[Row], measured: &[Vec<Measured>]) -> Vec<RowResult> {
     let of = |results: &[Measured], figure: fn(&Measured) -> f64| median(results.iter().map(figure).collect());
     let rates: Vec<f64> = measured.iter().map(|results| of(results, Measured::requests_per_second)).collect();
-    let hyper = |row: &Row| rows.iter().position(|other| other.name == row.hyper).map_or(f64::NAN, |at| rates[at]);
+    let hyper = |row: &Row| Some(rates[rows.iter().position(|other| Some(other.name) == row.hyper)?]);
     let result = |((row, results), rate): ((&Row, &Vec<Measured>), &f64)| RowResult {
         name: row.name,
         requests_per_second: rounded(*rate, 0),
         cpu_us_per_request: rounded(of(results, Measured::cpu_us_per_request), 2),
         p50_ms: rounded(of(results, |measured| measured.latency_ms(0.5)), 3),
         p99_ms: rounded(of(results, |measured| measured.latency_ms(0.99)), 3),
-        ratio_to_hyper: rounded(rate / hyper(row), 3),
+        ratio_to_hyper: hyper(row).map(|hyper| rounded(rate / hyper, 3)),
     };
     rows.iter().zip(measured).zip(&rates).map(result).collect()
 }

@@ -9,16 +9,18 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use benches::machine::Machine;
 use benches::rounds::{self, Plan};
-use benches::row::{self, ROWS};
-use benches::table::Comparison;
-use benches::{hyper_server, onrush_server};
+use benches::row::{self, ROWS, Row};
+use benches::table::{Comparison, Skipped};
+use benches::{front, hyper_server, onrush_server, verdict};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, value_parser};
 
 /// The same holds, sent by the same client, to Onrush and to what one would pick instead.
 ///
-/// Every server is started by this program, on loopback, with its defaults; rows are measured in turns and the medians
-/// over all rounds are printed. The ratio is to bare hyper with as many connections, in this very run: absolute figures
-/// move from machine to machine and from hour to hour. The client keeps one core busy, so a machine needs two.
+/// Every server is started by this program, on loopback, and stopped again: Onrush with its defaults, the others with
+/// the best simple settings for this work, which stand with their reasons in benches/src/*_server.rs. Rows are measured
+/// in turns, and the medians over all rounds are printed. The ratio is to bare hyper with as many connections, in this
+/// very run: absolute figures move from machine to machine and from hour to hour. The client keeps one core busy, so a
+/// machine needs two. What is not installed is skipped, and named.
 #[derive(Debug, Parser)]
 #[command(name = "versus")]
 struct Arguments {
@@ -37,8 +39,11 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    if std::env::args().nth(1).as_deref() == Some(hyper_server::SUBCOMMAND) {
-        return report(hyper_server::serve());
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match words.first().map(String::as_str) {
+        Some(hyper_server::SUBCOMMAND) => return report(hyper_server::serve()),
+        Some(front::SUBCOMMAND) => return report(front::serve(&words[1..])),
+        _ => {}
     }
     let matches = Arguments::command().after_help(help()).get_matches();
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
@@ -48,12 +53,13 @@ fn main() -> ExitCode {
 fn help() -> String {
     let mut text = "Rows:\n".to_owned();
     for row in ROWS {
-        writeln!(text, "  {:<12} {}", row.name, row.about).expect("writing to memory does not fail");
+        writeln!(text, "  {:<28} {}", row.name, row.about).expect("writing to memory does not fail");
     }
     text.push_str(
         "\nExamples:\n  \
         cargo run --release -p benches --bin versus                    everything\n  \
-        cargo run --release -p benches --bin versus -- hyper           all that is compared with bare hyper\n  \
+        cargo run --release -p benches --bin versus -- hyper           Onrush beside bare hyper, and nothing else\n  \
+        cargo run --release -p benches --bin versus -- redis-protocol  Redis's own protocol, beside Onrush\n  \
         cargo run --release -p benches --bin versus -- onrush-256 --rounds 9 --json versus.json",
     );
     text
@@ -68,8 +74,12 @@ fn compare(arguments: &Arguments) -> anyhow::Result<()> {
     let program = std::env::current_exe().context("cannot find this program")?;
     let dir = program.parent().context("this program lies nowhere")?;
     let plan = Plan { window: Duration::from_secs(arguments.seconds), rounds: arguments.rounds };
+    let skipped = rows.iter().filter_map(|row| Some(Skipped { name: row.name, install: row.contender.lacks()? }));
+    let skipped: Vec<Skipped> = skipped.collect();
+    let rows: Vec<Row> = rows.into_iter().filter(|row| row.contender.lacks().is_none()).collect();
     let rows = rounds::run(&rows, plan, dir)?;
-    let comparison = Comparison { machine: Machine::with_data_in(dir), rows };
+    let goals = verdict::verdicts(&rows);
+    let comparison = Comparison { machine: Machine::with_data_in(dir), rows, skipped, goals };
     print(&comparison.table());
     if let Some(path) = &arguments.json {
         let json = serde_json::to_string_pretty(&comparison).context("the result is no JSON")?;
