@@ -31,6 +31,10 @@ nightly:
     ONRUSH_KILL_CYCLES=1000 cargo test --release -p onrush --test crash kill_9 -- --nocapture
     ONRUSH_POWER_CYCLES=100 cargo test --release -p onrush --test crash power_cut -- --nocapture
 
+# Twenty-five bugs on purpose, each of which some test has to notice; writes docs/seeded-bugs.md.
+bugs *names:
+    .ci/seeded-bugs {{ names }}
+
 # A whole ticket rush against a server of its own.
 rush *options:
     cargo run --release -- rush {{ options }}

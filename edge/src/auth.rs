@@ -7,6 +7,7 @@ use hyper::header::{AUTHORIZATION, HeaderMap};
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::token::{Caller, Role, TokenKey};
 use onrush_engine::id::AccountId;
+use onrush_engine::seeded::Bug;
 use onrush_engine::time::Timestamp;
 use quick_cache::sync::Cache;
 
@@ -53,7 +54,7 @@ impl Tokens {
             Some(caller) => caller,
             None => self.check(token)?,
         };
-        if caller.expires_at <= now {
+        if caller.expires_at <= now && !Bug::ExpiredTokenAccepted.is_on() {
             return Err(unauthenticated("The access token has expired."));
         }
         self.meter(&caller.account, now)?;

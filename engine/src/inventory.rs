@@ -38,6 +38,7 @@ use crate::event::{Event, HoldBooked, SeatsBlocked, SeatsCancelled, SeatsHeld};
 use crate::id::{AccountId, PerformanceId, ShowId};
 use crate::performance::{Opening, PriceList, Terms};
 use crate::seat_map::{SeatIndex, SeatMap, SeatMapError};
+use crate::seeded::Bug;
 use crate::time::Timestamp;
 
 /// One performance's seats and what became of them.
@@ -178,14 +179,18 @@ impl Inventory {
         if !self.holds.is_due(now) {
             return None;
         }
-        let holds = self.holds.expired(now, Self::EXPIRED_PER_EVENT_MAX);
+        let mut holds = self.holds.expired(now, Self::EXPIRED_PER_EVENT_MAX);
+        if Bug::HashOrder.is_on() {
+            holds =
+                holds.into_iter().collect::<hashbrown::HashSet<_, foldhash::fast::RandomState>>().into_iter().collect();
+        }
         (!holds.is_empty()).then_some(Event::HoldsExpired { holds })
     }
 
     /// Makes an event part of the state. Cannot fail: what could, was refused by `decide`, and what the journal holds
     /// was decided once.
     pub fn apply(&mut self, at: Timestamp, event: &Event) {
-        self.now = self.now.max(at);
+        self.now = if Bug::ClockGoesBack.is_on() { at } else { self.now.max(at) };
         match event {
             Event::PerformanceOpened(_) => {}
             Event::SeatsHeld(held) => self.apply_held(held),
@@ -233,7 +238,7 @@ impl Inventory {
         let Some(hold) = self.holds.end(number, None) else { return };
         let buyer = self.buyers.get_mut(hold.buyer);
         buyer.holds -= 1;
-        buyer.seats -= hold.seats.len() as u32;
+        buyer.seats -= if Bug::LimitNotGivenBack.is_on() { 0 } else { hold.seats.len() as u32 };
         self.seats.set(&self.map, &hold.seats, SeatState::Free);
         self.holds.drop_stale_ends();
     }
@@ -243,7 +248,9 @@ impl Inventory {
         self.holds.drop_stale_ends();
         self.buyers.get_mut(hold.buyer).holds -= 1;
         self.seats.set(&self.map, &hold.seats, SeatState::Booked(event.booking));
-        if let Some(request) = event.key {
+        if let Some(request) = event.key
+            && !Bug::KeyForgotten.is_on()
+        {
             self.remember(request, hold.buyer, Made::Booking { number: event.booking });
         }
         self.bookings.push(Booking {
@@ -251,7 +258,7 @@ impl Inventory {
             buyer: hold.buyer,
             standing: event.standing,
             seats: hold.seats,
-            prices: hold.prices,
+            prices: if Bug::PriceOfToday.is_on() { self.prices.index_in_force() } else { hold.prices },
             created_at: self.now,
             details: Details { cancelled: Vec::new(), purpose: event.purpose.clone() }.kept(),
         });

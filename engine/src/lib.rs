@@ -33,5 +33,6 @@ pub mod client;
 pub mod config;
 pub mod engine;
 mod metrics;
+pub mod seeded;
 
 pub use committer::Health;

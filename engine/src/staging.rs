@@ -13,6 +13,7 @@ use crate::journal::codec::encode_entries;
 use crate::journal::frame::Chain;
 use crate::mailbox::{Answered, Failure, Mailbox, Outcome};
 use crate::seat_map::SeatIndex;
+use crate::seeded::Bug;
 use crate::time::Timestamp;
 
 /// Of one performance, what one commit makes durable, and what waits for that. Nothing of it leaves before (H1).
@@ -101,7 +102,9 @@ impl Staging {
     /// An answer rests on the state it saw, so it waits until that is durable: with the batch that gathers, with the one
     /// that is written, or not at all.
     pub(crate) fn reply(&mut self, reply: oneshot::Sender<Outcome>, outcome: Outcome) {
-        if !self.gathering.entries.is_empty() {
+        if Bug::AnsweredBeforeFlush.is_on() {
+            drop(reply.send(outcome));
+        } else if !self.gathering.entries.is_empty() {
             self.gathering.waiting.push((reply, outcome));
         } else if self.is_under_way() {
             self.writing.waiting.push((reply, outcome));
@@ -120,6 +123,10 @@ impl Staging {
         self.gathering.touched.extend(inventory.touched());
         self.gathering.tallies.clear();
         self.gathering.tallies.extend_from_slice(inventory.tallies());
+        if Bug::VisibleBeforeFlush.is_on() {
+            let (touched, tallies) = (&self.gathering.touched, &self.gathering.tallies);
+            self.publication.publish(self.chain.next_sequence, inventory.now(), touched, tallies);
+        }
         !std::mem::replace(&mut self.listed, true)
     }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::price_lists::PriceListIndex;
 use crate::seat_map::SeatList;
+use crate::seeded::Bug;
 use crate::time::Timestamp;
 
 /// Seats taken for one buyer for a short time.
@@ -163,12 +164,12 @@ impl Holds {
 
     /// Whether [`Self::expired`] would find something to look at.
     pub(crate) fn is_due(&self, now: Timestamp) -> bool {
-        self.next_end().is_some_and(|(at, _)| at <= now)
+        self.next_end().is_some_and(|(at, _)| is_past(at, now))
     }
 
     /// At most `most` active holds whose time is up at `now`.
     pub(crate) fn expired(&self, now: Timestamp, most: usize) -> Vec<u32> {
-        let due = |&&(at, _): &&(Timestamp, u32)| at <= now;
+        let due = |&&(at, _): &&(Timestamp, u32)| is_past(at, now);
         let queued = self.queue.iter().take_while(due).chain(self.early.iter().take_while(due));
         queued.filter(|(at, number)| self.is_current(*at, *number)).map(|(_, number)| *number).take(most).collect()
     }
@@ -207,6 +208,11 @@ impl Holds {
         self.queue = ends.into();
         self.early.clear();
     }
+}
+
+/// An equal time counts as past (B2).
+fn is_past(end: Timestamp, now: Timestamp) -> bool {
+    end < now || (end == now && !Bug::ExpiryOffByOne.is_on())
 }
 
 #[cfg(test)]

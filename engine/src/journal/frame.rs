@@ -10,6 +10,7 @@
 use thiserror::Error;
 
 use super::Stream;
+use crate::seeded::Bug;
 
 const MAGIC: [u8; 4] = *b"ONRJ";
 /// The format of body and header; grows when either changes.
@@ -119,7 +120,9 @@ impl<'a> Record<'a> {
     pub fn decode(bytes: &'a [u8]) -> Result<Self, FrameError> {
         let (header, body) = bytes.split_at_checked(HEADER_LEN).ok_or(FrameError::Damaged)?;
         let digest = Digest(header[DIGEST_AT..].try_into().expect("16 bytes"));
-        if header[..4] != MAGIC || Digest::of(&[&header[..DIGEST_AT], body]) != digest {
+        if header[..4] != MAGIC
+            || (Digest::of(&[&header[..DIGEST_AT], body]) != digest && !Bug::DigestUnchecked.is_on())
+        {
             return Err(FrameError::Damaged);
         }
         let word = |at: usize| u64::from_le_bytes(header[at..at + 8].try_into().expect("8 bytes"));

@@ -20,8 +20,15 @@ use crate::world::{SimulatedClock, account, opening, seller, show};
 const PERFORMANCE: PerformanceId = PerformanceId(11);
 const CAPACITY: usize = 16;
 
-/// Three mailboxes full of holds, each pushed when the one before has been taken out; what became of them.
-async fn overfill(disk: &Disk, crash: Option<Crash>) -> Vec<Outcome> {
+/// What became of many holds.
+struct Overfilled {
+    outcomes: Vec<Outcome>,
+    /// Seats that everybody saw held, when all were answered.
+    seen_held: u32,
+}
+
+/// More holds than a mailbox takes, its size pushed whenever that many have been taken out.
+async fn overfill(disk: &Disk, crash: Option<Crash>) -> Overfilled {
     let config = Config { mailbox_capacity: CAPACITY, ..Config::new("nowhere".into()) };
     let engine = Engine::simulated(&config, Box::new(disk.clone()), Arc::new(SimulatedClock::at_start())).unwrap();
     let client = engine.start_here();
@@ -46,7 +53,8 @@ async fn overfill(disk: &Disk, crash: Option<Crash>) -> Vec<Outcome> {
     for asked in asked {
         outcomes.push(tokio::time::timeout(Duration::from_secs(5), asked).await.expect("it is answered").unwrap());
     }
-    outcomes
+    let seen_held = client.performance(PERFORMANCE).expect("it is open").publication.tally().held;
+    Overfilled { outcomes, seen_held }
 }
 
 async fn ask(client: Client, command: Command) -> Outcome {
@@ -61,12 +69,21 @@ fn hold(seat: u32) -> Command {
 
 #[test]
 fn what_has_no_room_behind_a_commit_is_answered_after_it() {
-    let outcomes = System::new().block_on(overfill(&Disk::default(), None));
+    let Overfilled { outcomes, seen_held } = System::new().block_on(overfill(&Disk::default(), None));
     assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+    assert_eq!(seen_held, outcomes.len() as u32);
 }
 
 #[test]
 fn what_has_no_room_behind_a_commit_that_fails_is_told_that_nobody_knows() {
-    let outcomes = System::new().block_on(overfill(&Disk::default(), Some(Crash::BeforeSync)));
+    let Overfilled { outcomes, .. } = System::new().block_on(overfill(&Disk::default(), Some(Crash::BeforeSync)));
     assert!(outcomes.iter().all(|outcome| *outcome == Err(Failure::Unknown)), "{outcomes:?}");
+}
+
+#[test]
+fn nobody_sees_what_a_commit_that_fails_would_have_changed() {
+    for crash in [Crash::BeforeAppend, Crash::BeforeSync, Crash::AfterSync] {
+        let Overfilled { seen_held, .. } = System::new().block_on(overfill(&Disk::default(), Some(crash)));
+        assert_eq!(seen_held, 0, "{crash:?}");
+    }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use onrush_engine::event::{Entry, Event, SeatsHeld};
 use onrush_engine::id::{AccountId, PerformanceId, ShowId};
 use onrush_engine::journal::codec::{encode_entries, encode_registry};
-use onrush_engine::journal::frame::{Digest, Frame};
+use onrush_engine::journal::frame::{Digest, Frame, Record};
 use onrush_engine::journal::recovery::{RecordError, Recovered, RecoveryError, recover};
 use onrush_engine::journal::store::Key;
 use onrush_engine::journal::{Stream, frame};
@@ -138,6 +138,19 @@ fn a_record_that_belongs_elsewhere_is_refused() {
     let stranger = records[&Key { stream: PERFORMANCE, sequence: 2 }].clone();
     records.insert(Key { stream: PERFORMANCE, sequence: 3 }, stranger);
     assert!(matches!(recovered(&records, 7), Err(RecoveryError::Record { sequence: 3, .. })));
+}
+
+#[test]
+fn a_record_that_was_rewritten_is_refused_at_the_one_behind_it() {
+    let mut records = sound();
+    let key = Key { stream: PERFORMANCE, sequence: 2 };
+    let previous = Record::decode(&records[&key]).unwrap().previous;
+    // Sound in itself: only the record behind it knows that another stood here.
+    records.insert(key, Frame::encode(2, PERFORMANCE, 2, previous, &held(9)).bytes);
+    match recovered(&records, 7) {
+        Err(RecoveryError::Record { sequence: 3, source: RecordError::Chain, .. }) => {}
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
