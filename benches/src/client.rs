@@ -78,7 +78,7 @@ impl Measured {
 }
 
 /// A server that says nothing for so long has failed.
-const SILENCE_MAX: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
+pub(crate) const SILENCE_MAX: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
 
 /// Sends a stage's requests, and measures.
 ///
@@ -110,7 +110,8 @@ struct Client<'a> {
     next: usize,
 }
 
-struct Connection {
+/// One keep-alive connection.
+pub(crate) struct Connection {
     stream: TcpStream,
     wire: Wire,
     /// When the request under way was sent.
@@ -119,26 +120,15 @@ struct Connection {
     filled: usize,
 }
 
-/// Several times an answer of a hold.
-const BUFFER_BYTES: usize = 4096;
+/// More than any answer here: availability of a stadium has 17 KB.
+const BUFFER_BYTES: usize = 32 * 1024;
 
 impl<'a> Client<'a> {
-    fn connect(stage: &'a Stage, connections: usize) -> anyhow::Result<Self> {
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).context("no epoll")?;
-        let mut client = Self {
-            stage,
-            epoll,
-            connections: Vec::with_capacity(connections),
-            events: Vec::with_capacity(connections),
-            latencies: Histogram::new(3).context("no histogram")?,
-            next: 0,
-        };
-        for place in 0..connections {
-            client.connections.push(Connection::open(stage)?);
-            let (connection, data) = (&client.connections[place], epoll::EventData::new_u64(place as u64));
-            epoll::add(&client.epoll, &connection.stream, data, epoll::EventFlags::IN).context("no epoll")?;
-        }
-        for place in 0..connections {
+    fn connect(stage: &'a Stage, count: usize) -> anyhow::Result<Self> {
+        let (epoll, connections) = connect_all(stage, count)?;
+        let latencies = Histogram::new(3).context("no histogram")?;
+        let mut client = Self { stage, epoll, connections, events: Vec::with_capacity(count), latencies, next: 0 };
+        for place in 0..count {
             client.send(place)?;
         }
         Ok(client)
@@ -172,13 +162,21 @@ impl<'a> Client<'a> {
     fn send(&mut self, place: usize) -> anyhow::Result<()> {
         let Some(request) = self.stage.requests.get(self.next) else { return Ok(()) };
         self.next += 1;
-        let connection = &mut self.connections[place];
-        connection.sent = Instant::now();
-        // An idle connection's buffer takes a request whole.
-        let written = connection.stream.write(request).context("cannot send")?;
-        ensure!(written == request.len(), "the connection took {written} bytes of {}", request.len());
-        Ok(())
+        self.connections[place].send(request)
     }
+}
+
+/// So many connections, and what tells which of them has something to read.
+pub(crate) fn connect_all(stage: &Stage, count: usize) -> anyhow::Result<(OwnedFd, Vec<Connection>)> {
+    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).context("no epoll")?;
+    let mut connections = Vec::with_capacity(count);
+    for place in 0..count {
+        let connection = Connection::open(stage)?;
+        let data = epoll::EventData::new_u64(place as u64);
+        epoll::add(&epoll, &connection.stream, data, epoll::EventFlags::IN).context("no epoll")?;
+        connections.push(connection);
+    }
+    Ok((epoll, connections))
 }
 
 impl Connection {
@@ -190,8 +188,17 @@ impl Connection {
         Ok(Self { stream, wire: stage.wire, sent: Instant::now(), buffer: vec![0; BUFFER_BYTES].into(), filled: 0 })
     }
 
+    /// Sends one request.
+    pub(crate) fn send(&mut self, request: &[u8]) -> anyhow::Result<()> {
+        self.sent = Instant::now();
+        // An idle connection's buffer takes a request whole.
+        let written = self.stream.write(request).context("cannot send")?;
+        ensure!(written == request.len(), "the connection took {written} bytes of {}", request.len());
+        Ok(())
+    }
+
     /// Reads what is there; whether that completes the answer.
-    fn receive(&mut self) -> anyhow::Result<bool> {
+    pub(crate) fn receive(&mut self) -> anyhow::Result<bool> {
         let read = match self.stream.read(&mut self.buffer[self.filled..]) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
             read => read.context("the connection broke")?,

@@ -19,7 +19,7 @@ use serde::Deserialize;
 use tempfile::TempDir;
 use tokio_postgres::{NoTls, Statement};
 
-use crate::hyper_server::{created, run, serve_with, start_self};
+use crate::hyper_server::{answer, run, serve_with, start_self};
 use crate::key::Key;
 use crate::process::{Process, Stage};
 use crate::requests::{RequestCount, Requests, performances};
@@ -67,7 +67,7 @@ pub fn serve(arguments: &[String]) -> anyhow::Result<()> {
     let store = store(arguments)?;
     run(async {
         let store = Rc::new(Open::connect(store).await?);
-        serve_with(move |request| answer(Rc::clone(&store), request)).await
+        serve_with(move |request| respond(Rc::clone(&store), request)).await
     })
 }
 
@@ -142,8 +142,8 @@ struct Body<'a> {
     seats: [&'a str; 1],
 }
 
-async fn answer(store: Rc<Open>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    Ok(held(&store, request).await.unwrap_or_else(|error| refusal(StatusCode::BAD_GATEWAY, &format!("{error:#}"))))
+async fn respond(store: Rc<Open>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    Ok(held(&store, request).await.unwrap_or_else(|error| answer(StatusCode::BAD_GATEWAY, format!("{error:#}").into())))
 }
 
 async fn held(store: &Open, request: Request<Incoming>) -> anyhow::Result<Response<Full<Bytes>>> {
@@ -152,9 +152,9 @@ async fn held(store: &Open, request: Request<Incoming>) -> anyhow::Result<Respon
     let performance = head.uri.path().split('/').nth(3).context("the path names no performance")?;
     let Body { seats: [label] } = serde_json::from_slice(&body).context("the body names no seat")?;
     if store.hold(performance, label, buyer(&head)?).await? {
-        Ok(created())
+        Ok(answer(StatusCode::CREATED, Bytes::from_static(hold::ANSWER.as_bytes())))
     } else {
-        Ok(refusal(StatusCode::CONFLICT, "taken"))
+        Ok(answer(StatusCode::CONFLICT, Bytes::from_static(b"taken")))
     }
 }
 
@@ -163,12 +163,6 @@ fn buyer(head: &hyper::http::request::Parts) -> anyhow::Result<&str> {
     let token = head.headers.get(AUTHORIZATION).context("there is no token")?.to_str().context("no token")?;
     ensure!(token.len() > 20, "the token is too short");
     token.get(token.len() - 20..).context("no token")
-}
-
-fn refusal(status: StatusCode, why: &str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(why.to_owned())));
-    *response.status_mut() = status;
-    response
 }
 
 #[cfg(test)]

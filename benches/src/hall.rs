@@ -15,7 +15,8 @@ use rand::{RngExt as _, SeedableRng as _};
 
 /// The show that all halls are part of.
 pub const SHOW: ShowId = ShowId(1);
-const SEATS_PER_ROW: u32 = 25;
+/// All rows are as long.
+pub const SEATS_PER_ROW: u32 = 25;
 const ROWS_PER_SECTION: u32 = 40;
 
 /// Who sells.

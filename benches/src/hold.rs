@@ -15,7 +15,11 @@ pub const BUYERS: usize = 1000;
 /// The labels of the stadium's seats, shuffled: the same order in every round.
 pub fn labels() -> Vec<String> {
     let venue = venues::preset(VENUE, Timestamp::MIN, Timestamp::MIN).expect("the preset is there");
-    let map = SeatMap::new(venue.plan, venue.tiers.len()).expect("a preset makes a seat map");
+    shuffled(&SeatMap::new(venue.plan, venue.tiers.len()).expect("a preset makes a seat map"))
+}
+
+/// The labels of a hall's seats, shuffled: the same order each time.
+pub fn shuffled(map: &SeatMap) -> Vec<String> {
     let mut labels: Vec<String> = map.seats().map(|seat| map.label(seat).to_string()).collect();
     labels.shuffle(&mut SmallRng::seed_from_u64(1));
     labels

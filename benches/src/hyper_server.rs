@@ -1,8 +1,10 @@
 //! Bare hyper: reads each request to its end and gives one fixed answer. The ceiling for anything built on it.
 
 use std::convert::Infallible;
+use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -18,11 +20,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::task::LocalSet;
 
-use crate::hold;
 use crate::key::Key;
 use crate::process::{Process, Stage};
 use crate::requests::{RequestCount, Requests, performances};
 use crate::wire::Wire;
+use crate::{front, hold};
 
 /// The subcommand under which this program serves: not for people.
 pub const SUBCOMMAND: &str = "serve-hyper";
@@ -53,12 +55,33 @@ pub fn start_self(arguments: &[&str]) -> anyhow::Result<(Process, SocketAddr)> {
     Ok((process, address))
 }
 
-/// Serves a fixed answer until standard input ends.
+/// Starts bare hyper with an answer of its own: 200, and what is in a file.
 ///
 /// # Errors
-/// Where no port is to be had.
-pub fn serve() -> anyhow::Result<()> {
-    run(serve_with(answer))
+/// Where it does not start.
+pub fn start_with_body(body: &Path) -> anyhow::Result<(Process, SocketAddr)> {
+    start_self(&[SUBCOMMAND, body.to_str().context("the file's name is no text")?])
+}
+
+/// Where this program was started as a server for itself: is that server, and then ends.
+pub fn serve_if_asked() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let served = match words.first().map(String::as_str) {
+        Some(SUBCOMMAND) => serve(words.get(1)),
+        Some(front::SUBCOMMAND) => front::serve(&words[1..]),
+        _ => return,
+    };
+    served.expect("a server that this program starts for itself has all it needs");
+    std::process::exit(0);
+}
+
+/// Serves a fixed answer until standard input ends.
+fn serve(body: Option<&String>) -> anyhow::Result<()> {
+    let (status, body) = match body {
+        None => (StatusCode::CREATED, Bytes::from_static(hold::ANSWER.as_bytes())),
+        Some(path) => (StatusCode::OK, fs::read(path).context("the answer cannot be read")?.into()),
+    };
+    run(serve_with(move |request| fixed(request, status, body.clone())))
 }
 
 /// Runs a server on this thread until standard input ends, so that it never outlives whoever started it.
@@ -101,16 +124,20 @@ where
     }
 }
 
-/// A hold, as Onrush would answer.
-pub fn created() -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from_static(hold::ANSWER.as_bytes())));
-    *response.status_mut() = StatusCode::CREATED;
+/// An answer in JSON.
+pub fn answer(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
-async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn fixed(
+    request: Request<Incoming>,
+    status: StatusCode,
+    body: Bytes,
+) -> Result<Response<Full<Bytes>>, Infallible> {
     // A body that breaks off breaks the connection, too.
     request.into_body().collect().await.ok();
-    Ok(created())
+    Ok(answer(status, body))
 }

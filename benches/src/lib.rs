@@ -23,6 +23,7 @@ pub mod redis_server;
 
 pub mod answer;
 pub mod client;
+pub mod open_loop;
 pub mod postgresql_wire;
 pub mod redis_wire;
 pub mod wire;
@@ -36,6 +37,7 @@ pub mod machine;
 pub mod table;
 pub mod verdict;
 
+pub mod curve;
 pub mod goal;
 pub mod hall;
 pub mod platform;

@@ -32,26 +32,44 @@ pub struct Requests {
 impl Requests {
     /// One hold for each seat of these performances over HTTP, by a thousand buyers in turns.
     pub fn holds(address: SocketAddr, performances: &[String], key: &Key, count: RequestCount) -> Self {
-        let tokens: Vec<String> = (0..hold::BUYERS).map(|buyer| key.token(&hold::buyer(buyer), "buyer")).collect();
-        let run = hold::run();
-        Self::of(performances, count, |place, performance, label| {
-            let path = format!("/v1/performances/{performance}/holds");
-            let (token, key) = (&tokens[place % tokens.len()], hold::key(run, place));
-            post(address, &path, token, &key, &hold::body(label))
-        })
+        Self::of(performances, &hold::labels(), count, over_http(address, key))
+    }
+
+    /// Holds in halls of their own, where neighbours in time are in different halls.
+    pub fn holds_across(
+        address: SocketAddr,
+        performances: &[String],
+        labels: &[String],
+        key: &Key,
+        count: RequestCount,
+    ) -> Self {
+        let request = over_http(address, key);
+        let mut requests = Self { bytes: Vec::new(), ends: Vec::with_capacity(count.0) };
+        let seats = labels.iter().flat_map(|label| performances.iter().map(move |performance| (performance, label)));
+        for (place, (performance, label)) in seats.take(count.0).enumerate() {
+            requests.push(request(place, performance, label).as_bytes());
+        }
+        requests
     }
 
     /// The same holds in another protocol: `request` makes the bytes for a place, a performance and a seat's label.
     pub fn each<Bytes: AsRef<[u8]>>(count: RequestCount, request: impl Fn(usize, &str, &str) -> Bytes) -> Self {
-        Self::of(&performances(count), count, request)
+        Self::of(&performances(count), &hold::labels(), count, request)
+    }
+
+    /// One request over and over.
+    pub fn repeated(request: &str, count: RequestCount) -> Self {
+        let mut requests = Self { bytes: Vec::new(), ends: Vec::with_capacity(count.0) };
+        (0..count.0).for_each(|_| requests.push(request.as_bytes()));
+        requests
     }
 
     fn of<Bytes: AsRef<[u8]>>(
         performances: &[String],
+        labels: &[String],
         count: RequestCount,
         request: impl Fn(usize, &str, &str) -> Bytes,
     ) -> Self {
-        let labels = hold::labels();
         let mut requests = Self { bytes: Vec::new(), ends: Vec::with_capacity(count.0) };
         let seats = performances.iter().flat_map(|performance| labels.iter().map(move |label| (performance, label)));
         for (place, (performance, label)) in seats.take(count.0).enumerate() {
@@ -76,6 +94,17 @@ impl Requests {
 /// As many performances as a round can fill, by the names that servers other than Onrush know them by.
 pub fn performances(count: RequestCount) -> Vec<String> {
     (0..count.halls(hold::labels().len())).map(hold::performance).collect()
+}
+
+/// A hold as a POST, by a thousand buyers in turns.
+fn over_http(address: SocketAddr, key: &Key) -> impl Fn(usize, &str, &str) -> String {
+    let tokens: Vec<String> = (0..hold::BUYERS).map(|buyer| key.token(&hold::buyer(buyer), "buyer")).collect();
+    let run = hold::run();
+    move |place, performance, label| {
+        let path = format!("/v1/performances/{performance}/holds");
+        let (token, key) = (&tokens[place % tokens.len()], hold::key(run, place));
+        post(address, &path, token, &key, &hold::body(label))
+    }
 }
 
 /// A POST with what the contract asks for and nothing else.

@@ -12,6 +12,8 @@ use crate::{answer, postgresql_wire, redis_wire};
 pub enum Wire {
     /// HTTP/1.1: a hold is a 201.
     Http,
+    /// HTTP/1.1, and what is asked for is not a hold: another status is the right one.
+    HttpStatus(u16),
     /// Redis's RESP: a hold is the integer 1.
     Redis,
     /// PostgreSQL's version 3: a hold is one row changed.
@@ -25,28 +27,29 @@ impl Wire {
     /// Where the server is not willing.
     pub fn greet(self, stream: &mut TcpStream) -> anyhow::Result<()> {
         match self {
-            Self::Http | Self::Redis => Ok(()),
+            Self::Http | Self::HttpStatus(_) | Self::Redis => Ok(()),
             Self::Postgresql => postgresql_wire::greet(stream),
         }
     }
 
-    /// Whether the answer is all there, and then it is a hold.
+    /// Whether the answer is all there, and then it is what was asked for.
     ///
     /// # Errors
     /// Where it is anything else, with what it is.
     pub fn is_held(self, bytes: &[u8]) -> anyhow::Result<bool> {
         match self {
-            Self::Http => is_created(bytes),
+            Self::Http => has_status(bytes, 201),
+            Self::HttpStatus(status) => has_status(bytes, status),
             Self::Redis => redis_wire::is_held(bytes),
             Self::Postgresql => postgresql_wire::is_held(bytes),
         }
     }
 }
 
-fn is_created(bytes: &[u8]) -> anyhow::Result<bool> {
+fn has_status(bytes: &[u8], wanted: u16) -> anyhow::Result<bool> {
     let Some(answer) = answer::parse(bytes)? else { return Ok(false) };
     let body = || String::from_utf8_lossy(&bytes[answer.body.clone()]);
-    ensure!(answer.status == 201, "instead of 201 came {}: {}", answer.status, body());
+    ensure!(answer.status == wanted, "instead of {wanted} came {}: {}", answer.status, body());
     Ok(true)
 }
 

@@ -11,7 +11,7 @@ use benches::machine::Machine;
 use benches::rounds::{self, Plan};
 use benches::row::{self, ROWS, Row};
 use benches::table::{Comparison, Skipped};
-use benches::{front, hyper_server, onrush_server, verdict};
+use benches::{hyper_server, onrush_server, verdict};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, value_parser};
 
 /// The same holds, sent by the same client, to Onrush and to what one would pick instead.
@@ -39,12 +39,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    match words.first().map(String::as_str) {
-        Some(hyper_server::SUBCOMMAND) => return report(hyper_server::serve()),
-        Some(front::SUBCOMMAND) => return report(front::serve(&words[1..])),
-        _ => {}
-    }
+    hyper_server::serve_if_asked();
     let matches = Arguments::command().after_help(help()).get_matches();
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     report(compare(&arguments))

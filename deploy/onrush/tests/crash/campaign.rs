@@ -28,6 +28,20 @@ impl Figures {
     pub(crate) fn new(seed: u64) -> Self {
         Self { seed, ..Self::default() }
     }
+
+    /// Those of two campaigns; the first one's seed.
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            seed: self.seed,
+            cycles: self.cycles + other.cycles,
+            acknowledged_bookings: self.acknowledged_bookings + other.acknowledged_bookings,
+            acknowledged_holds: self.acknowledged_holds + other.acknowledged_holds,
+            resent: self.resent + other.resent,
+            lost: self.lost + other.lost,
+            double_sold: self.double_sold + other.double_sold,
+            failed_starts: self.failed_starts + other.failed_starts,
+        }
+    }
 }
 
 impl fmt::Display for Figures {

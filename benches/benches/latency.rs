@@ -1,0 +1,77 @@
+//! P4: latency at half of what the server can do, open loop, from when each request was meant to be sent; of holds, and
+//! of refusals.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use benches::client::{self, Load};
+use benches::goal::{print, wanted};
+use benches::open_loop::{self, Pace};
+use benches::requests::{RequestCount, Requests};
+use benches::rounds::median;
+use benches::wire::Wire;
+use benches::{hold, onrush_server};
+use hdrhistogram::Histogram;
+
+const CONNECTIONS: usize = 256;
+const WARM_UP: Duration = Duration::from_secs(1);
+const WINDOW: Duration = Duration::from_secs(5);
+const ROUNDS: usize = 3;
+const PER_SECOND_MAX: u32 = 110_000;
+
+fn main() -> anyhow::Result<()> {
+    if !wanted("latency") {
+        return Ok(());
+    }
+    onrush_server::build()?;
+    let program = std::env::current_exe().context("cannot find this program")?;
+    let dir = program.parent().context("this program lies nowhere")?;
+    let mut rounds = Vec::new();
+    for _ in 0..ROUNDS {
+        rounds.push(round(dir)?);
+    }
+    report("holds", &rounds, |round| &round.holds, "goal p50 ≤ 1, p99 ≤ 5, p99.9 ≤ 20 ms");
+    report("refusals", &rounds, |round| &round.refusals, "goal: no slower than holds");
+    Ok(())
+}
+
+struct Round {
+    per_second: f64,
+    holds: Histogram<u64>,
+    refusals: Histogram<u64>,
+}
+
+fn report(what: &str, rounds: &[Round], latencies: fn(&Round) -> &Histogram<u64>, goal: &str) {
+    let rate = median(rounds.iter().map(|round| round.per_second).collect());
+    let millis = |round, quantile| latencies(round).value_at_quantile(quantile) as f64 / 1e6;
+    let at = |quantile| median(rounds.iter().map(|round| millis(round, quantile)).collect());
+    let (p50, p99, p999) = (at(0.5), at(0.99), at(0.999));
+    print(&format!("P4 {what} at {rate:.0}/s: p50 {p50:.2}, p99 {p99:.2}, p99.9 {p999:.2} ms ({goal})"));
+}
+
+/// Half of what a closed loop reaches now; and at that rate the latencies of holds, and of the same seats asked for again.
+fn round(dir: &Path) -> anyhow::Result<Round> {
+    let load = Load { connections: CONNECTIONS, warm_up: Duration::from_millis(500), window: Duration::from_secs(2) };
+    let closed =
+        client::measure(&onrush_server::start(dir, RequestCount::for_span(load.span(), PER_SECOND_MAX))?, load)?;
+    let pace = Pace {
+        connections: CONNECTIONS,
+        per_second: closed.requests_per_second() / 2.0,
+        warm_up: WARM_UP,
+        window: WINDOW,
+    };
+    let count = RequestCount((pace.per_second * (WARM_UP + WINDOW).as_secs_f64()) as usize + 1);
+    let running = onrush_server::Running::start(dir)?;
+    let halls = count.halls(hold::labels().len());
+    let body = onrush_server::stadium();
+    let performances = onrush_server::add_performances(running.address, &running.key, halls, &body)?;
+    let requests = || Requests::holds(running.address, &performances, &running.key, count);
+    let (first, again) = (requests(), requests());
+    let mut stage = running.stage(first);
+    let holds = open_loop::measure(&stage, pace)?;
+    stage.requests = again;
+    stage.wire = Wire::HttpStatus(409);
+    let refusals = open_loop::measure(&stage, pace)?;
+    Ok(Round { per_second: pace.per_second, holds, refusals })
+}
