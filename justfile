@@ -21,7 +21,16 @@ lint:
 audit:
     cargo deny check
 
-# Write all golden files as they come out now; look at the diff before you commit it.
+# The states of a release build are those of a debug build: the same journals, the same digests.
+replay-release:
+    cargo test --release -p onrush-engine --test simulation -- replay golden
+
+# Before a release: leave a journal of this version, which every later one has to read. Once; nothing is written anew.
+journal-of-this-version:
+    ONRUSH_WRITE_JOURNAL=1 cargo test -p onrush --test crash the_journals_of_every_version
+
+# Write all golden files as they come out now; look at the diff before you commit it. Journals and the digests of replays
+# stay as they are.
 bless:
     UPDATE_GOLDEN=1 cargo test --workspace
 

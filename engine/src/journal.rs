@@ -6,6 +6,7 @@
 pub mod codec;
 pub mod disk;
 pub mod frame;
+pub mod history;
 pub mod recovery;
 pub mod snapshot;
 pub mod store;

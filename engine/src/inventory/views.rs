@@ -182,6 +182,24 @@ impl Inventory {
         Ok(Answer::Bookings(page.map(|number| self.booking_view(number, usize::MAX)).collect(), total))
     }
 
+    /// An active hold and whose it is, by its number. Asks nobody who they are: for whoever reads a journal.
+    pub fn hold(&self, number: u32) -> Option<(AccountId, HoldView)> {
+        match self.holds.find(number) {
+            Found::Active(hold) => Some((self.buyers.get(hold.buyer).account, self.hold_view(number, hold))),
+            Found::Booked(_) | Found::Ended | Found::Never => None,
+        }
+    }
+
+    /// A booking by its number, as [`Self::hold`].
+    pub fn booking(&self, number: u32) -> Option<BookingView> {
+        self.bookings.get(number as usize).map(|_| self.booking_view(number, usize::MAX))
+    }
+
+    /// A block by its number, as [`Self::hold`].
+    pub fn block(&self, number: u32) -> Option<BlockView> {
+        self.blocks.get(&number).map(|block| self.block_view(number, block.nonce, &block.seats, &block.reason))
+    }
+
     /// Every booking with its buyer: what an account's own history is built from when the engine starts.
     pub fn booking_owners(&self) -> impl Iterator<Item = (AccountId, BookingId, Timestamp)> {
         self.bookings.iter().enumerate().map(|(number, booking)| {

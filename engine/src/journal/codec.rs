@@ -7,8 +7,9 @@ use rkyv::rancor;
 use thiserror::Error;
 
 use super::BODY_LEN_MAX;
+use super::frame::Digest;
 use crate::event::Entry;
-use crate::inventory::Image;
+use crate::inventory::{Image, Inventory};
 use crate::registry::RegistryEvent;
 use crate::time::Timestamp;
 
@@ -70,6 +71,14 @@ pub fn encode_image(image: &Image) -> Vec<u8> {
 pub fn decode_image(body: &[u8]) -> Result<Image, DecodeError> {
     let image: v1::Image = rkyv::from_bytes::<_, rancor::Failure>(body).map_err(|_| DecodeError)?;
     image.read()
+}
+
+/// What two states are told apart by: the digest of a state's bytes in format 1.
+///
+/// Of format 1, whatever formats come: journals of old are kept with the digests that they replay to, and every version
+/// has to come to the same ones. What a later state has beyond format 1 gets a digest of its own beside this one.
+pub fn state_digest(inventory: &Inventory) -> Digest {
+    Digest::of(&[&encode_image(&inventory.image())])
 }
 
 fn archive<T>(value: &T) -> Vec<u8>

@@ -7,6 +7,8 @@
 //! (<https://github.com/BLAKE3-team/BLAKE3-specs>); `previous` is that of the record before. So a record proves itself,
 //! and the last one proves all.
 
+use std::fmt;
+
 use thiserror::Error;
 
 use super::Stream;
@@ -36,6 +38,13 @@ impl Digest {
         let mut digest = [0; 16];
         digest.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
         Self(digest)
+    }
+}
+
+impl fmt::Display for Digest {
+    /// 32 digits, as `b3sum` writes them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 

@@ -228,13 +228,13 @@ impl Replay {
 }
 
 /// The performance that the first record of a stream opens.
-fn open(entries: &[Entry]) -> Result<Inventory, RecordError> {
+pub(super) fn open(entries: &[Entry]) -> Result<Inventory, RecordError> {
     match entries.first() {
         Some(Entry { at, event: Event::PerformanceOpened(opening) }) => Ok(Inventory::open(opening, *at)?),
         _ => Err(RecordError::NotOpened),
     }
 }
 
-fn record_error(key: Key, source: impl Into<RecordError>) -> RecoveryError {
+pub(super) fn record_error(key: Key, source: impl Into<RecordError>) -> RecoveryError {
     RecoveryError::Record { stream: key.stream.0, sequence: key.sequence, source: source.into() }
 }

@@ -14,8 +14,10 @@ mod backlog;
 mod damage;
 mod disk;
 mod golden;
+mod history;
 mod model;
 mod random;
+mod replay;
 mod sometimes;
 mod world;
 
