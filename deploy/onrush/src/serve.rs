@@ -15,7 +15,7 @@ use onrush_edge::server::{self, Surface};
 use onrush_engine::Health;
 use onrush_engine::client::Client;
 use onrush_engine::engine::Engine;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -119,11 +119,13 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
         // On a thread of its own kind: health is answered also while a rush keeps the others busy.
         served.push(spawn(&Arbiter::current(), listener, &context, Surface::Operations, &shutdown));
     }
+    // Before anybody knows that it serves: whoever stops it right after that is to see it drain.
+    let signals = StopSignals::catch()?;
     announce(&settings, address)?;
     print(&banner);
     actix_rt::spawn(watch_for_stalls(client.clone()));
 
-    until_stopped(&client, prometheus).await?;
+    until_stopped(&client, prometheus, signals).await;
     tracing::info!("stopping: requests under way are answered first");
     shutdown.cancel();
     if *client.health().borrow() == Health::Running {
@@ -175,23 +177,38 @@ fn spawn(
     end
 }
 
+/// What stops a server in good order.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    /// From now on they do not end the process.
+    fn catch() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("the SIGTERM handler")?,
+            interrupt: signal(SignalKind::interrupt()).context("the SIGINT handler")?,
+        })
+    }
+}
+
 /// Waits for a signal, or for the engine to fail; keeps the metrics' memory small meanwhile.
 async fn until_stopped(
     client: &Client,
     prometheus: metrics_exporter_prometheus::PrometheusHandle,
-) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("the SIGTERM handler")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("the SIGINT handler")?;
+    mut signals: StopSignals,
+) {
     let mut upkeep = tokio::time::interval(Duration::from_secs(5));
     let mut health = client.health();
     loop {
         tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
+            _ = signals.terminate.recv() => return,
+            _ = signals.interrupt.recv() => return,
             failed = health.wait_for(|health| *health != Health::Running) => {
                 drop(failed);
                 // Whoever waits gets its 503 while the process ends; the next start recovers from the disk.
-                return Ok(());
+                return;
             }
             _ = upkeep.tick() => prometheus.run_upkeep(),
         }
