@@ -28,7 +28,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
     onrush                                            serve a demo show on http://127.0.0.1:8080\n  \
     onrush rush --venue stadium --bots 100000         a whole ticket rush against itself, with an audit\n  \
     onrush token --role seller --subject acc_me --data ./onrush-data\n  \
-    onrush journal verify --data ./onrush-data        read the whole journal and check it"
+    onrush journal verify ./onrush-data               read the whole journal and check it\n  \
+    onrush journal replay ./onrush-data --events      tell a performance's sale again"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -52,6 +53,8 @@ enum Role {
 
 /// Bad configuration, as sysexits.h calls it.
 const EX_USAGE: u8 = 64;
+/// A question that has to be put differently: what clap ends with, too.
+const MISUSE: u8 = 2;
 
 fn main() -> ExitCode {
     let role = Arguments::parse().role.unwrap_or_else(|| Role::Serve(serve::Arguments::default()));
@@ -64,8 +67,16 @@ fn main() -> ExitCode {
     };
     outcome.unwrap_or_else(|error| {
         report(&error);
-        if error.is::<settings::SettingsError>() { ExitCode::from(EX_USAGE) } else { ExitCode::FAILURE }
+        exit_code(&error)
     })
+}
+
+fn exit_code(error: &anyhow::Error) -> ExitCode {
+    match error {
+        _ if error.is::<settings::SettingsError>() => ExitCode::from(EX_USAGE),
+        _ if error.is::<journal::Misuse>() => ExitCode::from(MISUSE),
+        _ => ExitCode::FAILURE,
+    }
 }
 
 #[expect(clippy::print_stderr, reason = "the last word of a process that failed")]

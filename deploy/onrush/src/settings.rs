@@ -129,6 +129,11 @@ impl Layers {
         self
     }
 
+    /// The data directory.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.0["data"].0.clone().into()
+    }
+
     /// The values with their sources and meanings, as a configuration file that reads back.
     pub(crate) fn print(&self) -> String {
         let mut text = String::new();

@@ -97,6 +97,24 @@ fn verify_needs_a_journal_that_no_server_uses() {
     let running = onrush(&["journal", "verify", "--data", text(dir.path())]);
     assert!(stderr(&running).contains("a server runs in") && !running.status.success(), "{}", stderr(&running));
     server.kill();
-    let sound = onrush(&["journal", "verify", "--data", text(dir.path())]);
-    assert!(sound.status.success() && stdout(&sound).contains("sound: "), "{}", stderr(&sound));
+    for sound in [["--data", text(dir.path())].as_slice(), &[text(dir.path())]] {
+        let sound = onrush(&[["journal", "verify"].as_slice(), sound].concat());
+        assert!(sound.status.success() && stdout(&sound).contains("sound: "), "{}", stderr(&sound));
+    }
+}
+
+#[test]
+fn verify_finds_the_directory_where_serve_does() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let verify = |data: &str, arguments: &[&str]| {
+        let mut command = command(&[]);
+        command.current_dir(dir.path()).env("ONRUSH_DATA", data).args(["journal", "verify"]).args(arguments);
+        stderr(&command.output().expect("the binary runs"))
+    };
+    assert!(verify("elsewhere", &[]).contains("elsewhere holds no journal"), "{}", verify("elsewhere", &[]));
+    assert!(verify("elsewhere", &["here"]).contains("onrush: here holds no journal"));
+    let by_default =
+        command(&[]).current_dir(dir.path()).args(["journal", "verify"]).output().expect("the binary runs");
+    assert!(stderr(&by_default).contains("./onrush-data holds no journal"), "{}", stderr(&by_default));
+    assert_eq!(by_default.status.code(), Some(2));
 }

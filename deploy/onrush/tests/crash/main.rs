@@ -4,6 +4,8 @@
 //! it. What was sent and never answered is sent again after the restart, with its key, and must come to one effect. So
 //! after every restart the whole state is known, and the server's own lists are compared with it seat by seat.
 //!
+//! What the disk holds then can be told again, in words.
+//!
 //! `ONRUSH_SEED` repeats a run's load and moments; `ONRUSH_KILL_CYCLES` and `ONRUSH_POWER_CYCLES` say how many. Some
 //! tests need root, a loop device or strace; where they cannot run they say `skipped` and why on standard error.
 
@@ -14,6 +16,7 @@ mod http;
 mod load;
 mod mount;
 mod random;
+mod sale;
 mod server;
 mod visit;
 
@@ -21,9 +24,11 @@ mod cli;
 mod disk_full;
 mod kill;
 mod power;
+mod replay;
 mod rot;
 mod stop;
 mod sync;
+mod why_not;
 
 use std::io::Write as _;
 

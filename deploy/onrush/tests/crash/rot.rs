@@ -82,7 +82,7 @@ fn flip_and_start(campaign: &mut Campaign, data: &Path, rotten: &Path, offset: u
     }
 }
 
-fn names_the_place(reason: &str) -> bool {
+pub(crate) fn names_the_place(reason: &str) -> bool {
     ["record ", "its end is lost", "cannot be read: ", "is listed, but has no records"]
         .iter()
         .any(|words| reason.contains(words))
@@ -100,7 +100,7 @@ fn flipped_copy(data: &Path, rotten: &Path, offset: u64) {
     file.write_all_at(&[byte[0] ^ 0x10], offset).expect("the byte flipped");
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir(to).expect("a directory");
     let paths: Vec<PathBuf> =
         fs::read_dir(from).expect("a directory").map(|entry| entry.expect("an entry").path()).collect();
