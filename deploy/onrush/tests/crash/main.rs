@@ -4,7 +4,7 @@
 //! it. What was sent and never answered is sent again after the restart, with its key, and must come to one effect. So
 //! after every restart the whole state is known, and the server's own lists are compared with it seat by seat.
 //!
-//! What the disk holds then can be told again, in words.
+//! What the disk holds then can be told again, in words; and every version's journals are read to the states that they had.
 //!
 //! `ONRUSH_SEED` repeats a run's load and moments; `ONRUSH_KILL_CYCLES` and `ONRUSH_POWER_CYCLES` say how many. Some
 //! tests need root, a loop device or strace; where they cannot run they say `skipped` and why on standard error.
@@ -22,6 +22,7 @@ mod visit;
 
 mod cli;
 mod disk_full;
+mod journals;
 mod kill;
 mod power;
 mod replay;
