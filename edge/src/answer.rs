@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue,
-    LOCATION, REFERRER_POLICY, RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName,
+    HeaderValue, LOCATION, REFERRER_POLICY, RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
-use hyper::{Response, StatusCode};
+use hyper::{Response, StatusCode, Version};
 use onrush_api::problem::{Kind, Problem};
 use onrush_engine::id::PerformanceId;
 use serde::Serialize;
@@ -140,6 +140,12 @@ impl Answer {
 
     pub(crate) fn varies_by_encoding(self) -> Self {
         self.with(VARY, HeaderValue::from_static("accept-encoding"))
+    }
+
+    /// The last of its connection: where the request ends may be told differently by whoever passed it on. In HTTP/2 no
+    /// header tells that, and none has to.
+    pub(crate) fn last(self, version: Version) -> Self {
+        if version < Version::HTTP_2 { self.with(CONNECTION, HeaderValue::from_static("close")) } else { self }
     }
 
     pub(crate) fn into_response(self) -> HttpResponse {

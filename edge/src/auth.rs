@@ -11,6 +11,8 @@ use onrush_engine::seeded::Bug;
 use onrush_engine::time::Timestamp;
 use quick_cache::sync::Cache;
 
+use crate::request::only;
+
 /// Checks tokens.
 pub(crate) struct Tokens {
     key: TokenKey,
@@ -47,7 +49,7 @@ impl Tokens {
 
     /// Who calls.
     pub(crate) fn caller(&self, headers: &HeaderMap, now: Timestamp) -> Result<Caller, Problem> {
-        let header = headers.get(AUTHORIZATION).ok_or_else(|| unauthenticated("No access token was sent."))?;
+        let header = only(headers, &AUTHORIZATION)?.ok_or_else(|| unauthenticated("No access token was sent."))?;
         let token = header.to_str().ok().and_then(bearer);
         let token = token.ok_or_else(|| unauthenticated("The Authorization header is not a bearer token."))?;
         let caller = match self.known.get(token) {

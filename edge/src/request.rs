@@ -10,6 +10,7 @@ use hyper::header::{
     CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, TRANSFER_ENCODING,
 };
 use hyper::http::request::Parts;
+use hyper::http::uri::Authority;
 use onrush_api::page::PageQuery;
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::token::{Caller, Role};
@@ -88,7 +89,7 @@ impl Request<'_> {
 
     /// The body as JSON.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
-        let json = self.parts.headers.get(CONTENT_TYPE).is_none_or(|value| {
+        let json = only(&self.parts.headers, &CONTENT_TYPE)?.is_none_or(|value| {
             let media_type = value.to_str().ok().and_then(|value| value.split(';').next()).unwrap_or("");
             media_type.trim().eq_ignore_ascii_case("application/json")
         });
@@ -100,7 +101,7 @@ impl Request<'_> {
 
     /// The request's `Idempotency-Key` with its body, digested; `operation` keeps the keys of different calls apart.
     pub(crate) fn key(&self, operation: &str) -> Result<Option<RequestKey>, Problem> {
-        let Some(header) = self.parts.headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+        let Some(header) = only(&self.parts.headers, &IDEMPOTENCY_KEY)? else { return Ok(None) };
         let key = header.as_bytes();
         if !(1..=255).contains(&key.len()) || !key.iter().all(u8::is_ascii_graphic) {
             return Err(
@@ -110,6 +111,15 @@ impl Request<'_> {
         let key = digest(&[operation.as_bytes(), key]);
         let fingerprint = digest(&[self.parts.uri.path().as_bytes(), &self.body]);
         Ok(Some(RequestKey { key: [word(&key, 0), word(&key, 1)], fingerprint: word(&fingerprint, 0) }))
+    }
+}
+
+/// The value of a header that is not a list. With two, a server in front of this one may have looked at the other.
+pub(crate) fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (_, Some(_)) => Err(Problem::new(Kind::BadRequest).detail(format!("There are two headers {name}."))),
+        (value, None) => Ok(value),
     }
 }
 
@@ -147,7 +157,7 @@ fn decode(value: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Refuses what no honest client sends, before anything is done for it.
+/// Refuses what no honest client sends, before anything is done for it. Nothing more is read from whoever sent it.
 pub(crate) fn check_head(parts: &Parts) -> Result<(), Problem> {
     if parts.uri.path_and_query().is_some_and(|path| path.as_str().len() > Config::URI_LEN_MAX) {
         return Err(Problem::new(Kind::UriTooLong).limit(Config::URI_LEN_MAX as u64));
@@ -156,9 +166,12 @@ pub(crate) fn check_head(parts: &Parts) -> Result<(), Problem> {
         return Err(Problem::new(Kind::HeadersTooLarge).limit(Config::HEADERS_MAX as u64));
     }
     // RFC 9112, section 3.2: one Host, or two servers in a row may disagree whom the request is for.
-    let hosts = parts.headers.get_all(HOST).iter().count();
-    if hosts > 1 || (hosts == 0 && parts.version == Version::HTTP_11) {
-        return Err(Problem::new(Kind::BadRequest).detail("A request has exactly one Host header."));
+    let is_fine = match only(&parts.headers, &HOST)? {
+        Some(host) => is_host(host.as_bytes()),
+        None => parts.version != Version::HTTP_11,
+    };
+    if !is_fine {
+        return Err(Problem::new(Kind::BadRequest).detail("A request has one Host header, which names a host."));
     }
     // With both lengths, two servers in a row may disagree where a request ends. hyper drops the Content-Length before
     // it could be seen here, so a transfer coding is refused altogether.
@@ -166,6 +179,11 @@ pub(crate) fn check_head(parts: &Parts) -> Result<(), Problem> {
         return Err(Problem::new(Kind::LengthRequired));
     }
     Ok(())
+}
+
+/// A host with or without a port (RFC 9110, section 7.2), or nothing, which old clients send.
+fn is_host(value: &[u8]) -> bool {
+    value.is_empty() || (!value.contains(&b'@') && Authority::try_from(value).is_ok())
 }
 
 /// Reads a body of at most `limit` bytes.
@@ -207,6 +225,16 @@ mod tests {
     fn a_query_is_decoded() {
         assert_eq!(decode("a%20b+c%zz%"), "a b c%zz%");
         assert_eq!(decode("%EC%84%9C"), "서");
+    }
+
+    #[test]
+    fn a_host_is_no_url() {
+        for host in ["", "onrush.test", "onrush.test:8080", "127.0.0.1:80", "[::1]", "[::1]:80", "a_b.test"] {
+            assert!(is_host(host.as_bytes()), "{host}");
+        }
+        for host in ["a b", "a, b", "a/b", "a?b", "a#b", "http://a", "a@b", "@", "[::1", "\u{e4}"] {
+            assert!(!is_host(host.as_bytes()), "{host}");
+        }
     }
 
     #[test]

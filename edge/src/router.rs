@@ -186,12 +186,15 @@ const DURABILITY: HeaderName = HeaderName::from_static("onrush-durability");
 pub(crate) async fn respond(context: &Context, surface: Surface, request: hyper::Request<Incoming>) -> HttpResponse {
     let begun = Instant::now();
     let (parts, body) = request.into_parts();
-    let (route, outcome) = match find(&parts.method, parts.uri.path()) {
-        Ok(route) if route.is_on(surface) => (route, run(context, route, &parts, body).await),
-        Ok(_) => (Route::Unknown, Err(Problem::new(Kind::NotFound))),
-        Err(methods) if methods.is_empty() => (Route::Unknown, Err(Problem::new(Kind::NotFound))),
-        Err(methods) => (Route::Unknown, Ok(method_not_allowed(&methods))),
+    let found = find(&parts.method, parts.uri.path());
+    let found = found.and_then(|route| if route.is_on(surface) { Ok(route) } else { Err(Vec::new()) });
+    let outcome = match (check_head(&parts), &found) {
+        (Err(problem), _) => Ok(Answer::problem(&problem).last(parts.version)),
+        (Ok(()), Ok(route)) => run(context, *route, &parts, body).await,
+        (Ok(()), Err(methods)) if methods.is_empty() => Err(Problem::new(Kind::NotFound)),
+        (Ok(()), Err(methods)) => Ok(method_not_allowed(methods)),
     };
+    let route = found.unwrap_or(Route::Unknown);
     let answer = outcome.unwrap_or_else(|problem| Answer::problem(&problem));
     let id = request_id(&parts);
     let mut response = answer.with(X_REQUEST_ID, id.clone()).into_response();
@@ -214,7 +217,6 @@ async fn run(
     parts: &hyper::http::request::Parts,
     body: Incoming,
 ) -> Result<Answer, Problem> {
-    check_head(parts)?;
     let _admitted = context.in_flight.admit(route.priority())?;
     let caller = match route.access() {
         Access::Everybody => None,

@@ -80,13 +80,22 @@ impl Connection {
         std::iter::from_fn(|| self.next()).collect()
     }
 
-    /// Every answer until the server hangs up; an HTTP/2 server that is spoken to badly says goodbye in frames.
-    pub(crate) fn all_or_garbage(&mut self) -> Vec<Answer> {
-        while self.read_more() {}
-        if !self.buffer.starts_with(b"HTTP/1.1 ") {
-            self.buffer.clear();
+    /// Every byte until the server hangs up; nothing where it does not. Says that no more will be sent, once `enough`
+    /// of them have come.
+    pub(crate) fn everything(mut self, enough: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
+        let mut finished = false;
+        let mut chunk = [0; 16 * 1024];
+        loop {
+            if !finished && enough(&self.buffer) {
+                self.finish();
+                finished = true;
+            }
+            match self.stream.read(&mut chunk) {
+                Ok(read @ 1..) => self.buffer.extend_from_slice(&chunk[..read]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
+                Ok(0) | Err(_) => return Some(self.buffer),
+            }
         }
-        self.all()
     }
 
     /// Sends the same bytes again and again, listening in between; whether the server hangs up or answers meanwhile.

@@ -20,3 +20,13 @@ mod heads;
 mod http2;
 mod malformed;
 mod operating;
+
+mod corpus;
+mod frames;
+mod heard;
+mod honest;
+
+mod floods;
+mod hostile;
+mod mutations;
+mod slowloris;
