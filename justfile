@@ -34,6 +34,10 @@ journal-of-this-version:
 bless:
     UPDATE_GOLDEN=1 cargo test --workspace
 
+# Every byte of a journal, cut off and flipped bit by bit: half a million recoveries.
+sweep:
+    cargo test --release -p onrush-engine --test simulation sweep -- --nocapture
+
 # The long runs: ten thousand simulated sales, ten thousand kills, a thousand power cuts (as root), all seeded bugs.
 nightly:
     ONRUSH_SIM_SEEDS=10000 cargo test --release -p onrush-engine --test simulation -- --nocapture

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use crate::config::{Config, ConfigError};
 use crate::feed::Histories;
 use crate::inventory::Inventory;
 use crate::journal::disk::{self, Ballast};
+use crate::journal::original::Original;
 use crate::journal::recovery::{RecoveryError, recover};
 use crate::journal::snapshot::{SnapshotError, Snapshots};
 use crate::journal::store::{SledStore, Store, StoreError};
@@ -70,8 +72,7 @@ impl Engine {
     /// Opens the engine of a data directory, or makes one.
     ///
     /// # Errors
-    /// [`OpenError`], where it cannot be used. sled may have overwritten what it takes for a torn end by then, so whoever
-    /// wants to look into a damaged journal looks into a copy.
+    /// [`OpenError`], where it cannot be used. Then the journal is as it was, unless it is very large or the disk full.
     pub fn open(config: &Config) -> Result<Self, OpenError> {
         config.validate()?;
         let io = |source| OpenError::Data { path: config.data.display().to_string(), source };
@@ -83,13 +84,28 @@ impl Engine {
             tracing::warn!("the disk is nearly full: the ballast file was deleted to make room for this start");
         }
         let snapshots = Snapshots::open(&config.data).map_err(io)?;
-        let store = Box::new(SledStore::open(&config.data.join("journal"))?);
-        let clock = Arc::new(SystemClock::start());
-        let engine = Self::with(config, store, Some(snapshots), clock, Some(lock), Workplace::Thread)?;
+        let journal = config.data.join("journal");
+        let original = Original::keep(&journal);
+        // Held until the journal is put back, too.
+        let held = lock.try_clone().map_err(io)?;
+        let engine = match Self::open_journal(config, &journal, snapshots, held) {
+            Ok(engine) => engine,
+            Err(error) => {
+                original.put_back();
+                return Err(error);
+            }
+        };
+        original.forget();
         if let Err(error) = ballast.take_if_plenty() {
             tracing::warn!(%error, "the ballast file could not be made: a start on a full disk may fail");
         }
         Ok(engine)
+    }
+
+    fn open_journal(config: &Config, journal: &Path, snapshots: Snapshots, lock: File) -> Result<Self, OpenError> {
+        let store = Box::new(SledStore::open(journal)?);
+        let clock = Arc::new(SystemClock::start());
+        Self::with(config, store, Some(snapshots), clock, Some(lock), Workplace::Thread)
     }
 
     /// An engine on another store and clock: what a simulation runs, on the thread that calls, which must run actix.

@@ -7,6 +7,7 @@ pub mod codec;
 pub mod disk;
 pub mod frame;
 pub mod history;
+pub mod original;
 pub mod recovery;
 pub mod snapshot;
 pub mod store;

@@ -15,7 +15,8 @@ use onrush_engine::registry::RegistryCommand;
 use onrush_engine::seat_map::SeatIndex;
 
 use crate::disk::{Crash, Disk};
-use crate::world::{SimulatedClock, account, opening, seller, show};
+use crate::hall::{account, opening, seller, show};
+use crate::world::SimulatedClock;
 
 const PERFORMANCE: PerformanceId = PerformanceId(11);
 const CAPACITY: usize = 16;

@@ -15,7 +15,7 @@ use onrush_engine::seat_map::{SeatIndex, SeatList};
 use onrush_engine::time::Timestamp;
 
 use crate::disk::Disk;
-use crate::world::{opening, show_details};
+use crate::hall::{opening, show_details};
 
 const PERFORMANCE: Stream = Stream(11);
 const AT: Timestamp = Timestamp::MIN;

@@ -16,7 +16,7 @@ use onrush_engine::journal::frame::{Digest, Frame, Record};
 use onrush_engine::seat_map::SeatIndex;
 use onrush_engine::time::Timestamp;
 
-use crate::world::opening;
+use crate::hall::opening;
 
 fn path() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/simulation/format-1.record")

@@ -19,7 +19,7 @@ use onrush_engine::seat_map::SeatIndex;
 use onrush_engine::time::Timestamp;
 
 use crate::disk::Disk;
-use crate::world::{opening, show_details};
+use crate::hall::{opening, show_details};
 
 const PERFORMANCE: PerformanceId = PerformanceId(11);
 /// Opened, nine times something about the seat that is asked for, and a record with two events.

@@ -6,19 +6,25 @@
 //! recovered aside and must be exactly what a naive model says, counted anew; after a crash it must be what was
 //! acknowledged, with so many of the commands that were under way as came first, and nothing else.
 //!
-//! `ONRUSH_SIM_SEEDS=10000` runs more; `ONRUSH_SIM_SEED=42` runs one and prints its trace.
+//! `ONRUSH_SIM_SEEDS=10000` runs more; `ONRUSH_SIM_SEED=42` runs one and prints its trace. Beside it stand what needs
+//! the same sales: the sweep of every byte of a journal, the golden bytes, and what a start makes of damage by name.
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot go on without, stops it here")]
 
 mod backlog;
+mod crowd;
 mod damage;
 mod disk;
 mod golden;
+mod hall;
 mod history;
 mod model;
 mod random;
 mod replay;
+mod round;
+mod sale;
 mod sometimes;
+mod sweep;
 mod world;
 
 use std::env;

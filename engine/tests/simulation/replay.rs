@@ -31,8 +31,8 @@ use onrush_engine::seat_map::{
 use onrush_engine::time::Timestamp;
 
 use crate::disk::Disk;
+use crate::hall::{account, opening, seller, show_details};
 use crate::random::Random;
-use crate::world::{account, opening, seller, show_details};
 
 const SEED: u64 = 10;
 const RECORDS: u64 = 20_000;

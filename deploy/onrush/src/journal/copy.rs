@@ -1,13 +1,12 @@
 //! What a start would read, read from a copy.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::Context as _;
-use onrush_engine::journal::disk;
 use onrush_engine::journal::recovery::{Recovered, recover};
 use onrush_engine::journal::snapshot::{Snapshot, Snapshots};
 use onrush_engine::journal::store::SledStore;
+use onrush_engine::journal::{disk, original};
 use tempfile::TempDir;
 
 use super::misuse::Misuse;
@@ -52,19 +51,8 @@ fn copied(data: &Path) -> std::io::Result<TempDir> {
     for part in ["journal", "snapshots"] {
         let (from, to) = (data.join(part), files.path().join(part));
         if from.is_dir() {
-            copy_files(&from, &to)?;
+            original::copy(&from, &to)?;
         }
     }
     Ok(files)
-}
-
-fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
-    fs::create_dir(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        if entry.file_type()?.is_file() {
-            fs::copy(entry.path(), to.join(entry.file_name()))?;
-        }
-    }
-    Ok(())
 }

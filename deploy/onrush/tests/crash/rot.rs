@@ -1,5 +1,5 @@
 //! A byte on the disk changes while no server runs. Either nothing that was acknowledged is touched by it, or the start
-//! is refused and says where; never is a wrong state served.
+//! is refused and says where, and leaves every byte as it was; never is a wrong state served.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt as _;
@@ -77,6 +77,8 @@ fn flip_and_start(campaign: &mut Campaign, data: &Path, rotten: &Path, offset: u
             say(&format!("at {offset}: refused: {log}"));
             assert!(reason.contains("exit status: 1") && names_the_place(&reason), "at {offset}: {reason}");
             assert!(!sound && names_the_place(&said), "at {offset} verify says: {said}");
+            assert!(before == store(), "at {offset} a refused start has changed what it was refused for");
+            assert!(!rotten.join("journal.before").exists(), "at {offset} a copy is left behind");
             false
         }
     }

@@ -1,0 +1,163 @@
+//! What buyers and the seller ask for next, some of it foolish: it depends on the seed and on what they were told.
+
+use onrush_engine::command::{
+    BestAvailable, BlockSeats, BookHold, Caller, CancelSeats, ChangeTerms, Command, HoldSeats, RequestKey, Wish,
+};
+use onrush_engine::id::{BlockId, BookingId, HoldId};
+use onrush_engine::inventory::Answer;
+use onrush_engine::seat_map::SeatIndex;
+
+use crate::hall::{BUYERS, PERFORMANCES, SEATS, account, seller};
+use crate::random::Random;
+
+/// A command and whom it goes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Request {
+    /// Which of the performances.
+    pub(crate) place: usize,
+    pub(crate) command: Command,
+}
+
+impl Request {
+    fn caller(&self) -> Caller {
+        match &self.command {
+            Command::HoldSeats(HoldSeats { caller, .. })
+            | Command::BookHold(BookHold { caller, .. })
+            | Command::CancelSeats(CancelSeats { caller, .. })
+            | Command::BlockSeats(BlockSeats { caller, .. })
+            | Command::ChangeTerms(ChangeTerms { caller, .. })
+            | Command::ReleaseHold { caller, .. }
+            | Command::LiftBlock { caller, .. } => *caller,
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Crowd {
+    /// Ids that buyers were told, with the performance and whose they are.
+    holds: Vec<(usize, Caller, HoldId)>,
+    bookings: Vec<(usize, Caller, BookingId)>,
+    blocks: Vec<(usize, BlockId)>,
+    /// What was answered, to be sent again, and in which life of the engine it was.
+    sent: Vec<(Request, u64)>,
+    nonce: u64,
+}
+
+impl Crowd {
+    pub(crate) fn ask(&mut self, random: &mut Random) -> Request {
+        if !self.sent.is_empty() && random.one_in(6) {
+            return self.again(random);
+        }
+        let place = random.below(PERFORMANCES.len() as u64) as usize;
+        let caller = account(random.below(BUYERS));
+        let command = match random.below(12) {
+            0..=4 => self.hold(random, caller),
+            5..=6 => self.release(random, place, caller),
+            7..=8 => self.book(random, place, caller),
+            9..=10 => self.cancel(random, place, caller),
+            _ => self.block(random, place),
+        };
+        Request { place, command }
+    }
+
+    /// Remembers what was told.
+    pub(crate) fn learn(&mut self, request: &Request, answer: &Answer, life: u64) {
+        let (place, caller) = (request.place, request.caller());
+        match answer {
+            Answer::Hold(hold) => self.holds.push((place, caller, hold.id)),
+            Answer::Booking(booking) if booking.cancelled.is_empty() || booking.seats.is_empty() => {
+                self.bookings.push((place, caller, booking.id));
+            }
+            Answer::Block(block) => self.blocks.push((place, block.id)),
+            _ => {}
+        }
+        self.sent.push((request.clone(), life));
+    }
+
+    /// Whether the same was answered in an earlier life.
+    pub(crate) fn sent_before(&self, request: &Request, life: u64) -> bool {
+        self.sent.iter().any(|(sent, then)| sent.command == request.command && *then < life)
+    }
+
+    /// A request that was sent before, perhaps with another body under its key.
+    fn again(&mut self, random: &mut Random) -> Request {
+        let (mut request, _) = random.pick(&self.sent).clone();
+        let other = random.one_in(4);
+        if let Command::HoldSeats(HoldSeats { key: Some(key), .. }) = &mut request.command
+            && other
+        {
+            key.fingerprint ^= 1;
+        }
+        request
+    }
+
+    fn nonce(&mut self) -> u64 {
+        self.nonce += 1;
+        self.nonce
+    }
+
+    fn key(&mut self, random: &mut Random) -> Option<RequestKey> {
+        let key = [self.nonce(), 0];
+        (!random.one_in(3)).then_some(RequestKey { key, fingerprint: 8 })
+    }
+
+    fn hold(&mut self, random: &mut Random, caller: Caller) -> Command {
+        let wish = if random.one_in(2) {
+            Wish::Seats(seats(random, 4).into())
+        } else {
+            let quantity = random.below(5) as u32 + 1;
+            Wish::BestAvailable(BestAvailable { quantity, tier: None, section: None, adjacent: true })
+        };
+        let (nonce, key) = (self.nonce(), self.key(random));
+        Command::HoldSeats(HoldSeats { caller, wish, nonce, key })
+    }
+
+    /// A hold that somebody was told of, and who asks about it: most often whose it is.
+    fn known_hold(&self, random: &mut Random, place: usize, caller: Caller) -> (Caller, HoldId) {
+        let here: Vec<_> = self.holds.iter().filter(|(at, _, _)| *at == place).copied().collect();
+        let nobody = HoldId { performance: PERFORMANCES[place], number: 100_000, nonce: 1 };
+        if here.is_empty() {
+            return (caller, nobody);
+        }
+        let recent = &here[here.len().saturating_sub(6)..];
+        let (_, owner, hold) = *random.pick(recent);
+        (if random.one_in(8) { caller } else { owner }, hold)
+    }
+
+    fn release(&mut self, random: &mut Random, place: usize, caller: Caller) -> Command {
+        let (caller, hold) = self.known_hold(random, place, caller);
+        Command::ReleaseHold { caller, hold }
+    }
+
+    fn book(&mut self, random: &mut Random, place: usize, caller: Caller) -> Command {
+        let (caller, hold) = self.known_hold(random, place, caller);
+        let (nonce, key) = (self.nonce(), self.key(random));
+        Command::BookHold(BookHold { caller, hold, purpose: None, nonce, key })
+    }
+
+    fn cancel(&mut self, random: &mut Random, place: usize, caller: Caller) -> Command {
+        let here: Vec<_> = self.bookings.iter().filter(|(at, _, _)| *at == place).copied().collect();
+        let nobody = (place, caller, BookingId { performance: PERFORMANCES[place], number: 100_000, nonce: 1 });
+        let (_, caller, booking) = if here.is_empty() { nobody } else { *random.pick(&here) };
+        let seats = random.one_in(2).then(|| seats(random, 2).into());
+        let key = self.key(random);
+        Command::CancelSeats(CancelSeats { caller, booking, seats, key })
+    }
+
+    fn block(&mut self, random: &mut Random, place: usize) -> Command {
+        let here: Vec<_> = self.blocks.iter().filter(|(at, _)| *at == place).copied().collect();
+        if !here.is_empty() && random.one_in(2) {
+            let (_, block) = *random.pick(&here);
+            return Command::LiftBlock { caller: seller(), block };
+        }
+        let (seats, nonce, key) = (seats(random, 2), self.nonce(), self.key(random));
+        Command::BlockSeats(BlockSeats { caller: seller(), seats, reason: None, nonce, key })
+    }
+}
+
+fn seats(random: &mut Random, most: u64) -> Vec<SeatIndex> {
+    let first = random.below(u64::from(SEATS)) as u32;
+    let count = random.below(most) as u32 + 1;
+    (first..(first + count).min(SEATS)).map(SeatIndex).collect()
+}
