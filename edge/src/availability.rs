@@ -20,10 +20,10 @@ use onrush_api::seat_map::SeatMap;
 use onrush_api::text::Time;
 use onrush_engine::feed::{Publication, Published};
 use onrush_engine::id::PerformanceId;
+use onrush_engine::seeded::Bug;
 use onrush_engine::time::Timestamp;
 
 use crate::routes::performances::seat_map_body;
-use onrush_engine::seeded::Bug;
 
 /// Encodings of one performance a second, and at once.
 const ENCODINGS_PER_SECOND: f64 = 20.0;

@@ -11,7 +11,7 @@ use crate::fixture::{Hall, Seat, Server, eventually};
 use crate::frames::{self, END_HEADERS, END_STREAM, GREETING, field, frame};
 use crate::heard::Said;
 use crate::honest::meanwhile;
-use crate::hostile::{FIRST_PLACE, answer, words};
+use crate::hostile::{FIRST_PLACE, answer, config, words};
 
 /// Streams or frames of a flood: far more than anybody puts up with, and more than there is room for requests.
 const FLOOD: u32 = 5_000;
@@ -20,7 +20,7 @@ const CANCEL: &[u8] = &[0, 0, 0, 8];
 
 /// There is room for so few requests that an honest one would be refused if some were never given back.
 fn hall() -> Hall {
-    Hall::on(Server::with(Config { requests_in_flight_max: 50, ..Config::default() }), &[])
+    Hall::on(Server::with(Config { requests_in_flight_max: 50, ..config() }), &[])
 }
 
 /// The frames of each stream.

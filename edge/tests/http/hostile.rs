@@ -20,20 +20,22 @@ const AT_ONCE: usize = 32;
 /// digits, so that the corpus can tell the length of a wish.
 pub(crate) const FIRST_PLACE: usize = 1000;
 
-pub(crate) fn hall() -> Hall {
+/// What is never finished is not waited for long; and one account may send all that this machine can.
+pub(crate) fn config() -> Config {
     let second = Duration::from_secs(1);
-    let config = Config {
-        // One account sends everything, as fast as it can.
+    Config {
         requests_per_second_per_account: 1_000_000,
-        // What is never finished is not waited for long.
         header_read_timeout: second,
         body_read_timeout: second,
         write_timeout: second,
         request_timeout: second * 3,
         ..Config::default()
-    };
+    }
+}
+
+pub(crate) fn hall() -> Hall {
     let many = json!({"max_seats_per_buyer": 100, "max_holds_per_buyer": 100});
-    Hall::on(Server::with(config), &[("/sale", many), ("/seat_map/sections/2/capacity", json!(9000))])
+    Hall::on(Server::with(config()), &[("/sale", many), ("/seat_map/sections/2/capacity", json!(9000))])
 }
 
 /// What the corpus calls by name. The canary is a well-formed hold: where it is let out, its place is seen to be held.

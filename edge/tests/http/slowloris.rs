@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use onrush_edge::config::Config;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpSocket, TcpStream};
@@ -15,7 +14,7 @@ use crate::corpus;
 use crate::fixture::{Hall, Server, eventually};
 use crate::frames::{END_HEADERS, END_STREAM, GREETING, frame};
 use crate::honest::meanwhile;
-use crate::hostile::{FIRST_PLACE, words};
+use crate::hostile::{FIRST_PLACE, config, words};
 
 /// This test holds both ends of each. They come from this machine, whose addresses may open any number.
 const CONNECTIONS: usize = 2_000;
@@ -119,16 +118,7 @@ fn raise_descriptor_limit() {
 #[test]
 fn two_thousand_slow_connections_are_closed_while_others_buy() {
     raise_descriptor_limit();
-    let second = Duration::from_secs(1);
-    let config = Config {
-        requests_per_second_per_account: 1_000_000,
-        header_read_timeout: second,
-        body_read_timeout: second,
-        write_timeout: second,
-        request_timeout: second * 3,
-        ..Config::default()
-    };
-    let hall = Hall::on(Server::with(config), &[]);
+    let hall = Hall::on(Server::with(config()), &[]);
     let kinds: Arc<[Slow]> = kinds(&hall).into();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let closed = meanwhile(&hall, || runtime.block_on(keep_all(&hall, &kinds)));

@@ -147,6 +147,21 @@ fn taken_seats_are_named_and_none_of_the_others_is_held() {
 }
 
 #[test]
+fn a_tier_that_no_section_is_sold_in_has_no_seats() {
+    let free = json!({"amount": 0, "currency": "KRW"});
+    let tier = |name: &str| json!({"name": name, "price": free});
+    let hall = Hall::with(&[("/tiers", json!([tier("VIP"), tier("R"), tier("Hour"), tier("Unsold")]))]);
+    let kim = hall.buyer("acc_kim");
+    hall.unchanged(|| {
+        for wish in [json!({"quantity": 1, "tier": "Unsold"}), json!({"quantity": 2, "tier": "Unsold", "section": "A"})]
+        {
+            let wish = json!({"best_available": wish});
+            hall.hold(&kim, &wish).refused(409, "seats-unavailable").with("remaining", 0);
+        }
+    });
+}
+
+#[test]
 fn what_is_not_left_is_refused_with_what_is() {
     let hall = Hall::with(&[("/sale/max_seats_per_buyer", json!(20)), ("/sale/max_holds_per_buyer", json!(20))]);
     let (kim, lee) = (hall.buyer("acc_kim"), hall.buyer("acc_lee"));

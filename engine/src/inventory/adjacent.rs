@@ -27,7 +27,7 @@ pub(super) struct Runs {
     ranked: Vec<u32>,
     /// A row's place in `ranked`.
     rank: Vec<u32>,
-    /// The ranks of each tier: `ranked` is ordered by tier first.
+    /// The ranks of each tier up to the last that a section is sold in: `ranked` is ordered by tier first.
     tiers: Vec<std::ops::Range<usize>>,
     /// `fits[n - 1]`: over ranks, set where the row's longest run is `n` or more.
     fits: Vec<Bits>,
@@ -196,7 +196,9 @@ impl Runs {
             let rows = if wanted { section.rows.start as usize..section.rows.end as usize } else { 0..0 };
             return Box::new(rows.filter(fits));
         }
-        let ranks = wish.tier.map_or(0..self.ranked.len(), |TierIndex(tier)| self.tiers[usize::from(tier)].clone());
+        // A performance may have tiers that no section is sold in.
+        let of_tier = |TierIndex(tier)| self.tiers.get(usize::from(tier)).cloned().unwrap_or_default();
+        let ranks = wish.tier.map_or(0..self.ranked.len(), of_tier);
         match self.fits.get(length as usize - 1) {
             Some(index) => Box::new(index.iter(ranks).map(|rank| self.ranked[rank] as usize)),
             None => Box::new(ranks.map(|rank| self.ranked[rank] as usize).filter(fits)),
