@@ -12,7 +12,7 @@ use benches::curve::{Panel, svg};
 use benches::goal::{print, wanted};
 use benches::requests::RequestCount;
 use benches::rounds::median;
-use benches::{hyper_server, onrush_server};
+use benches::{hyper_server, onrush_server, platform};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 const ROUNDS: usize = 3;
@@ -44,14 +44,13 @@ fn axes() -> [(&'static str, Vec<(f64, Size)>); 3] {
 }
 
 fn main() -> anyhow::Result<()> {
-    hyper_server::serve_if_asked();
+    hyper_server::serve_if_asked()?;
     if !wanted("growth") {
         return Ok(());
     }
     allow_many_files()?;
     onrush_server::build()?;
-    let program = std::env::current_exe().context("cannot find this program")?;
-    let dir = program.parent().context("this program lies nowhere")?;
+    let dir = &platform::beside_programs()?;
     let panels = axes().map(|(axis, sizes)| measure_axis(axis, &sizes, dir));
     let panels = panels.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
     let path = dir.join("growth.svg");

@@ -4,14 +4,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use benches::client::{self, Load};
 use benches::goal::{print, wanted};
 use benches::open_loop::{self, Pace};
 use benches::requests::{RequestCount, Requests};
 use benches::rounds::median;
 use benches::wire::Wire;
-use benches::{hold, onrush_server};
+use benches::{hold, onrush_server, platform};
 use hdrhistogram::Histogram;
 
 const CONNECTIONS: usize = 256;
@@ -25,8 +24,7 @@ fn main() -> anyhow::Result<()> {
         return Ok(());
     }
     onrush_server::build()?;
-    let program = std::env::current_exe().context("cannot find this program")?;
-    let dir = program.parent().context("this program lies nowhere")?;
+    let dir = &platform::beside_programs()?;
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
         rounds.push(round(dir)?);

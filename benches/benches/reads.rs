@@ -14,20 +14,19 @@ use benches::process::Stage;
 use benches::requests::{RequestCount, Requests};
 use benches::rounds::median;
 use benches::wire::Wire;
-use benches::{hyper_server, onrush_server};
+use benches::{hyper_server, onrush_server, platform};
 
 const ROUNDS: usize = 5;
 const LOAD: Load = Load { connections: 64, warm_up: Duration::from_millis(300), window: Duration::from_millis(2000) };
 const PER_SECOND_MAX: u32 = 110_000;
 
 fn main() -> anyhow::Result<()> {
-    hyper_server::serve_if_asked();
+    hyper_server::serve_if_asked()?;
     if !wanted("reads") {
         return Ok(());
     }
     onrush_server::build()?;
-    let program = std::env::current_exe().context("cannot find this program")?;
-    let dir = program.parent().context("this program lies nowhere")?;
+    let dir = &platform::beside_programs()?;
     let mut ratios = Vec::new();
     let mut rates = Vec::new();
     for _ in 0..ROUNDS {

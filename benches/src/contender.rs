@@ -4,7 +4,6 @@ use std::path::Path;
 
 use crate::client::{self, Load, Measured};
 use crate::generator::Generator;
-use crate::process::Stage;
 use crate::requests::RequestCount;
 use crate::{hyper_server, mailbox, onrush_server, postgresql_server, rabbitmq, redis_server};
 
@@ -71,24 +70,20 @@ impl Contender {
     /// # Errors
     /// Where something does not start, and at the first answer that is not what it should be.
     pub fn measure(self, dir: &Path, load: Load) -> anyhow::Result<Measured> {
-        match self {
-            Self::Mailbox => mailbox::measure(load),
-            Self::RabbitmqRpc => rabbitmq::measure(dir, load),
-            Self::Wrk => Generator::Wrk.measure(load),
-            Self::Loadgen => Generator::Loadgen.measure(load),
-            _ => client::measure(&self.stage(dir, RequestCount::for_span(load.span(), self.per_second_max()))?, load),
-        }
-    }
-
-    fn stage(self, dir: &Path, count: RequestCount) -> anyhow::Result<Stage> {
-        match self {
-            Self::Hyper | Self::Mailbox | Self::RabbitmqRpc | Self::Wrk | Self::Loadgen => hyper_server::start(count),
+        let count = RequestCount::for_span(load.span(), self.per_second_max());
+        let stage = match self {
+            Self::Mailbox => return mailbox::measure(load),
+            Self::RabbitmqRpc => return rabbitmq::measure(dir, load),
+            Self::Wrk => return Generator::Wrk.measure(load),
+            Self::Loadgen => return Generator::Loadgen.measure(load),
+            Self::Hyper => hyper_server::start(count),
             Self::Onrush => onrush_server::start(dir, count),
             Self::RedisBehindFront => redis_server::start_behind_front(dir, count),
             Self::RedisProtocol => redis_server::start(dir, count),
             Self::PostgresqlBehindFront => postgresql_server::start_behind_front(count),
             Self::PostgresqlProtocol => postgresql_server::start(count),
-        }
+        };
+        client::measure(&stage?, load)
     }
 
     /// More than it answers here: so many seats have to be there for a window.

@@ -63,16 +63,18 @@ pub fn start_with_body(body: &Path) -> anyhow::Result<(Process, SocketAddr)> {
     start_self(&[SUBCOMMAND, body.to_str().context("the file's name is no text")?])
 }
 
-/// Where this program was started as a server for itself: is that server, and then ends.
-pub fn serve_if_asked() {
+/// Where this program was started as a server for itself: is that server, and does not come back.
+///
+/// # Errors
+/// Where that server cannot be.
+pub fn serve_if_asked() -> anyhow::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let served = match words.first().map(String::as_str) {
-        Some(SUBCOMMAND) => serve(words.get(1)),
-        Some(front::SUBCOMMAND) => front::serve(&words[1..]),
-        _ => return,
-    };
-    served.expect("a server that this program starts for itself has all it needs");
-    std::process::exit(0);
+    match words.first().map(String::as_str) {
+        Some(SUBCOMMAND) => serve(words.get(1))?,
+        Some(front::SUBCOMMAND) => front::serve(&words[1..])?,
+        _ => return Ok(()),
+    }
+    std::process::exit(0)
 }
 
 /// Serves a fixed answer until standard input ends.

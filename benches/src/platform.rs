@@ -1,6 +1,6 @@
 //! An engine in this process, with its journal on a real disk, and performances on sale.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use actix_rt::Arbiter;
 use anyhow::{Context as _, ensure};
@@ -69,12 +69,19 @@ impl Platform {
     }
 }
 
-/// A new directory on a real disk: beside the programs, as temporary files are kept in memory on many machines.
+/// Where the programs lie: a real disk, unlike the place for temporary files, which is memory on many machines.
+///
+/// # Errors
+/// What the operating system says.
+pub fn beside_programs() -> anyhow::Result<PathBuf> {
+    let program = std::env::current_exe().context("cannot find this program")?;
+    Ok(program.parent().context("this program lies nowhere")?.to_owned())
+}
+
+/// A new directory there.
 ///
 /// # Errors
 /// What the operating system says.
 pub fn directory() -> anyhow::Result<tempfile::TempDir> {
-    let program = std::env::current_exe().context("cannot find this program")?;
-    let dir: &Path = program.parent().context("this program lies nowhere")?;
-    tempfile::tempdir_in(dir).context("cannot make a directory")
+    tempfile::tempdir_in(beside_programs()?).context("cannot make a directory")
 }

@@ -30,12 +30,13 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// One hold for each seat of these performances over HTTP, by a thousand buyers in turns.
+    /// One hold for each seat of these performances over HTTP, one hall after the other, by a thousand buyers in turns.
     pub fn holds(address: SocketAddr, performances: &[String], key: &Key, count: RequestCount) -> Self {
-        Self::of(performances, &hold::labels(), count, over_http(address, key))
+        let labels = hold::labels();
+        Self::of(by_hall(performances, &labels), count, over_http(address, key))
     }
 
-    /// Holds in halls of their own, where neighbours in time are in different halls.
+    /// The same in halls of their own, where neighbours in time are in different halls.
     pub fn holds_across(
         address: SocketAddr,
         performances: &[String],
@@ -43,39 +44,37 @@ impl Requests {
         key: &Key,
         count: RequestCount,
     ) -> Self {
-        let request = over_http(address, key);
-        let mut requests = Self { bytes: Vec::new(), ends: Vec::with_capacity(count.0) };
         let seats = labels.iter().flat_map(|label| performances.iter().map(move |performance| (performance, label)));
-        for (place, (performance, label)) in seats.take(count.0).enumerate() {
-            requests.push(request(place, performance, label).as_bytes());
-        }
-        requests
+        Self::of(seats, count, over_http(address, key))
     }
 
     /// The same holds in another protocol: `request` makes the bytes for a place, a performance and a seat's label.
     pub fn each<Bytes: AsRef<[u8]>>(count: RequestCount, request: impl Fn(usize, &str, &str) -> Bytes) -> Self {
-        Self::of(&performances(count), &hold::labels(), count, request)
+        let (performances, labels) = (performances(count), hold::labels());
+        Self::of(by_hall(&performances, &labels), count, request)
     }
 
     /// One request over and over.
     pub fn repeated(request: &str, count: RequestCount) -> Self {
-        let mut requests = Self { bytes: Vec::new(), ends: Vec::with_capacity(count.0) };
+        let mut requests = Self::with_room_for(count);
         (0..count.0).for_each(|_| requests.push(request.as_bytes()));
         requests
     }
 
-    fn of<Bytes: AsRef<[u8]>>(
-        performances: &[String],
-        labels: &[String],
+    fn of<'a, Bytes: AsRef<[u8]>>(
+        seats: impl Iterator<Item = (&'a String, &'a String)>,
         count: RequestCount,
         request: impl Fn(usize, &str, &str) -> Bytes,
     ) -> Self {
-        let mut requests = Self { bytes: Vec::new(), ends: Vec::with_capacity(count.0) };
-        let seats = performances.iter().flat_map(|performance| labels.iter().map(move |label| (performance, label)));
+        let mut requests = Self::with_room_for(count);
         for (place, (performance, label)) in seats.take(count.0).enumerate() {
             requests.push(request(place, performance, label).as_ref());
         }
         requests
+    }
+
+    fn with_room_for(count: RequestCount) -> Self {
+        Self { bytes: Vec::new(), ends: Vec::with_capacity(count.0) }
     }
 
     fn push(&mut self, request: &[u8]) {
@@ -94,6 +93,11 @@ impl Requests {
 /// As many performances as a round can fill, by the names that servers other than Onrush know them by.
 pub fn performances(count: RequestCount) -> Vec<String> {
     (0..count.halls(hold::labels().len())).map(hold::performance).collect()
+}
+
+/// Every seat with its performance, one hall after the other.
+fn by_hall<'a>(performances: &'a [String], labels: &'a [String]) -> impl Iterator<Item = (&'a String, &'a String)> {
+    performances.iter().flat_map(move |performance| labels.iter().map(move |label| (performance, label)))
 }
 
 /// A hold as a POST, by a thousand buyers in turns.

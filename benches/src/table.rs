@@ -70,10 +70,12 @@ impl Comparison {
 
 fn goal_line(Verdict { goal, measured, bound, met }: &Verdict) -> String {
     let bound = match bound {
-        Bound::AtLeast(least) => format!("≥ {least}"),
-        Bound::AtMost(most) => format!("≤ {most}"),
+        Some(Bound::AtLeast(least)) => format!("   goal ≥ {least}"),
+        Some(Bound::AtMost(most)) => format!("   goal ≤ {most}"),
+        None => String::new(),
     };
-    format!("{goal:<52}{measured:>8.2}   goal {bound}: {}", if *met { "met" } else { "missed" })
+    let met = met.map_or("", |met| if met { ": met" } else { ": missed" });
+    format!("{goal:<52}{measured:>8.2}{bound}{met}")
 }
 
 fn line(text: &mut String, cells: [&str; 7]) {

@@ -11,10 +11,10 @@ pub struct Verdict {
     pub goal: String,
     /// What was measured.
     pub measured: f64,
-    /// What is aimed at: at least, or at most, so much.
-    pub bound: Bound,
-    /// Whether it is.
-    pub met: bool,
+    /// What is aimed at: at least, or at most, so much; nothing where the figure itself is what was asked for.
+    pub bound: Option<Bound>,
+    /// Whether that is so.
+    pub met: Option<bool>,
 }
 
 /// Which side of a figure is good.
@@ -27,46 +27,59 @@ pub enum Bound {
     AtMost(f64),
 }
 
+impl Bound {
+    fn is_met_by(self, measured: f64) -> bool {
+        match self {
+            Self::AtLeast(least) => measured >= least,
+            Self::AtMost(most) => measured <= most,
+        }
+    }
+}
+
 /// A figure of one row by the same figure of another.
 struct Ratio {
     goal: &'static str,
     of: (&'static str, &'static str),
     figure: fn(&RowResult) -> f64,
-    bound: Bound,
+    bound: Option<Bound>,
 }
 
-const fn rate(goal: &'static str, of: (&'static str, &'static str), bound: Bound) -> Ratio {
+const fn at_least(least: f64) -> Option<Bound> {
+    Some(Bound::AtLeast(least))
+}
+
+const fn at_most(most: f64) -> Option<Bound> {
+    Some(Bound::AtMost(most))
+}
+
+const fn rate(goal: &'static str, of: (&'static str, &'static str), bound: Option<Bound>) -> Ratio {
     Ratio { goal, of, figure: |row| row.requests_per_second, bound }
 }
 
-const fn cpu(goal: &'static str, of: (&'static str, &'static str), bound: Bound) -> Ratio {
+const fn cpu(goal: &'static str, of: (&'static str, &'static str), bound: Option<Bound>) -> Ratio {
     Ratio { goal, of, figure: |row| row.cpu_us_per_request, bound }
 }
 
-const fn p99(goal: &'static str, of: (&'static str, &'static str), bound: Bound) -> Ratio {
+const fn p99(goal: &'static str, of: (&'static str, &'static str), bound: Option<Bound>) -> Ratio {
     Ratio { goal, of, figure: |row| row.p99_ms, bound }
 }
 
 const RATIOS: &[Ratio] = &[
-    rate("P1 durable holds by bare hyper, 64 connections", ("onrush", "hyper"), Bound::AtLeast(0.75)),
-    rate("P1 durable holds by bare hyper, 256 connections", ("onrush-256", "hyper-256"), Bound::AtLeast(0.75)),
-    cpu("P1 CPU a hold by bare hyper's, 64 connections", ("onrush", "hyper"), Bound::AtMost(1.5)),
-    cpu("P1 CPU a hold by bare hyper's, 256 connections", ("onrush-256", "hyper-256"), Bound::AtMost(1.5)),
-    rate("P2 holds by Redis behind a front, 64", ("onrush", "redis-behind-front"), Bound::AtLeast(2.0)),
-    rate("P2 holds by Redis behind a front, 256", ("onrush-256", "redis-behind-front-256"), Bound::AtLeast(2.0)),
-    p99("P2 p99 by that of Redis behind a front, 64", ("onrush", "redis-behind-front"), Bound::AtMost(1.0)),
-    rate("P2 holds by PostgreSQL behind a front, 64", ("onrush", "postgresql-behind-front"), Bound::AtLeast(4.0)),
-    rate(
-        "P2 holds by PostgreSQL behind a front, 256",
-        ("onrush-256", "postgresql-behind-front-256"),
-        Bound::AtLeast(4.0),
-    ),
-    p99("P2 p99 by that of PostgreSQL behind a front, 64", ("onrush", "postgresql-behind-front"), Bound::AtMost(1.0)),
-    rate("P2 holds by Redis without HTTP", ("onrush", "redis-protocol"), Bound::AtLeast(1.3)),
-    rate("P11 mailbox by RabbitMQ RPC", ("mailbox", "rabbitmq-rpc"), Bound::AtLeast(1.0)),
-    cpu("P11 share of the mailbox in a request's CPU", ("mailbox", "onrush"), Bound::AtMost(1.0)),
-    cpu("P11 share that RabbitMQ's CPU would be", ("rabbitmq-rpc", "onrush"), Bound::AtLeast(0.0)),
-    rate("loadgen by wrk", ("loadgen", "wrk"), Bound::AtLeast(0.8)),
+    rate("P1 durable holds by bare hyper, 64 connections", ("onrush", "hyper"), at_least(0.75)),
+    rate("P1 durable holds by bare hyper, 256 connections", ("onrush-256", "hyper-256"), at_least(0.75)),
+    cpu("P1 CPU a hold by bare hyper's, 64 connections", ("onrush", "hyper"), at_most(1.5)),
+    cpu("P1 CPU a hold by bare hyper's, 256 connections", ("onrush-256", "hyper-256"), at_most(1.5)),
+    rate("P2 holds by Redis behind a front, 64", ("onrush", "redis-behind-front"), at_least(2.0)),
+    rate("P2 holds by Redis behind a front, 256", ("onrush-256", "redis-behind-front-256"), at_least(2.0)),
+    p99("P2 p99 by that of Redis behind a front, 64", ("onrush", "redis-behind-front"), at_most(1.0)),
+    rate("P2 holds by PostgreSQL behind a front, 64", ("onrush", "postgresql-behind-front"), at_least(4.0)),
+    rate("P2 holds by PostgreSQL behind a front, 256", ("onrush-256", "postgresql-behind-front-256"), at_least(4.0)),
+    p99("P2 p99 by that of PostgreSQL behind a front, 64", ("onrush", "postgresql-behind-front"), at_most(1.0)),
+    rate("P2 holds by Redis without HTTP", ("onrush", "redis-protocol"), at_least(1.3)),
+    rate("P11 mailbox by RabbitMQ RPC", ("mailbox", "rabbitmq-rpc"), None),
+    cpu("P11 share of the mailbox in a hold's CPU", ("mailbox", "onrush"), None),
+    cpu("P11 RabbitMQ's CPU by a hold's", ("rabbitmq-rpc", "onrush"), None),
+    rate("loadgen by wrk", ("loadgen", "wrk"), at_least(0.8)),
 ];
 
 /// All that can be said of these rows.
@@ -75,10 +88,7 @@ pub fn verdicts(rows: &[RowResult]) -> Vec<Verdict> {
     let verdict = |ratio: &Ratio| {
         let (one, other) = (row(ratio.of.0)?, row(ratio.of.1)?);
         let measured = ((ratio.figure)(one) / (ratio.figure)(other) * 1000.0).round() / 1000.0;
-        let met = match ratio.bound {
-            Bound::AtLeast(least) => measured >= least,
-            Bound::AtMost(most) => measured <= most,
-        };
+        let met = ratio.bound.map(|bound| bound.is_met_by(measured));
         Some(Verdict { goal: ratio.goal.to_owned(), measured, bound: ratio.bound, met })
     };
     RATIOS.iter().filter_map(verdict).collect()
@@ -94,8 +104,15 @@ mod tests {
         let row = |name, requests_per_second| RowResult { name, requests_per_second, ..RowResult::nothing() };
         let verdicts = verdicts(&[row("loadgen", 70.0), row("wrk", 100.0), row("onrush", 1.0)]);
         assert_eq!(verdicts.len(), 1);
-        assert!(!verdicts[0].met);
+        assert_eq!(verdicts[0].met, Some(false));
         assert!((verdicts[0].measured - 0.7).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_figure_without_a_goal_is_neither_met_nor_missed() {
+        let row = |name, requests_per_second| RowResult { name, requests_per_second, ..RowResult::nothing() };
+        let verdicts = verdicts(&[row("mailbox", 300.0), row("rabbitmq-rpc", 100.0)]);
+        assert_eq!(verdicts.iter().map(|verdict| verdict.met).collect::<Vec<_>>(), [None]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use benches::machine::Machine;
 use benches::rounds::{self, Plan};
 use benches::row::{self, ROWS, Row};
 use benches::table::{Comparison, Skipped};
-use benches::{hyper_server, onrush_server, verdict};
+use benches::{hyper_server, onrush_server, platform, verdict};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, value_parser};
 
 /// The same holds, sent by the same client, to Onrush and to what one would pick instead.
@@ -39,7 +39,9 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    hyper_server::serve_if_asked();
+    if let Err(error) = hyper_server::serve_if_asked() {
+        return report(Err(error));
+    }
     let matches = Arguments::command().after_help(help()).get_matches();
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     report(compare(&arguments))
@@ -65,9 +67,7 @@ fn compare(arguments: &Arguments) -> anyhow::Result<()> {
     let hint = "figures of a debug build say nothing: cargo run --release -p benches --bin versus";
     ensure!(!cfg!(debug_assertions), hint);
     onrush_server::build()?;
-    // Beside the programs, and not where temporary files go: that is memory on many machines.
-    let program = std::env::current_exe().context("cannot find this program")?;
-    let dir = program.parent().context("this program lies nowhere")?;
+    let dir = &platform::beside_programs()?;
     let plan = Plan { window: Duration::from_secs(arguments.seconds), rounds: arguments.rounds };
     let skipped = rows.iter().filter_map(|row| Some(Skipped { name: row.name, install: row.contender.lacks()? }));
     let skipped: Vec<Skipped> = skipped.collect();
