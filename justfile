@@ -15,6 +15,7 @@ test:
 # Formatting and lints, as CI wants them.
 lint:
     cargo fmt --all --check
+    cargo fmt --manifest-path fuzz/Cargo.toml --check
     cargo clippy --workspace --all-targets -- -D warnings
 
 # Dependencies: licences, sources, bans; and known advisories, for which the database is fetched.
@@ -34,16 +35,21 @@ journal-of-this-version:
 bless:
     UPDATE_GOLDEN=1 cargo test --workspace
 
+# Feed every parser nonsense, so many seconds each; or only the targets that are named.
+fuzz seconds="60" *targets:
+    fuzz/run {{ seconds }} {{ targets }}
+
 # Every byte of a journal, cut off and flipped bit by bit: half a million recoveries.
 sweep:
     cargo test --release -p onrush-engine --test simulation sweep -- --nocapture
 
-# The long runs: ten thousand simulated sales, ten thousand kills, a thousand power cuts (as root), all seeded bugs.
+# The long runs: ten thousand simulated sales, ten thousand kills, a thousand power cuts (as root), seeded bugs, bad inputs.
 nightly:
     ONRUSH_SIM_SEEDS=10000 cargo test --release -p onrush-engine --test simulation -- --nocapture
     ONRUSH_KILL_CYCLES=10000 cargo test --release -p onrush --test crash kill_9 -- --nocapture
     ONRUSH_POWER_CYCLES=1000 cargo test --release -p onrush --test crash power_cut -- --nocapture
     .ci/seeded-bugs
+    fuzz/run 600
 
 # Twenty-five bugs on purpose, each of which some test has to notice; writes docs/seeded-bugs.md.
 bugs *names:

@@ -11,6 +11,8 @@ pub mod config;
 mod connections;
 pub mod context;
 pub mod directory;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod labels;
 mod metrics;
 pub mod openapi;

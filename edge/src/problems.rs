@@ -4,6 +4,7 @@ use onrush_api::problem::{Kind, Problem};
 use onrush_api::text::Time;
 use onrush_engine::mailbox::Failure;
 use onrush_engine::owner::RegistryFailure;
+use onrush_engine::performance::OpeningError;
 use onrush_engine::refusal::Refusal;
 use onrush_engine::registry::RegistryRefusal;
 use onrush_engine::seat_map::{SeatIndex, SeatMap};
@@ -22,7 +23,7 @@ pub(crate) fn overloaded() -> Problem {
     Problem::new(Kind::Overloaded).retry_after(1 + rand::random::<u32>() % 3)
 }
 
-fn of_refusal(refusal: Refusal, map: &SeatMap) -> Problem {
+pub(crate) fn of_refusal(refusal: Refusal, map: &SeatMap) -> Problem {
     let labels = |seats: &[SeatIndex]| seats.iter().map(|seat| map.label(*seat).to_string()).collect::<Vec<_>>();
     match refusal {
         Refusal::NotOnSale { opens_at, closes_at } => Problem::new(Kind::NotOnSale).with(|body| {
@@ -55,6 +56,9 @@ fn of_refusal(refusal: Refusal, map: &SeatMap) -> Problem {
         Refusal::UnknownBlock => Problem::new(Kind::NotFound).detail("There is no such block."),
         Refusal::NotSeller => Problem::new(Kind::NotFound).detail("You do not sell this performance."),
         Refusal::KeyReused => Problem::new(Kind::KeyReused),
+        Refusal::NoNumberLeft => {
+            Problem::new(Kind::NotOnSale).detail("This performance has had as many holds or blocks as it can number.")
+        }
     }
 }
 
@@ -70,7 +74,8 @@ pub(crate) fn of_registry(failure: RegistryFailure) -> Problem {
             Problem::new(Kind::NotFound).detail("You have no such show.")
         }
         RegistryFailure::Refused(RegistryRefusal::KeyReused) => Problem::new(Kind::KeyReused),
-        RegistryFailure::SeatMap(error) => of_seat_map(&error),
+        RegistryFailure::Opening(OpeningError::SeatMap(error)) => of_seat_map(&error),
+        RegistryFailure::Opening(error) => Problem::field("/tiers", error.to_string()),
         RegistryFailure::TooLarge { bytes } => Problem::new(Kind::SeatMapTooLarge)
             .detail(format!("The seat map's names take {bytes} bytes in the journal."))
             .limit(onrush_engine::journal::BODY_LEN_MAX as u64),

@@ -67,9 +67,7 @@ impl Request<'_> {
 
     /// A value of the query, percent-decoded.
     pub(crate) fn query(&self, name: &str) -> Option<String> {
-        let query = self.parts.uri.query()?;
-        let mut pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-        pairs.find(|(key, _)| *key == name).map(|(_, value)| decode(value))
+        query_value(self.parts.uri.query()?, name)
     }
 
     /// Which page of a list is asked for.
@@ -101,17 +99,26 @@ impl Request<'_> {
 
     /// The request's `Idempotency-Key` with its body, digested; `operation` keeps the keys of different calls apart.
     pub(crate) fn key(&self, operation: &str) -> Result<Option<RequestKey>, Problem> {
-        let Some(header) = only(&self.parts.headers, &IDEMPOTENCY_KEY)? else { return Ok(None) };
-        let key = header.as_bytes();
-        if !(1..=255).contains(&key.len()) || !key.iter().all(u8::is_ascii_graphic) {
-            return Err(
-                Problem::new(Kind::BadRequest).detail("An Idempotency-Key has 1 to 255 visible ASCII characters.")
-            );
-        }
-        let key = digest(&[operation.as_bytes(), key]);
-        let fingerprint = digest(&[self.parts.uri.path().as_bytes(), &self.body]);
-        Ok(Some(RequestKey { key: [word(&key, 0), word(&key, 1)], fingerprint: word(&fingerprint, 0) }))
+        request_key(self.parts, &self.body, operation)
     }
+}
+
+/// A value of a query, percent-decoded.
+pub(crate) fn query_value(query: &str, name: &str) -> Option<String> {
+    let mut pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    pairs.find(|(key, _)| *key == name).map(|(_, value)| decode(value))
+}
+
+/// See [`Request::key`].
+pub(crate) fn request_key(parts: &Parts, body: &[u8], operation: &str) -> Result<Option<RequestKey>, Problem> {
+    let Some(header) = only(&parts.headers, &IDEMPOTENCY_KEY)? else { return Ok(None) };
+    let key = header.as_bytes();
+    if !(1..=255).contains(&key.len()) || !key.iter().all(u8::is_ascii_graphic) {
+        return Err(Problem::new(Kind::BadRequest).detail("An Idempotency-Key has 1 to 255 visible ASCII characters."));
+    }
+    let key = digest(&[operation.as_bytes(), key]);
+    let fingerprint = digest(&[parts.uri.path().as_bytes(), body]);
+    Ok(Some(RequestKey { key: [word(&key, 0), word(&key, 1)], fingerprint: word(&fingerprint, 0) }))
 }
 
 /// The value of a header that is not a list. With two, a server in front of this one may have looked at the other.
@@ -141,8 +148,8 @@ fn decode(value: &str) -> String {
     let mut bytes = Vec::with_capacity(value.len());
     let mut rest = value.as_bytes();
     while let [first, tail @ ..] = rest {
-        let hex = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        let escaped = hex.filter(|_| *first == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let digit = |at: usize| tail.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+        let escaped = digit(0).zip(digit(1)).filter(|_| *first == b'%').map(|(high, low)| (high * 16 + low) as u8);
         match escaped {
             Some(byte) => {
                 bytes.push(byte);
@@ -224,6 +231,7 @@ mod tests {
     #[test]
     fn a_query_is_decoded() {
         assert_eq!(decode("a%20b+c%zz%"), "a b c%zz%");
+        assert_eq!(decode("%+1"), "% 1", "a sign is no digit");
         assert_eq!(decode("%EC%84%9C"), "서");
     }
 

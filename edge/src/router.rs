@@ -164,7 +164,7 @@ impl Line {
 }
 
 /// The route of a request, or the methods that its path has instead.
-fn find(method: &Method, path: &str) -> Result<Route, Vec<&'static Method>> {
+pub(crate) fn find(method: &Method, path: &str) -> Result<Route, Vec<&'static Method>> {
     let (given, count) = segments(path);
     let Some(given) = given.get(..count) else { return Err(Vec::new()) };
     // hyper leaves the body out of an answer to HEAD (RFC 9110, section 9.3.2).

@@ -154,6 +154,6 @@ pub struct ChangeTerms {
     pub caller: Caller,
     /// The rules from now on.
     pub terms: Terms,
-    /// The prices from now on; what is held or booked keeps its own.
+    /// The prices from now on, one for each tier and all in one currency; what is held or booked keeps its own.
     pub prices: Option<Vec<Money>>,
 }

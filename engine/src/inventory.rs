@@ -10,6 +10,7 @@ mod decide;
 mod holds;
 mod image;
 mod limits;
+mod misfit;
 mod price_lists;
 mod replays;
 mod seats;
@@ -23,6 +24,7 @@ pub use bookings::{Booking, Details};
 pub use decide::Decision;
 pub use holds::Hold;
 pub use image::{Image, PlaceImage};
+pub use misfit::{Fault, Misfit, Part};
 pub use price_lists::PriceListIndex;
 pub use replays::{Made, Replay};
 pub use seats::{SeatState, Tally};
@@ -36,8 +38,8 @@ use self::seats::Seats;
 use crate::command::RequestKey;
 use crate::event::{Event, HoldBooked, SeatsBlocked, SeatsCancelled, SeatsHeld};
 use crate::id::{AccountId, PerformanceId, ShowId};
-use crate::performance::{Opening, PriceList, Terms};
-use crate::seat_map::{SeatIndex, SeatMap, SeatMapError};
+use crate::performance::{Opening, OpeningError, PriceList, Terms};
+use crate::seat_map::{SeatIndex, SeatMap};
 use crate::seeded::Bug;
 use crate::time::Timestamp;
 
@@ -80,9 +82,9 @@ impl Inventory {
     /// A performance as it is when it opens.
     ///
     /// # Errors
-    /// [`SeatMapError`], where the opening's plan makes no seat map; one that came from a journal does.
-    pub fn open(opening: &Opening, at: Timestamp) -> Result<Self, SeatMapError> {
-        let map = SeatMap::new(opening.plan.clone(), opening.tiers.len())?;
+    /// [`OpeningError`], where the opening's plan makes no seat map, or its prices no price list.
+    pub fn open(opening: &Opening, at: Timestamp) -> Result<Self, OpeningError> {
+        let map = opening.seat_map()?;
         Ok(Self {
             performance: opening.performance,
             show: opening.show,
@@ -187,8 +189,8 @@ impl Inventory {
         (!holds.is_empty()).then_some(Event::HoldsExpired { holds })
     }
 
-    /// Makes an event part of the state. Cannot fail: what could, was refused by `decide`, and what the journal holds
-    /// was decided once.
+    /// Makes an event part of the state. Cannot fail: what could, was refused by `decide`; or by [`Self::check`], where
+    /// the event comes from a journal.
     pub fn apply(&mut self, at: Timestamp, event: &Event) {
         self.now = if Bug::ClockGoesBack.is_on() { at } else { self.now.max(at) };
         match event {

@@ -21,9 +21,8 @@ use crate::journal::codec;
 use crate::journal::frame::Chain;
 use crate::journal::{BODY_LEN_MAX, Stream};
 use crate::mailbox::{Failure, Mailbox};
-use crate::performance::Opening;
+use crate::performance::{Opening, OpeningError};
 use crate::registry::{Registry, RegistryCommand, RegistryDecision, RegistryEvent, RegistryMade, RegistryRefusal};
-use crate::seat_map::SeatMapError;
 use crate::seeded::Bug;
 use crate::staging::Staging;
 use crate::time::Timestamp;
@@ -55,9 +54,9 @@ pub enum RegistryFailure {
     /// The rules do not allow it.
     #[error(transparent)]
     Refused(#[from] RegistryRefusal),
-    /// The layout makes no seat map.
+    /// The opening opens no performance.
     #[error(transparent)]
-    SeatMap(#[from] SeatMapError),
+    Opening(#[from] OpeningError),
     /// The layout's names take more room than one record has.
     #[error("the seat map takes {bytes} bytes in the journal; {BODY_LEN_MAX} is the most")]
     TooLarge {

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use thiserror::Error;
+
 use crate::id::{AccountId, PerformanceId, ShowId};
 use crate::money::Money;
-use crate::seat_map::{SeatMapPlan, TierIndex};
+use crate::seat_map::{SeatMap, SeatMapError, SeatMapPlan, TierIndex};
 use crate::time::Timestamp;
 
 /// What a performance is when it comes into being: the first event of its journal.
@@ -24,6 +26,70 @@ pub struct Opening {
     pub prices: Vec<Money>,
     /// The rules of its sale.
     pub terms: Terms,
+}
+
+impl Opening {
+    /// Tiers of one performance: every price list has as many prices.
+    pub const TIERS_MAX: usize = 100;
+
+    /// Lays the plan out.
+    ///
+    /// # Errors
+    /// [`OpeningError`] names the first thing that is wrong.
+    pub fn seat_map(&self) -> Result<SeatMap, OpeningError> {
+        if self.tiers.len() > Self::TIERS_MAX {
+            return Err(OpeningError::TooManyTiers);
+        }
+        PricesError::check(&self.prices, self.tiers.len())?;
+        Ok(SeatMap::new(self.plan.clone(), self.tiers.len())?)
+    }
+}
+
+/// Why an opening opens no performance.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum OpeningError {
+    /// Its plan makes no seat map.
+    #[error(transparent)]
+    SeatMap(#[from] SeatMapError),
+    /// Its prices are none.
+    #[error(transparent)]
+    Prices(#[from] PricesError),
+    /// It has more tiers than there may be.
+    #[error("there are more than {} tiers", Opening::TIERS_MAX)]
+    TooManyTiers,
+}
+
+/// Why prices are no price list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum PricesError {
+    /// A look-up by tier would fail.
+    #[error("there are {prices} prices for {tiers} tiers")]
+    Count {
+        /// Prices that there are.
+        prices: usize,
+        /// Prices that there should be.
+        tiers: usize,
+    },
+    /// A sum over a hall would fail.
+    #[error("a price of {0} is not 0 to {max}", max = Money::PRICE_MAX)]
+    Amount(i64),
+    /// A sum over two tiers would fail.
+    #[error("the prices are of more than one currency")]
+    Currencies,
+}
+
+impl PricesError {
+    /// Whether prices are what a performance with so many tiers needs.
+    pub(crate) fn check(prices: &[Money], tiers: usize) -> Result<(), Self> {
+        if prices.len() != tiers {
+            return Err(Self::Count { prices: prices.len(), tiers });
+        }
+        if let Some(price) = prices.iter().find(|price| !(0..=Money::PRICE_MAX).contains(&price.amount)) {
+            return Err(Self::Amount(price.amount));
+        }
+        let mixed = prices.windows(2).any(|pair| pair[0].currency != pair[1].currency);
+        if mixed { Err(Self::Currencies) } else { Ok(()) }
+    }
 }
 
 /// The rules of a sale; a seller may change them while it goes on.

@@ -90,4 +90,7 @@ pub enum Refusal {
     /// The request key stands for another request.
     #[error("the request key was used for another request")]
     KeyReused,
+    /// Every number that a hold or a block can have was given.
+    #[error("the performance has no number left")]
+    NoNumberLeft,
 }

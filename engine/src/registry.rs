@@ -136,6 +136,20 @@ pub enum RegistryRefusal {
     KeyReused,
 }
 
+/// Why an event of a journal cannot have happened to a registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum RegistryMisfit {
+    /// A show is made once.
+    #[error("{0} is made a second time")]
+    ShowTwice(ShowId),
+    /// Only what was made changes.
+    #[error("{0} was never made")]
+    UnknownShow(ShowId),
+    /// A key makes one thing.
+    #[error("the request key of {0} was used before")]
+    KeyUsed(AccountId),
+}
+
 /// What was made under a request key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RegistryMade {
@@ -221,7 +235,37 @@ impl Registry {
         }
     }
 
-    /// Makes an event part of the state. Cannot fail.
+    /// Makes an event of a journal part of the state.
+    ///
+    /// # Errors
+    /// [`RegistryMisfit`], where it cannot have happened to this state, which is left as it was.
+    pub fn replay(&mut self, at: Timestamp, event: &RegistryEvent) -> Result<(), RegistryMisfit> {
+        self.check(event)?;
+        self.apply(at, event);
+        Ok(())
+    }
+
+    fn check(&self, event: &RegistryEvent) -> Result<(), RegistryMisfit> {
+        let known = |show: &ShowId| self.shows.contains_key(show);
+        let used = |caller: &AccountId, key: &Option<RequestKey>| {
+            key.is_some_and(|request| self.replays.contains_key(&(*caller, request.key)))
+        };
+        match event {
+            RegistryEvent::ShowCreated { show, .. } if known(show) => Err(RegistryMisfit::ShowTwice(*show)),
+            RegistryEvent::ShowChanged { show, .. } | RegistryEvent::PerformanceAdded { show, .. } if !known(show) => {
+                Err(RegistryMisfit::UnknownShow(*show))
+            }
+            RegistryEvent::ShowCreated { seller: caller, key, .. }
+            | RegistryEvent::PerformanceAdded { by: caller, key, .. }
+                if used(caller, key) =>
+            {
+                Err(RegistryMisfit::KeyUsed(*caller))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes an event part of the state. Cannot fail: `decide` made it, or `check` passed it.
     pub fn apply(&mut self, at: Timestamp, event: &RegistryEvent) {
         match event {
             RegistryEvent::EngineStarted => {}

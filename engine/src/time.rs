@@ -20,6 +20,11 @@ impl Timestamp {
         Self(millis.clamp(Self::MIN.0, Self::MAX.0))
     }
 
+    /// From milliseconds since 1970, if they lie between [`Self::MIN`] and [`Self::MAX`].
+    pub fn at_millis(millis: i64) -> Option<Self> {
+        (Self::MIN.0..=Self::MAX.0).contains(&millis).then_some(Self(millis))
+    }
+
     /// Milliseconds since 1970.
     pub fn as_millis(self) -> i64 {
         self.0
@@ -81,6 +86,7 @@ mod tests {
     fn sums_stay_within_what_can_be_written() {
         assert_eq!(Timestamp::MAX + Duration::MAX, Timestamp::MAX);
         assert_eq!(Timestamp::from_millis(-5), Timestamp::MIN);
+        assert_eq!((Timestamp::at_millis(-1), Timestamp::at_millis(0)), (None, Some(Timestamp::MIN)));
         assert_eq!(Timestamp::MIN - Timestamp::MAX, Duration::ZERO);
     }
 }

@@ -50,7 +50,7 @@ impl PageQuery {
     /// # Errors
     /// [`PageError`], where one of them is not well-formed.
     pub fn parse(limit: Option<&str>, cursor: Option<&str>) -> Result<Self, PageError> {
-        let limit = limit.map_or(Ok(Self::LIMIT_DEFAULT), |text| text.parse().map_err(|_| PageError::Limit))?;
+        let limit = limit.map_or(Some(Self::LIMIT_DEFAULT), number).ok_or(PageError::Limit)?;
         if !(1..=Self::LIMIT_MAX).contains(&limit) {
             return Err(PageError::Limit);
         }
@@ -59,11 +59,18 @@ impl PageQuery {
     }
 }
 
+/// Digits and nothing else: `parse` would take a sign.
+fn number(text: &str) -> Option<usize> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
 impl FromStr for Cursor {
     type Err = PageError;
     fn from_str(text: &str) -> Result<Self, PageError> {
         let digits = text.strip_prefix("c").ok_or(PageError::Cursor)?;
-        u64::from_str_radix(digits, 16).map(Self).map_err(|_| PageError::Cursor)
+        let cursor = u64::from_str_radix(digits, 16).map(Self).map_err(|_| PageError::Cursor)?;
+        // Signs, capitals and zeros in front are read, too, but were never written.
+        if cursor.to_string() == text { Ok(cursor) } else { Err(PageError::Cursor) }
     }
 }
 
@@ -83,7 +90,10 @@ mod tests {
         assert_eq!(PageQuery::parse(Some("0"), None), Err(PageError::Limit));
         assert_eq!(PageQuery::parse(Some("201"), None), Err(PageError::Limit));
         assert_eq!(PageQuery::parse(Some("-1"), None), Err(PageError::Limit));
-        assert_eq!(PageQuery::parse(None, Some("12")), Err(PageError::Cursor));
+        assert_eq!(PageQuery::parse(Some("+1"), None), Err(PageError::Limit));
+        for cursor in ["12", "c+1", "cAB", "c01", "c"] {
+            assert_eq!(PageQuery::parse(None, Some(cursor)), Err(PageError::Cursor));
+        }
         let cursor = Cursor(260);
         assert_eq!(PageQuery::parse(None, Some(&cursor.to_string())).unwrap().cursor, cursor);
     }

@@ -58,9 +58,7 @@ impl FromStr for Time {
     type Err = ParseTimeError;
     fn from_str(text: &str) -> Result<Self, ParseTimeError> {
         let time: jiff::Timestamp = text.parse().map_err(|_| ParseTimeError)?;
-        let millis = time.as_millisecond();
-        let known = Timestamp::MIN.as_millis()..=Timestamp::MAX.as_millis();
-        known.contains(&millis).then(|| Self(Timestamp::from_millis(millis))).ok_or(ParseTimeError)
+        Timestamp::at_millis(time.as_millisecond()).map(Self).ok_or(ParseTimeError)
     }
 }
 

@@ -123,7 +123,7 @@ pub(crate) async fn list_sold(request: &Request<'_>) -> Result<Answer, Problem> 
     Ok(Answer::json(StatusCode::OK, &Page { items, next_cursor }))
 }
 
-fn body(publication: &Publication, view: &BookingView) -> Booking {
+pub(crate) fn body(publication: &Publication, view: &BookingView) -> Booking {
     Booking {
         id: Text(view.id),
         performance: Text(view.id.performance),

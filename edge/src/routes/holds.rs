@@ -69,7 +69,7 @@ pub(crate) async fn release(request: &Request<'_>) -> Result<Answer, Problem> {
     Ok(Answer::done().sequence(hold.performance, answered.sequence))
 }
 
-fn wish(publication: &Publication, request: HoldRequest) -> Result<Wish, Problem> {
+pub(crate) fn wish(publication: &Publication, request: HoldRequest) -> Result<Wish, Problem> {
     match request {
         HoldRequest { seats: Some(labels), best_available: None, general_admission: None } => {
             let quantity = u32::try_from(labels.len()).unwrap_or(u32::MAX);
@@ -131,7 +131,7 @@ fn seconds(span: std::time::Duration) -> u32 {
     u32::try_from(span.as_secs()).unwrap_or(u32::MAX)
 }
 
-fn body(publication: &Publication, view: &HoldView) -> Hold {
+pub(crate) fn body(publication: &Publication, view: &HoldView) -> Hold {
     Hold {
         id: Text(view.id),
         performance: Text(view.id.performance),

@@ -19,7 +19,7 @@ use crate::answer::Answer;
 use crate::context::Context;
 use crate::request::Request;
 
-mod draft;
+pub(crate) mod draft;
 
 const SELLERS: [Role; 2] = [Role::Seller, Role::Admin];
 

@@ -114,7 +114,7 @@ pub(crate) async fn change(request: &Request<'_>) -> Result<Answer, Problem> {
     Ok(Answer::json(StatusCode::OK, &body(request.context, &*request.context.directory.show(show)?)))
 }
 
-fn details(draft: ShowDraft) -> Result<ShowDetails, Problem> {
+pub(crate) fn details(draft: ShowDraft) -> Result<ShowDetails, Problem> {
     let mut errors = Vec::new();
     let mut check = |holds: bool, pointer: &str, detail: &str| {
         if !holds {

@@ -63,12 +63,29 @@ fn a_list_has_a_limit_and_a_cursor_of_its_own() {
     let hall = Hall::open();
     let lists = [("/v1/shows".to_owned(), hall.seller()), ("/v1/bookings".to_owned(), hall.buyer("acc_kim"))];
     for (list, token) in lists.into_iter().chain([(hall.path("/bookings"), hall.seller())]) {
-        for query in
-            ["limit=0", "limit=201", "limit=-1", "limit=", "limit=x", "limit=1.5", "limit=99999999999999999999"]
-        {
+        for query in [
+            "limit=0",
+            "limit=201",
+            "limit=-1",
+            "limit=",
+            "limit=x",
+            "limit=1.5",
+            "limit=99999999999999999999",
+            "limit=%2B1",
+        ] {
             hall.get(&format!("{list}?{query}")).token(&token).refused(400, "bad-request");
         }
-        for query in ["cursor=", "cursor=x", "cursor=12", "cursor=c", "cursor=cxyz", "cursor=c-1", "cursor=c1%00"] {
+        for query in [
+            "cursor=",
+            "cursor=x",
+            "cursor=12",
+            "cursor=c",
+            "cursor=cxyz",
+            "cursor=c-1",
+            "cursor=c1%00",
+            "cursor=cAB",
+            "cursor=c%2B1",
+        ] {
             hall.get(&format!("{list}?{query}")).token(&token).refused(400, "bad-request");
         }
         for query in ["limit=1", "limit=200", "cursor=cffffffffffffffff"] {

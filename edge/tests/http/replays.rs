@@ -38,6 +38,15 @@ fn a_hold_is_made_once_under_its_key() {
 }
 
 #[test]
+fn a_request_with_two_keys_is_refused() {
+    let hall = Hall::open();
+    let kim = hall.buyer("acc_kim");
+    let wish = json!({"best_available": {"quantity": 1}});
+    hall.unchanged(|| hall.hold(&kim, &wish).key("k").key("l").refused(400, "bad-request"));
+    hall.unchanged(|| hall.hold(&kim, &wish).key("k").key("k").refused(400, "bad-request"));
+}
+
+#[test]
 fn a_hold_under_one_key_is_made_once_however_often_it_is_sent_at_once() {
     let hall = Hall::with(&[("/sale/max_seats_per_buyer", json!(100)), ("/sale/max_holds_per_buyer", json!(100))]);
     let call = hall.hold(&hall.buyer("acc_kim"), &json!({"best_available": {"quantity": 1}})).key("k");

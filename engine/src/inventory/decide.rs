@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::holds::{Found, Hold};
+use super::misfit::twice;
 use super::views::Answer;
 use super::{Inventory, Replay};
 use crate::command::{
@@ -46,7 +47,7 @@ impl Inventory {
     }
 
     /// The answer that was given under `request` before, if any.
-    fn replay(&self, caller: &Caller, request: Option<RequestKey>) -> Result<Option<Decision>, Refusal> {
+    fn replayed(&self, caller: &Caller, request: Option<RequestKey>) -> Result<Option<Decision>, Refusal> {
         let Some(request) = request else { return Ok(None) };
         let known = self.buyers.number(&caller.account).and_then(|number| self.replays.find(number, request.key));
         match known {
@@ -61,7 +62,7 @@ impl Inventory {
     }
 
     fn decide_hold(&self, command: &HoldSeats, now: Timestamp) -> Result<Decision, Refusal> {
-        if let Some(replay) = self.replay(&command.caller, command.key)? {
+        if let Some(replay) = self.replayed(&command.caller, command.key)? {
             return Ok(replay);
         }
         let terms = &self.terms;
@@ -71,7 +72,7 @@ impl Inventory {
         self.buyers.check(&command.caller.account, command.wish.quantity(), terms)?;
         let seats = self.seats_for(&command.wish)?;
         Ok(Decision::Event(Event::SeatsHeld(SeatsHeld {
-            hold: self.holds.next_number(),
+            hold: unless_last(self.holds.next_number())?,
             nonce: command.nonce,
             buyer: command.caller.account,
             seats,
@@ -149,7 +150,7 @@ impl Inventory {
     }
 
     fn decide_book(&self, command: &BookHold, now: Timestamp) -> Result<Decision, Refusal> {
-        if let Some(replay) = self.replay(&command.caller, command.key)? {
+        if let Some(replay) = self.replayed(&command.caller, command.key)? {
             return Ok(replay);
         }
         let hold = self.own_hold(&command.caller, command.hold, now)?;
@@ -183,7 +184,7 @@ impl Inventory {
     }
 
     fn decide_cancel(&self, command: &CancelSeats, now: Timestamp) -> Result<Decision, Refusal> {
-        if let Some(replay) = self.replay(&command.caller, command.key)? {
+        if let Some(replay) = self.replayed(&command.caller, command.key)? {
             return Ok(replay);
         }
         let number = self.visible_booking(&command.caller, command.booking)?;
@@ -196,7 +197,9 @@ impl Inventory {
         }
         let remaining = booking.remaining();
         let seats = command.seats.clone().unwrap_or_else(|| remaining.clone());
-        let foreign: Vec<SeatIndex> = seats.iter().copied().filter(|seat| !remaining.contains(seat)).collect();
+        let foreign = seats.iter().copied().filter(|seat| !remaining.contains(seat));
+        // What is named again is no longer the booking's.
+        let foreign: Vec<SeatIndex> = foreign.chain(twice(&seats)).collect();
         if !foreign.is_empty() {
             return Err(Refusal::NotInBooking { seats: foreign });
         }
@@ -208,7 +211,7 @@ impl Inventory {
         if !self.is_seller(&command.caller) {
             return Err(Refusal::NotSeller);
         }
-        if let Some(replay) = self.replay(&command.caller, command.key)? {
+        if let Some(replay) = self.replayed(&command.caller, command.key)? {
             return Ok(replay);
         }
         let taken = self.seats.taken(&command.seats);
@@ -216,7 +219,7 @@ impl Inventory {
             return Err(Refusal::SeatsTaken { seats: taken });
         }
         Ok(Decision::Event(Event::SeatsBlocked(SeatsBlocked {
-            block: self.next_block,
+            block: unless_last(self.next_block)?,
             nonce: command.nonce,
             seats: command.seats.clone(),
             reason: command.reason.clone(),
@@ -247,6 +250,11 @@ impl Inventory {
         let (terms, prices) = (Box::new(command.terms.clone()), command.prices.clone());
         Ok(Decision::Event(Event::TermsChanged { terms, prices }))
     }
+}
+
+/// The number of the next thing. The last of all is never given, so that there is always a next one.
+fn unless_last(number: u32) -> Result<u32, Refusal> {
+    if number < u32::MAX { Ok(number) } else { Err(Refusal::NoNumberLeft) }
 }
 
 impl Wish {

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::holds::Holds;
+use super::misfit::{Fault, Misfit, Part, demand, twice};
 use super::price_lists::PriceLists;
 use super::seats::SeatState;
-use super::{Block, Booking, Hold, Inventory, Replay};
+use super::{Block, Booking, Hold, Inventory, Made, Replay};
 use crate::id::AccountId;
-use crate::performance::{Opening, PriceList, Terms};
-use crate::seat_map::SeatMapError;
+use crate::performance::{Opening, OpeningError, PriceList, PricesError, Terms};
 use crate::time::Timestamp;
 
 /// See the module.
@@ -72,47 +72,126 @@ impl Inventory {
         }
     }
 
-    /// The inventory with this state; everything derived is counted anew.
+    /// The inventory with this state; everything derived is counted anew, and every number is looked at before it leads
+    /// anywhere: an image comes from a file.
     ///
     /// # Errors
-    /// [`SeatMapError`], where the image's plan makes no seat map.
-    pub fn from_image(image: Image) -> Result<Self, SeatMapError> {
+    /// [`Misfit`] names the first part that cannot be a state's.
+    pub fn from_image(image: Image) -> Result<Self, Misfit> {
         let mut inventory = Self::open(&image.opening, image.now)?;
-        inventory.prices = PriceLists::restore(image.prices, inventory.prices.in_force().clone());
-        image.buyers.into_iter().for_each(|account| {
-            inventory.buyers.enter(account);
-        });
-        inventory.holds = Holds::starting_at(image.holds_base);
-        image.places.into_iter().for_each(|place| inventory.restore_place(place));
-        image.bookings.into_iter().for_each(|booking| inventory.restore_booking(booking));
-        for (number, block) in &image.blocks {
-            inventory.seats.set(&inventory.map, &block.seats, SeatState::Blocked(*number));
+        inventory.restore_prices(image.prices)?;
+        inventory.restore_buyers(image.buyers)?;
+        inventory.restore_holds(image.holds_base, image.places, image.bookings.len())?;
+        for (number, booking) in (0..).zip(image.bookings) {
+            inventory.restore_booking(number, booking).map_err(|fault| Part::Booking(number).is(fault))?;
         }
-        inventory.blocks = image.blocks;
-        inventory.next_block = image.next_block;
-        image.replays.into_iter().for_each(|replay| inventory.replays.push(replay));
+        for (&number, block) in &image.blocks {
+            let fits = inventory
+                .check_free(&block.seats)
+                .and(demand(number < image.next_block, Fault::NotNext { next: image.next_block }));
+            fits.map_err(|fault| Part::Block(number).is(fault))?;
+            inventory.seats.set(&inventory.map, &block.seats, SeatState::Blocked(number));
+        }
+        (inventory.blocks, inventory.next_block) = (image.blocks, image.next_block);
+        for (place, replay) in image.replays.into_iter().enumerate() {
+            inventory.restore_replay(place, replay).map_err(|fault| Part::RequestKey(place).is(fault))?;
+        }
         Ok(inventory)
     }
 
-    fn restore_place(&mut self, place: PlaceImage) {
+    fn restore_prices(&mut self, lists: Vec<PriceList>) -> Result<(), Misfit> {
+        for (place, list) in (0..).zip(&lists) {
+            PricesError::check(&list.0, self.tiers.len()).map_err(|error| Part::PriceList(place).is(error))?;
+        }
+        let in_force = self.prices.in_force().clone();
+        if !lists.contains(&in_force) {
+            return Err(Part::Opening.is(Fault::NotInForce));
+        }
+        self.prices = PriceLists::restore(lists, in_force);
+        Ok(())
+    }
+
+    fn restore_buyers(&mut self, buyers: Vec<AccountId>) -> Result<(), Misfit> {
+        for (number, account) in (0..).zip(buyers) {
+            if self.buyers.enter(account) != number {
+                return Err(Part::Buyer(number).is(Fault::Twice));
+            }
+        }
+        Ok(())
+    }
+
+    /// `bookings` are still to be restored, but their number is known.
+    fn restore_holds(&mut self, base: u32, places: Vec<PlaceImage>, bookings: usize) -> Result<(), Misfit> {
+        if base as usize + places.len() > u32::MAX as usize {
+            return Err(Part::Hold(base).is(Fault::LastNumber));
+        }
+        self.holds = Holds::starting_at(base);
+        for place in places {
+            let number = self.holds.next_number();
+            self.restore_place(place, bookings).map_err(|fault| Part::Hold(number).is(fault))?;
+        }
+        demand(self.holds.base() == base, Fault::Forgotten).map_err(|fault| Part::Hold(base).is(fault))
+    }
+
+    fn restore_place(&mut self, place: PlaceImage, bookings: usize) -> Result<(), Fault> {
         match place {
             PlaceImage::Active(hold) => {
+                self.check_buyer(hold.buyer)?;
+                self.check_prices(hold.prices)?;
+                self.check_free(&hold.seats)?;
+                demand(hold.expires_at >= hold.created_at, Fault::EndsEarly)?;
                 let buyer = self.buyers.get_mut(hold.buyer);
                 buyer.seats += hold.seats.len() as u32;
                 buyer.holds += 1;
                 self.seats.set(&self.map, &hold.seats, SeatState::Held(self.holds.next_number()));
                 self.holds.push(hold);
             }
-            PlaceImage::Booked(booking) => self.holds.push_ended(Some(booking)),
+            PlaceImage::Booked(booking) => {
+                demand((booking as usize) < bookings, Fault::NoBooking(booking))?;
+                self.holds.push_ended(Some(booking));
+            }
             PlaceImage::Ended => self.holds.push_ended(None),
         }
+        Ok(())
     }
 
-    fn restore_booking(&mut self, booking: Booking) {
+    fn restore_booking(&mut self, number: u32, booking: Booking) -> Result<(), Fault> {
+        self.check_buyer(booking.buyer)?;
+        self.check_prices(booking.prices)?;
+        self.check_seats(&booking.seats)?;
+        let gone = booking.cancelled();
+        twice(gone).map_or(Ok(()), |seat| Err(Fault::SeatTwice(seat)))?;
+        let foreign = gone.iter().find(|seat| !booking.seats.contains(seat));
+        foreign.map_or(Ok(()), |seat| Err(Fault::SeatForeign(*seat)))?;
         let remaining = booking.remaining();
+        self.check_free(&remaining)?;
         self.buyers.get_mut(booking.buyer).seats += remaining.len() as u32;
-        self.seats.set(&self.map, &remaining, SeatState::Booked(self.bookings.len() as u32));
+        self.seats.set(&self.map, &remaining, SeatState::Booked(number));
         self.bookings.push(booking);
+        Ok(())
+    }
+
+    fn restore_replay(&mut self, place: usize, replay: Replay) -> Result<(), Fault> {
+        self.check_buyer(replay.caller)?;
+        demand(self.replays.find(replay.caller, replay.request.key).is_none(), Fault::KeyUsed)?;
+        match &replay.made {
+            Made::Hold { number, seats, prices, .. } => {
+                demand(*number < self.holds.next_number(), Fault::NoHold(*number))?;
+                self.check_seats(seats)?;
+                self.check_prices(*prices)?;
+            }
+            Made::Booking { number } => drop(self.check_booking(*number)?),
+            Made::Cancellation { booking, cancelled } => {
+                let gone = self.check_booking(*booking)?.cancelled().len();
+                demand(*cancelled as usize <= gone, Fault::TooManyCancelled)?;
+            }
+            Made::Block { number, seats, .. } => {
+                demand(*number < self.next_block, Fault::NoBlock(*number))?;
+                self.check_seats(seats)?;
+            }
+        }
+        self.replays.push(replay);
+        demand(self.replays.len() == place + 1, Fault::Forgotten)
     }
 
     /// Whether everything that is counted agrees with a count from scratch, and every link leads both ways
@@ -136,6 +215,12 @@ impl Inventory {
             ("a hold outlived its time", self.holds.iter().all(|(_, hold)| hold.expires_at >= hold.created_at)),
         ];
         agrees.iter().find(|(_, holds)| !holds).map_or(Ok(()), |(fault, _)| Err((*fault).to_owned()))
+    }
+}
+
+impl From<OpeningError> for Misfit {
+    fn from(error: OpeningError) -> Self {
+        Part::Opening.is(error)
     }
 }
 

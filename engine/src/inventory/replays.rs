@@ -116,6 +116,11 @@ impl Replays {
         }
     }
 
+    /// How many are remembered.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// All that are remembered, oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Replay> {
         self.entries.iter()

@@ -3,6 +3,7 @@
 use smallvec::SmallVec;
 
 use super::adjacent::Runs;
+use super::misfit::twice;
 use crate::seat_map::{SeatIndex, SeatMap, SectionIndex};
 use crate::seeded::Bug;
 
@@ -100,14 +101,14 @@ impl Seats {
         &self.tallies
     }
 
-    /// Those of `seats` that are not free.
+    /// Those of `seats` that are not free; and one that is named again, as the first time takes it.
     pub(crate) fn taken(&self, seats: &[SeatIndex]) -> Vec<SeatIndex> {
         let is_free = |seat| match self.state(seat) {
             SeatState::Free => true,
             SeatState::Held(_) => Bug::HeldSeatSold.is_on(),
             SeatState::Booked(_) | SeatState::Blocked(_) => false,
         };
-        seats.iter().copied().filter(|&seat| !is_free(seat)).collect()
+        seats.iter().copied().filter(|&seat| !is_free(seat)).chain(twice(seats)).collect()
     }
 
     /// The seats that changed since the last call.

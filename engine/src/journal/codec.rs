@@ -13,10 +13,16 @@ use crate::inventory::{Image, Inventory};
 use crate::registry::RegistryEvent;
 use crate::time::Timestamp;
 
-/// A record's body is not what its format says.
+/// A body is not what its format says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("the body does not hold what its format says")]
-pub struct DecodeError;
+pub enum DecodeError {
+    /// It is no archive.
+    #[error("the body is no archive of its format")]
+    Archive,
+    /// It is one, but a field has a value that its format does not know.
+    #[error("the body's field '{0}' has a value that its format does not know")]
+    Field(&'static str),
+}
 
 /// The bodies that hold these entries, in order; each fits a record.
 pub fn encode_entries(entries: &[Entry]) -> Vec<Vec<u8>> {
@@ -41,7 +47,7 @@ fn encode_within(entries: &[Entry], bodies: &mut Vec<Vec<u8>>) {
 /// # Errors
 /// [`DecodeError`], where the bytes hold something else.
 pub fn decode_entries(body: &[u8]) -> Result<Vec<Entry>, DecodeError> {
-    let entries: Vec<v1::Entry> = rkyv::from_bytes::<_, rancor::Failure>(body).map_err(|_| DecodeError)?;
+    let entries: Vec<v1::Entry> = rkyv::from_bytes::<_, rancor::Failure>(body).map_err(|_| DecodeError::Archive)?;
     entries.into_iter().map(v1::Entry::read).collect()
 }
 
@@ -55,7 +61,7 @@ pub fn encode_registry(at: Timestamp, event: &RegistryEvent) -> Vec<u8> {
 /// # Errors
 /// [`DecodeError`], where the bytes hold something else.
 pub fn decode_registry(body: &[u8]) -> Result<(Timestamp, RegistryEvent), DecodeError> {
-    let entry: v1::RegistryEntry = rkyv::from_bytes::<_, rancor::Failure>(body).map_err(|_| DecodeError)?;
+    let entry: v1::RegistryEntry = rkyv::from_bytes::<_, rancor::Failure>(body).map_err(|_| DecodeError::Archive)?;
     entry.read()
 }
 
@@ -69,7 +75,7 @@ pub fn encode_image(image: &Image) -> Vec<u8> {
 /// # Errors
 /// [`DecodeError`], where the bytes hold something else.
 pub fn decode_image(body: &[u8]) -> Result<Image, DecodeError> {
-    let image: v1::Image = rkyv::from_bytes::<_, rancor::Failure>(body).map_err(|_| DecodeError)?;
+    let image: v1::Image = rkyv::from_bytes::<_, rancor::Failure>(body).map_err(|_| DecodeError::Archive)?;
     image.read()
 }
 

@@ -20,6 +20,9 @@ pub const FORMAT: u16 = 1;
 /// Bytes before the body.
 pub const HEADER_LEN: usize = 68;
 const DIGEST_AT: usize = HEADER_LEN - 16;
+/// No stream has so many records, and no engine so many starts: a thousand a second for thirty years. So neither number
+/// grows out of its 64 bits, and neither does the sum over all streams.
+const COUNT_MAX: u64 = 1 << 40;
 
 /// What a record is recognised by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +97,9 @@ pub enum FrameError {
     /// Not what it was when it was written.
     #[error("the record is damaged")]
     Damaged,
+    /// It is what it was, but nothing that is written: a reserved field, a length or a number is wrong.
+    #[error("the record's {0} is not what its format says")]
+    Header(&'static str),
     /// Written by a later version.
     #[error("the record has format {found}; this version reads up to {FORMAT}")]
     UnknownFormat {
@@ -134,10 +140,20 @@ impl<'a> Record<'a> {
         {
             return Err(FrameError::Damaged);
         }
+        let half = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().expect("4 bytes"));
         let word = |at: usize| u64::from_le_bytes(header[at..at + 8].try_into().expect("8 bytes"));
         let found = u16::from_le_bytes([header[4], header[5]]);
         if found != FORMAT {
             return Err(FrameError::UnknownFormat { found });
+        }
+        let fields = [
+            ("reserved field", header[6..8] == [0; 2]),
+            ("epoch", word(8) <= COUNT_MAX),
+            ("sequence", word(24) <= COUNT_MAX),
+            ("length", half(32) as usize == body.len()),
+        ];
+        if let Some((field, _)) = fields.iter().find(|(_, holds)| !holds) {
+            return Err(FrameError::Header(field));
         }
         Ok(Self {
             epoch: word(8),
@@ -168,12 +184,24 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_later_format_is_refused_by_name() {
+    /// A record without a body that has another byte somewhere, and the digest for it.
+    fn with(at: usize, byte: u8) -> Vec<u8> {
         let mut frame = Frame::encode(3, Stream(7), 9, Digest::GENESIS, b"").bytes;
-        frame[4] = 2;
+        frame[at] = byte;
         let digest = Digest::of(&[&frame[..DIGEST_AT]]);
         frame[DIGEST_AT..].copy_from_slice(&digest.0);
-        assert_eq!(Record::decode(&frame), Err(FrameError::UnknownFormat { found: 2 }));
+        frame
+    }
+
+    #[test]
+    fn a_later_format_is_refused_by_name() {
+        assert_eq!(Record::decode(&with(4, 2)), Err(FrameError::UnknownFormat { found: 2 }));
+    }
+
+    #[test]
+    fn a_header_that_nobody_writes_is_refused_by_its_field() {
+        for (at, field) in [(7, "reserved field"), (15, "epoch"), (31, "sequence"), (32, "length")] {
+            assert_eq!(Record::decode(&with(at, 1)), Err(FrameError::Header(field)));
+        }
     }
 }

@@ -10,7 +10,7 @@ use super::recovery::{RecordError, Recovered, RecoveryError, open, record_error}
 use super::snapshot::Snapshot;
 use super::store::{Key, Store};
 use super::{Stream, codec};
-use crate::event::Entry;
+use crate::event::{Entry, Event};
 use crate::id::PerformanceId;
 use crate::inventory::Inventory;
 use crate::time::Timestamp;
@@ -161,12 +161,17 @@ impl History {
     }
 
     fn apply(&mut self, sequence: u64, entry: &Entry, look: &mut dyn FnMut(&Step<'_>)) -> Result<(), RecordError> {
-        let inventory = match &mut self.inventory {
-            Some(inventory) => inventory,
-            none => none.insert(open(std::slice::from_ref(entry))?),
-        };
+        let opens = matches!(entry.event, Event::PerformanceOpened(_));
+        if opens {
+            // Where there are two, the later one counts, as for a start.
+            let (opened, _) = open(Stream(self.performance.0), std::slice::from_ref(entry))?;
+            self.inventory = Some(opened);
+        }
+        let inventory = self.inventory.as_mut().ok_or(RecordError::NotOpened)?;
         look(&Step { sequence, entry, before: inventory });
-        inventory.apply(entry.at, &entry.event);
+        if !opens {
+            inventory.replay(entry)?;
+        }
         // Nobody has to be told what replay touches.
         drop(inventory.touched());
         self.applied += 1;

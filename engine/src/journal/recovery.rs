@@ -1,7 +1,7 @@
 //! What a start makes of snapshots and records: the state, or a clear word why not. Never guess, never skip.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
+use std::collections::{BTreeMap, BTreeSet};
 
 use thiserror::Error;
 
@@ -12,9 +12,9 @@ use super::snapshot::{Snapshot, SnapshotError};
 use super::store::{Key, Store, StoreError};
 use crate::event::{Entry, Event};
 use crate::id::PerformanceId;
-use crate::inventory::Inventory;
-use crate::registry::Registry;
-use crate::seat_map::SeatMapError;
+use crate::inventory::{Inventory, Misfit};
+use crate::performance::OpeningError;
+use crate::registry::{Registry, RegistryMisfit};
 use crate::seeded::Bug;
 
 /// What was found.
@@ -43,6 +43,14 @@ pub enum RecoveryError {
     /// A snapshot cannot be read.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    /// A snapshot holds a state that no performance can be in.
+    #[error("the snapshot of stream {stream:016x}: {source}")]
+    State {
+        /// Its stream.
+        stream: u64,
+        /// What is wrong.
+        source: RecordError,
+    },
     /// A record is damaged, and later ones depend on it.
     #[error("record {sequence} of stream {stream:016x}: {source}")]
     Record {
@@ -64,6 +72,12 @@ pub enum RecoveryError {
     /// A performance has more than its opening, and the list of performances does not name it: the list is lost.
     #[error("performance {0} has records, but is not listed: the list of performances is lost")]
     ListingLost(PerformanceId),
+    /// The list of performances names one twice.
+    #[error("performance {0} is listed twice")]
+    ListedTwice(PerformanceId),
+    /// A performance is listed under another show than its own.
+    #[error("performance {0} is listed under another show than its own")]
+    Misplaced(PerformanceId),
     /// The list of performances names one that has no records.
     #[error("performance {0} is listed, but has no records")]
     PerformanceLost(PerformanceId),
@@ -92,9 +106,18 @@ pub enum RecordError {
     /// The first record of a performance does not open it.
     #[error("the performance does not begin with its opening")]
     NotOpened,
-    /// The performance's layout makes no seat map.
-    #[error("the performance's layout: {0}")]
-    SeatMap(#[from] SeatMapError),
+    /// The performance opens, but not as one of this stream.
+    #[error("performance {0} belongs into another stream")]
+    Stranger(PerformanceId),
+    /// The performance's opening opens none.
+    #[error("the performance's opening: {0}")]
+    Opening(#[from] OpeningError),
+    /// It cannot have happened.
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
+    /// It cannot have happened to the shows.
+    #[error(transparent)]
+    RegistryMisfit(#[from] RegistryMisfit),
 }
 
 /// Replays everything.
@@ -128,8 +151,10 @@ struct Replay {
 impl Replay {
     fn restore(&mut self, snapshot: Snapshot) -> Result<(), RecoveryError> {
         let Snapshot { epoch, stream, sequence, tip, image } = snapshot;
-        let key = Key { stream, sequence };
-        let inventory = Inventory::from_image(image).map_err(|error| record_error(key, error))?;
+        let state_error = |source| RecoveryError::State { stream: stream.0, source };
+        let inventory = belonging(stream, image.opening.performance)
+            .and_then(|()| Ok(Inventory::from_image(image)?))
+            .map_err(state_error)?;
         self.found.chains.insert(stream, Chain { next_sequence: sequence + 1, tip });
         self.found.inventories.insert(PerformanceId(stream.0), inventory);
         self.found.epoch = self.found.epoch.max(epoch);
@@ -175,12 +200,12 @@ impl Replay {
     fn replay(&mut self, key: Key, record: &Record<'_>) -> Result<(), RecordError> {
         if key.stream == Stream::REGISTRY {
             let (at, event) = codec::decode_registry(record.body)?;
-            self.found.registry.apply(at, &event);
+            self.found.registry.replay(at, &event)?;
             self.count(key.stream, 1);
         } else {
             let entries = codec::decode_entries(record.body)?;
+            self.replay_entries(key.stream, &entries)?;
             self.count(key.stream, entries.len());
-            self.replay_entries(PerformanceId(key.stream.0), &entries)?;
         }
         self.found.chains.insert(key.stream, Chain { next_sequence: key.sequence + 1, tip: record.digest });
         self.epochs.insert(key.stream, record.epoch);
@@ -192,12 +217,21 @@ impl Replay {
         *self.found.events.entry(stream).or_default() += events as u64;
     }
 
-    fn replay_entries(&mut self, performance: PerformanceId, entries: &[Entry]) -> Result<(), RecordError> {
-        let inventory = match self.found.inventories.entry(performance) {
-            Slot::Occupied(known) => known.into_mut(),
-            Slot::Vacant(vacant) => vacant.insert(open(entries)?),
+    fn replay_entries(&mut self, stream: Stream, entries: &[Entry]) -> Result<(), RecordError> {
+        let performance = PerformanceId(stream.0);
+        let opens = matches!(entries.first(), Some(Entry { event: Event::PerformanceOpened(_), .. }));
+        if opens && self.found.events.get(&stream) == Some(&1) {
+            // Only its opening was durable and its listing was not, so nobody was told, and it was opened once more.
+            self.found.inventories.remove(&performance);
+        }
+        let (inventory, entries) = match self.found.inventories.entry(performance) {
+            Slot::Occupied(known) => (known.into_mut(), entries),
+            Slot::Vacant(vacant) => {
+                let (inventory, entries) = open(stream, entries)?;
+                (vacant.insert(inventory), entries)
+            }
         };
-        entries.iter().for_each(|entry| inventory.apply(entry.at, &entry.event));
+        entries.iter().try_for_each(|entry| inventory.replay(entry))?;
         // What replay touches, nobody has to be told of.
         drop(inventory.touched());
         Ok(())
@@ -212,11 +246,19 @@ impl Replay {
             return Err(RecoveryError::EndLost { found, acknowledged });
         }
         self.found.cut = self.damaged.into_values().map(|(key, _)| key).collect();
-        // A performance whose opening is durable and its listing not was never acknowledged.
-        let listed: std::collections::BTreeSet<PerformanceId> = self.found.registry.performances().collect();
-        if let Some(lost) = listed.iter().find(|id| !self.found.inventories.contains_key(*id)) {
-            return Err(RecoveryError::PerformanceLost(*lost));
+        let mut listed = BTreeSet::new();
+        for show in self.found.registry.shows() {
+            for &id in &show.performances {
+                let inventory = self.found.inventories.get(&id).ok_or(RecoveryError::PerformanceLost(id))?;
+                if inventory.show() != show.id {
+                    return Err(RecoveryError::Misplaced(id));
+                }
+                if !listed.insert(id) {
+                    return Err(RecoveryError::ListedTwice(id));
+                }
+            }
         }
+        // A performance whose opening is durable and its listing not was never acknowledged.
         let records = |id: &PerformanceId| self.found.chains.get(&Stream(id.0)).map_or(0, |chain| chain.next_sequence);
         let unlisted = self.found.inventories.keys().find(|id| !listed.contains(*id) && records(id) > 1);
         if let Some(unlisted) = unlisted {
@@ -227,12 +269,19 @@ impl Replay {
     }
 }
 
-/// The performance that the first record of a stream opens.
-pub(super) fn open(entries: &[Entry]) -> Result<Inventory, RecordError> {
-    match entries.first() {
-        Some(Entry { at, event: Event::PerformanceOpened(opening) }) => Ok(Inventory::open(opening, *at)?),
-        _ => Err(RecordError::NotOpened),
-    }
+/// Whether a performance is that of a stream. The registry has none.
+fn belonging(stream: Stream, performance: PerformanceId) -> Result<(), RecordError> {
+    let belongs = stream != Stream::REGISTRY && stream.0 == performance.0;
+    if belongs { Ok(()) } else { Err(RecordError::Stranger(performance)) }
+}
+
+/// The performance that the first record of a stream opens, and what happens to it next.
+pub(super) fn open(stream: Stream, entries: &[Entry]) -> Result<(Inventory, &[Entry]), RecordError> {
+    let Some((Entry { at, event: Event::PerformanceOpened(opening) }, rest)) = entries.split_first() else {
+        return Err(RecordError::NotOpened);
+    };
+    belonging(stream, opening.performance)?;
+    Ok((Inventory::open(opening, *at)?, rest))
 }
 
 pub(super) fn record_error(key: Key, source: impl Into<RecordError>) -> RecoveryError {

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use super::Stream;
+use super::codec::{self, DecodeError};
 use super::frame::{Digest, Frame, FrameError, Record};
-use super::{Stream, codec};
 use crate::inventory::Image;
 
 /// A state and the place in its stream that it stands for.
@@ -40,20 +41,25 @@ pub enum SnapshotError {
         /// Why not.
         source: io::Error,
     },
-    /// It is not what it was when it was written.
+    /// It holds something else.
     #[error("the snapshot {path}: {source}")]
-    Frame {
+    Content {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        source: FrameError,
+        source: ContentError,
     },
-    /// Its body does not hold a state.
-    #[error("the snapshot {path} does not hold an inventory")]
-    Image {
-        /// The file.
-        path: PathBuf,
-    },
+}
+
+/// Why bytes are no snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ContentError {
+    /// They are not what they were when they were written.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// They do not hold a state.
+    #[error(transparent)]
+    Body(#[from] DecodeError),
 }
 
 /// The snapshots of a data directory.
@@ -131,16 +137,22 @@ fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 fn read(path: &Path) -> Result<Snapshot, SnapshotError> {
     let bytes = fs::read(path).map_err(|source| SnapshotError::Io { path: path.to_owned(), source })?;
-    let record = Record::decode(&bytes).map_err(|source| SnapshotError::Frame { path: path.to_owned(), source })?;
-    let image = codec::decode_image(record.body).map_err(|_| SnapshotError::Image { path: path.to_owned() })?;
-    let Record { epoch, stream, sequence, previous, .. } = record;
-    Ok(Snapshot { epoch, stream, sequence, tip: previous, image })
+    Snapshot::decode(&bytes).map_err(|source| SnapshotError::Content { path: path.to_owned(), source })
 }
 
 impl Snapshot {
     /// The bytes of its file.
     pub fn encode(&self) -> Vec<u8> {
         Frame::encode(self.epoch, self.stream, self.sequence, self.tip, &codec::encode_image(&self.image)).bytes
+    }
+
+    /// Reads the bytes of a file. Whether the image is a state's, who restores it sees.
+    ///
+    /// # Errors
+    /// [`ContentError`], where they hold something else.
+    pub fn decode(bytes: &[u8]) -> Result<Self, ContentError> {
+        let Record { epoch, stream, sequence, previous, body, .. } = Record::decode(bytes)?;
+        Ok(Self { epoch, stream, sequence, tip: previous, image: codec::decode_image(body)? })
     }
 }
 

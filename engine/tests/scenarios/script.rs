@@ -8,7 +8,7 @@ use onrush_engine::command::{
 };
 use onrush_engine::event::{Entry, Event};
 use onrush_engine::id::{BlockId, BookingId, HoldId, PerformanceId, ShowId};
-use onrush_engine::inventory::{Answer, BookingView, Decision, HoldView, Inventory, Tally};
+use onrush_engine::inventory::{Answer, BookingView, Decision, HoldView, Image, Inventory, Tally};
 use onrush_engine::money::{Currency, Money};
 use onrush_engine::performance::{Approval, Opening, Terms};
 use onrush_engine::refusal::Refusal;
@@ -33,6 +33,7 @@ pub(crate) const REFUSALS: &[&str] = &[
     "UnknownBlock",
     "NotSeller",
     "KeyReused",
+    "NoNumberLeft",
 ];
 
 /// A match without a rest: a new refusal does not compile until it has a name here, and a line in [`REFUSALS`].
@@ -54,6 +55,7 @@ fn name(refusal: &Refusal) -> &'static str {
         Refusal::UnknownBlock => 13,
         Refusal::NotSeller => 14,
         Refusal::KeyReused => 15,
+        Refusal::NoNumberLeft => 16,
     };
     REFUSALS[place]
 }
@@ -65,6 +67,8 @@ const NOON: i64 = 1_800_000_000_000;
 #[derive(Default)]
 pub(crate) struct Script {
     inventory: Option<Inventory>,
+    /// As it was when it opened.
+    opened: Option<Image>,
     entries: Vec<Entry>,
     seconds: i64,
     /// What the text calls h0, b0, k0.
@@ -122,9 +126,10 @@ impl Script {
     pub(crate) fn check(&self) -> Result<(), String> {
         let Some(inventory) = &self.inventory else { return Ok(()) };
         inventory.verify()?;
-        let Event::PerformanceOpened(opening) = &self.entries[0].event else { panic!("the first event opens") };
-        let mut replayed = Inventory::open(opening, self.entries[0].at).unwrap();
-        self.entries.iter().for_each(|entry| replayed.apply(entry.at, &entry.event));
+        let mut replayed = Inventory::from_image(self.opened.clone().unwrap()).unwrap();
+        for entry in &self.entries {
+            replayed.replay(entry).map_err(|misfit| format!("what was decided does not fit: {misfit}"))?;
+        }
         let same = replayed.image() == inventory.image();
         if same { Ok(()) } else { Err("a replay comes to another state".to_owned()) }
     }
@@ -173,8 +178,14 @@ impl Script {
             ),
         };
         (self.holds, self.bookings, self.blocks) = Default::default();
-        self.inventory = Some(Inventory::open(&opening, self.now()).unwrap());
-        self.entries = vec![Entry { at: self.now(), event: Event::PerformanceOpened(Box::new(opening)) }];
+        let mut opened = Inventory::open(&opening, self.now()).unwrap().image();
+        if let Some(next) = option(words, "next").map(|next| next.parse().unwrap()) {
+            // As if so many holds and blocks had been there and were forgotten.
+            (opened.holds_base, opened.next_block) = (next, next);
+        }
+        self.inventory = Some(Inventory::from_image(opened.clone()).unwrap());
+        self.opened = Some(opened);
+        self.entries.clear();
         format!("open with {} seats", self.inventory().map().capacity())
     }
 

@@ -22,7 +22,7 @@ const AT: Timestamp = Timestamp::MIN;
 const HOLDS: u32 = 4;
 
 /// A chain of records, each with an epoch.
-fn chain(stream: Stream, bodies: &[(u64, Vec<u8>)], records: &mut BTreeMap<Key, Vec<u8>>) {
+pub(crate) fn chain(stream: Stream, bodies: &[(u64, Vec<u8>)], records: &mut BTreeMap<Key, Vec<u8>>) {
     let mut previous = Digest::GENESIS;
     for (sequence, (epoch, body)) in (0..).zip(bodies) {
         let frame = Frame::encode(*epoch, stream, sequence, previous, body);
@@ -39,8 +39,8 @@ fn entry(event: Event) -> Vec<u8> {
     encode_entries(&[Entry { at: AT, event }]).remove(0)
 }
 
-fn held(hold: u32) -> Vec<u8> {
-    let seats: SeatList = [SeatIndex(hold)].into_iter().collect();
+fn held(hold: u32, seat: u32) -> Vec<u8> {
+    let seats: SeatList = [SeatIndex(seat)].into_iter().collect();
     let (nonce, expires_at) = (1, Timestamp::MAX);
     entry(Event::SeatsHeld(SeatsHeld { hold, nonce, buyer: kim(), seats, expires_at, key: None }))
 }
@@ -53,7 +53,7 @@ fn journal(epochs: &[u64]) -> BTreeMap<Key, Vec<u8>> {
     let mut records = BTreeMap::new();
     chain(Stream::REGISTRY, &[(1, encode_registry(AT, &created)), (1, encode_registry(AT, &added))], &mut records);
     let mut bodies = vec![(epochs[0], entry(Event::PerformanceOpened(Box::new(opening(performance)))))];
-    bodies.extend((0..HOLDS).map(|hold| (epochs[hold as usize + 1], held(hold))));
+    bodies.extend((0..HOLDS).map(|hold| (epochs[hold as usize + 1], held(hold, hold))));
     chain(PERFORMANCE, &bodies, &mut records);
     records
 }
@@ -145,8 +145,8 @@ fn a_record_that_was_rewritten_is_refused_at_the_one_behind_it() {
     let mut records = sound();
     let key = Key { stream: PERFORMANCE, sequence: 2 };
     let previous = Record::decode(&records[&key]).unwrap().previous;
-    // Sound in itself: only the record behind it knows that another stood here.
-    records.insert(key, Frame::encode(2, PERFORMANCE, 2, previous, &held(9)).bytes);
+    // Sound in itself, another seat: only the record behind it knows that another stood here.
+    records.insert(key, Frame::encode(2, PERFORMANCE, 2, previous, &held(1, 9)).bytes);
     match recovered(&records, 7) {
         Err(RecoveryError::Record { sequence: 3, source: RecordError::Chain, .. }) => {}
         other => panic!("{other:?}"),

@@ -23,7 +23,7 @@ fn path() -> PathBuf {
 }
 
 /// One event of each kind, in an order that could have happened.
-fn entries() -> Vec<Entry> {
+pub(crate) fn entries() -> Vec<Entry> {
     let account = |name: &str| -> AccountId { name.parse().unwrap() };
     let at = |seconds: i64| Timestamp::from_millis(1_800_000_000_000 + seconds * 1000);
     let key = |key| Some(RequestKey { key: [key, 0], fingerprint: 7 });
@@ -90,7 +90,7 @@ fn the_bytes_of_format_1_are_what_they_were() {
     assert!(fs::read(path()).unwrap() == bytes, "the bytes of a record have changed: give the new ones a new format");
 }
 
-fn state() -> Inventory {
+pub(crate) fn state() -> Inventory {
     let entries = entries();
     let Event::PerformanceOpened(opening) = &entries[0].event else { panic!("the first event opens") };
     let mut inventory = Inventory::open(opening, entries[0].at).unwrap();

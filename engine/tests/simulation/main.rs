@@ -18,6 +18,7 @@ mod disk;
 mod golden;
 mod hall;
 mod history;
+mod misfits;
 mod model;
 mod random;
 mod replay;

@@ -42,6 +42,6 @@ pub(super) fn of_question(error: AskError) -> anyhow::Error {
         AskError::BeforeHistory { snapshot, at } => Misuse::BeforeHistory { snapshot, at }.into(),
         AskError::BeyondEnd { asked, last } => Misuse::BeyondEnd { asked, last }.into(),
         AskError::Recovery(error) => error.into(),
-        AskError::SeatMap(error) => error.into(),
+        AskError::State(error) => error.into(),
     }
 }

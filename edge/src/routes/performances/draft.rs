@@ -17,11 +17,10 @@ const LENGTH_DEFAULT: Duration = Duration::from_hours(3);
 const HOLD_TTL_SECONDS_DEFAULT: u32 = 300;
 const SEATS_PER_BUYER_DEFAULT: u32 = 8;
 const HOLDS_PER_BUYER_DEFAULT: u32 = 4;
-const TIERS_MAX: usize = 100;
 const REFUND_STEPS_MAX: usize = 20;
 
 /// The opening that a draft describes.
-pub(super) fn opening(
+pub(crate) fn opening(
     draft: PerformanceDraft,
     performance: PerformanceId,
     show: ShowId,
@@ -53,7 +52,7 @@ pub(super) fn opening(
 }
 
 /// The terms and prices that a patch leads to.
-pub(super) fn changed(
+pub(crate) fn changed(
     patch: PerformancePatch,
     publication: &Publication,
 ) -> Result<(Terms, Option<Vec<Money>>), Problem> {
@@ -169,8 +168,8 @@ fn own_map(map: SeatMapDraft, tiers: Vec<Tier>) -> Result<Layout, Problem> {
 }
 
 fn prices(tiers: &[Tier]) -> Result<Vec<Money>, Problem> {
-    if tiers.len() > TIERS_MAX {
-        return Err(Problem::field("/tiers", format!("at most {TIERS_MAX}")));
+    if tiers.len() > Opening::TIERS_MAX {
+        return Err(Problem::field("/tiers", format!("at most {}", Opening::TIERS_MAX)));
     }
     let prices: Vec<Money> =
         tiers.iter().enumerate().map(|(place, tier)| price(tier, place)).collect::<Result<_, _>>()?;

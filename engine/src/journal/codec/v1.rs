@@ -101,7 +101,7 @@ pub(super) fn entries(entries: &[event::Entry]) -> Vec<Entry> {
 
 impl Entry {
     pub(super) fn read(self) -> Read<event::Entry> {
-        Ok(event::Entry { at: Timestamp::from_millis(self.at), event: self.what.read()? })
+        Ok(event::Entry { at: time("at", self.at)?, event: self.what.read()? })
     }
 }
 
@@ -113,16 +113,16 @@ fn seats<T: FromIterator<SeatIndex>>(numbers: Vec<u32>) -> T {
     numbers.into_iter().map(SeatIndex).collect()
 }
 
-fn account(text: &str) -> Read<AccountId> {
-    text.parse().map_err(|_| DecodeError)
+fn account(field: &'static str, text: &str) -> Read<AccountId> {
+    text.parse().map_err(|_| DecodeError::Field(field))
 }
 
 fn text(name: &Option<Box<str>>) -> Option<String> {
     name.as_deref().map(str::to_owned)
 }
 
-fn millis(at: i64) -> Timestamp {
-    Timestamp::from_millis(at)
+fn time(field: &'static str, millis: i64) -> Read<Timestamp> {
+    Timestamp::at_millis(millis).ok_or(DecodeError::Field(field))
 }
 
 impl Key {
@@ -142,7 +142,7 @@ fn write_standing(standing: Standing) -> u8 {
 }
 
 fn read_standing(standing: u8) -> Read<Standing> {
-    STANDINGS.get(usize::from(standing)).copied().ok_or(DecodeError)
+    STANDINGS.get(usize::from(standing)).copied().ok_or(DecodeError::Field("standing"))
 }
 
 impl What {
@@ -195,9 +195,9 @@ impl What {
             Self::Held { hold, nonce, buyer, seats: held, expires_at, key } => Event::SeatsHeld(event::SeatsHeld {
                 hold,
                 nonce,
-                buyer: account(&buyer)?,
+                buyer: account("buyer", &buyer)?,
                 seats: seats(held),
-                expires_at: millis(expires_at),
+                expires_at: time("expires_at", expires_at)?,
                 key: read_key(key),
             }),
             Self::Released { hold } => Event::HoldReleased { hold },
@@ -213,7 +213,7 @@ impl What {
             Self::Cancelled { booking, seats: gone, by, key } => Event::SeatsCancelled(event::SeatsCancelled {
                 booking,
                 seats: seats(gone),
-                by: account(&by)?,
+                by: account("by", &by)?,
                 key: read_key(key),
             }),
             Self::Blocked { block, nonce, seats: gone, reason, by, key } => Event::SeatsBlocked(event::SeatsBlocked {
@@ -221,12 +221,12 @@ impl What {
                 nonce,
                 seats: seats(gone),
                 reason: reason.map(String::into_boxed_str),
-                by: account(&by)?,
+                by: account("by", &by)?,
                 key: read_key(key),
             }),
             Self::Lifted { block } => Event::BlockLifted { block },
             Self::Terms { terms, prices } => {
-                Event::TermsChanged { terms: Box::new(terms.read()), prices: prices.map(read_prices).transpose()? }
+                Event::TermsChanged { terms: Box::new(terms.read()?), prices: prices.map(read_prices).transpose()? }
             }
             Self::Extended { by_millis } => Event::HoldsExtended { by_millis },
         })
@@ -240,7 +240,7 @@ fn write_prices(prices: &[money::Money]) -> Vec<Money> {
 
 fn read_prices(prices: Vec<Money>) -> Read<Vec<money::Money>> {
     let read = |price: Money| {
-        let currency: Currency = price.currency.parse().map_err(|_| DecodeError)?;
+        let currency: Currency = price.currency.parse().map_err(|_| DecodeError::Field("currency"))?;
         Ok(money::Money { amount: price.amount, currency })
     };
     prices.into_iter().map(read).collect()
@@ -260,19 +260,14 @@ impl Opening {
     }
 
     fn read(self) -> Read<performance::Opening> {
-        let prices = read_prices(self.prices)?;
-        // A tier without a price would make a later look-up panic.
-        if prices.len() != self.tiers.len() || prices.is_empty() {
-            return Err(DecodeError);
-        }
         Ok(performance::Opening {
             performance: PerformanceId(self.performance),
             show: ShowId(self.show),
-            seller: account(&self.seller)?,
-            plan: SeatMapPlan { sections: self.sections.into_iter().map(Section::read).collect() },
+            seller: account("seller", &self.seller)?,
+            plan: SeatMapPlan { sections: self.sections.into_iter().map(Section::read).collect::<Read<_>>()? },
             tiers: self.tiers.into_iter().map(String::into_boxed_str).collect(),
-            prices,
-            terms: self.terms.read(),
+            prices: read_prices(self.prices)?,
+            terms: self.terms.read()?,
         })
     }
 }
@@ -293,20 +288,23 @@ impl Terms {
         }
     }
 
-    fn read(self) -> performance::Terms {
-        let step = |(until, percent)| performance::RefundStep { until: millis(until), percent };
-        performance::Terms {
-            starts_at: millis(self.starts_at),
-            ends_at: millis(self.ends_at),
-            opens_at: millis(self.opens_at),
-            closes_at: millis(self.closes_at),
+    fn read(self) -> Read<performance::Terms> {
+        let step = |(until, percent)| {
+            let percent = (0..=100).contains(&percent).then_some(percent).ok_or(DecodeError::Field("percent"))?;
+            Ok(performance::RefundStep { until: time("until", until)?, percent })
+        };
+        Ok(performance::Terms {
+            starts_at: time("starts_at", self.starts_at)?,
+            ends_at: time("ends_at", self.ends_at)?,
+            opens_at: time("opens_at", self.opens_at)?,
+            closes_at: time("closes_at", self.closes_at)?,
             hold_ttl_seconds: self.hold_ttl_seconds,
             seats_per_buyer_max: self.seats_per_buyer_max,
             holds_per_buyer_max: self.holds_per_buyer_max,
             approval: if self.manual_approval { Approval::Manual } else { Approval::Automatic },
-            cancel_until: millis(self.cancel_until),
-            refund: self.refund.into_iter().map(step).collect(),
-        }
+            cancel_until: time("cancel_until", self.cancel_until)?,
+            refund: self.refund.into_iter().map(step).collect::<Read<_>>()?,
+        })
     }
 }
 
@@ -323,16 +321,19 @@ impl Section {
         Self { name: section.name.to_string(), tier: section.tier.0, seating }
     }
 
-    fn read(self) -> SectionPlan {
-        let slot = |(from, to)| seat_map::Slot { starts_at: millis(from), ends_at: millis(to) };
+    fn read(self) -> Read<SectionPlan> {
+        let slot = |(from, to)| {
+            Ok(seat_map::Slot { starts_at: time("slot.starts_at", from)?, ends_at: time("slot.ends_at", to)? })
+        };
         let seating = match self.seating {
             SectionSeating::Reserved(rows) => Seating::Reserved(rows.into_iter().map(read_row).collect()),
             SectionSeating::GeneralAdmission(places) => Seating::GeneralAdmission(places),
-            SectionSeating::Slots { resource, slots } => {
-                Seating::Slots { resource: resource.into_boxed_str(), slots: slots.into_iter().map(slot).collect() }
-            }
+            SectionSeating::Slots { resource, slots } => Seating::Slots {
+                resource: resource.into_boxed_str(),
+                slots: slots.into_iter().map(slot).collect::<Read<_>>()?,
+            },
         };
-        SectionPlan { name: self.name.into_boxed_str(), tier: TierIndex(self.tier), seating }
+        Ok(SectionPlan { name: self.name.into_boxed_str(), tier: TierIndex(self.tier), seating })
     }
 }
 

@@ -16,12 +16,12 @@ use super::{History, Step, Until};
 use crate::command::{Caller, Command, HoldSeats, Wish};
 use crate::event::Event;
 use crate::id::AccountId;
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, Misfit};
 use crate::journal::recovery::RecoveryError;
 use crate::journal::store::Store;
 use crate::performance::Terms;
 use crate::refusal::Refusal;
-use crate::seat_map::{SeatIndex, SeatMapError};
+use crate::seat_map::SeatIndex;
 use crate::time::Timestamp;
 
 /// When.
@@ -137,7 +137,7 @@ pub enum AskError {
     Recovery(#[from] RecoveryError),
     /// The state makes no inventory: a bug, or memory gone bad.
     #[error(transparent)]
-    SeatMap(#[from] SeatMapError),
+    State(#[from] Misfit),
 }
 
 /// Answers a question; `history` is at its beginning, and at its end afterwards.
@@ -220,7 +220,7 @@ fn rehearse(
     buyer: AccountId,
     seat: SeatIndex,
     at: Timestamp,
-) -> Result<Result<(), Refusal>, SeatMapError> {
+) -> Result<Result<(), Refusal>, Misfit> {
     let mut inventory = Inventory::from_image(inventory.image())?;
     while let Some(event) = inventory.pulse(at) {
         inventory.apply(at, &event);

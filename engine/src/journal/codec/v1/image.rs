@@ -2,7 +2,7 @@
 
 use rkyv::{Archive, Deserialize, Serialize};
 
-use super::{Key, Money, Opening, Read, account, millis, numbers, read_prices, read_standing, seats, text};
+use super::{Key, Money, Opening, Read, account, numbers, read_prices, read_standing, seats, text, time};
 use super::{write_prices, write_standing};
 use crate::command::RequestKey;
 use crate::inventory::{self, Details, PlaceImage, PriceListIndex};
@@ -68,16 +68,6 @@ enum Made {
     Block(Block),
 }
 
-/// How many price lists an image has: each index that is read has to be below.
-#[derive(Clone, Copy)]
-struct PriceListCount(usize);
-
-impl PriceListCount {
-    fn check(self, place: u32) -> Read<PriceListIndex> {
-        ((place as usize) < self.0).then_some(PriceListIndex(place)).ok_or(DecodeError)
-    }
-}
-
 impl Image {
     pub(in crate::journal::codec) fn write(image: &inventory::Image) -> Self {
         let block = |(number, block): (&u32, &inventory::Block)| {
@@ -99,19 +89,21 @@ impl Image {
 
     pub(in crate::journal::codec) fn read(self) -> Read<inventory::Image> {
         let read_list = |list| Ok(PriceList(read_prices(list)?.into()));
-        let prices: Vec<PriceList> = self.prices.into_iter().map(read_list).collect::<Read<_>>()?;
-        let lists = PriceListCount(prices.len());
+        // A map would take two blocks of one number for one.
+        if !self.blocks.is_sorted_by(|one, next| one.number < next.number) {
+            return Err(DecodeError::Field("blocks"));
+        }
         Ok(inventory::Image {
             opening: self.opening.read()?,
-            prices,
-            now: millis(self.now),
+            prices: self.prices.into_iter().map(read_list).collect::<Read<_>>()?,
+            now: time("now", self.now)?,
             holds_base: self.holds_base,
-            places: self.places.into_iter().map(|place| place.read(lists)).collect::<Read<_>>()?,
-            bookings: self.bookings.into_iter().map(|booking| booking.read(lists)).collect::<Read<_>>()?,
+            places: self.places.into_iter().map(Place::read).collect::<Read<_>>()?,
+            bookings: self.bookings.into_iter().map(Booking::read).collect::<Read<_>>()?,
             blocks: self.blocks.into_iter().map(Block::read).collect(),
             next_block: self.next_block,
-            buyers: self.buyers.iter().map(|buyer| account(buyer)).collect::<Read<_>>()?,
-            replays: self.replays.into_iter().map(|replay| replay.read(lists)).collect::<Read<_>>()?,
+            buyers: self.buyers.iter().map(|buyer| account("buyers", buyer)).collect::<Read<_>>()?,
+            replays: self.replays.into_iter().map(Replay::read).collect::<Read<_>>()?,
         })
     }
 }
@@ -132,16 +124,16 @@ impl Place {
         }
     }
 
-    fn read(self, lists: PriceListCount) -> Read<PlaceImage> {
+    fn read(self) -> Read<PlaceImage> {
         Ok(match self {
             Self::Active { nonce, buyer, seats: held, prices, created_at, expires_at } => {
                 PlaceImage::Active(inventory::Hold {
                     nonce,
                     buyer,
                     seats: seats(held),
-                    prices: lists.check(prices)?,
-                    created_at: millis(created_at),
-                    expires_at: millis(expires_at),
+                    prices: PriceListIndex(prices),
+                    created_at: time("created_at", created_at)?,
+                    expires_at: time("expires_at", expires_at)?,
                 })
             }
             Self::Booked(booking) => PlaceImage::Booked(booking),
@@ -164,14 +156,14 @@ impl Booking {
         }
     }
 
-    fn read(self, lists: PriceListCount) -> Read<inventory::Booking> {
+    fn read(self) -> Read<inventory::Booking> {
         Ok(inventory::Booking {
             nonce: self.nonce,
             buyer: self.buyer,
             standing: read_standing(self.standing)?,
             seats: seats(self.seats),
-            prices: lists.check(self.prices)?,
-            created_at: millis(self.created_at),
+            prices: PriceListIndex(self.prices),
+            created_at: time("created_at", self.created_at)?,
             details: Details { cancelled: seats(self.cancelled), purpose: self.purpose.map(String::into_boxed_str) }
                 .kept(),
         })
@@ -200,13 +192,13 @@ impl Replay {
         }
     }
 
-    fn read(self, lists: PriceListCount) -> Read<inventory::Replay> {
+    fn read(self) -> Read<inventory::Replay> {
         let Key { key, fingerprint } = self.request;
         Ok(inventory::Replay {
             request: RequestKey { key, fingerprint },
             caller: self.caller,
-            made: self.made.read(lists)?,
-            at: millis(self.at),
+            made: self.made.read()?,
+            at: time("at", self.at)?,
         })
     }
 }
@@ -231,14 +223,14 @@ impl Made {
         }
     }
 
-    fn read(self, lists: PriceListCount) -> Read<inventory::Made> {
+    fn read(self) -> Read<inventory::Made> {
         Ok(match self {
             Self::Hold { number, nonce, seats: held, prices, expires_at } => inventory::Made::Hold {
                 number,
                 nonce,
                 seats: seats(held),
-                prices: lists.check(prices)?,
-                expires_at: millis(expires_at),
+                prices: PriceListIndex(prices),
+                expires_at: time("expires_at", expires_at)?,
             },
             Self::Booking { number } => inventory::Made::Booking { number },
             Self::Cancellation { booking, cancelled } => inventory::Made::Cancellation { booking, cancelled },

@@ -2,7 +2,7 @@
 
 use rkyv::{Archive, Deserialize, Serialize};
 
-use super::{Key, Read, account, millis, read_key, text};
+use super::{Key, Read, account, read_key, text, time};
 use crate::id::{PerformanceId, ShowId};
 use crate::journal::codec::DecodeError;
 use crate::registry::{self, RegistryEvent};
@@ -56,7 +56,7 @@ impl Details {
     fn read(self) -> Read<registry::ShowDetails> {
         Ok(registry::ShowDetails {
             title: self.title.into_boxed_str(),
-            field: *FIELDS.get(usize::from(self.field)).ok_or(DecodeError)?,
+            field: *FIELDS.get(usize::from(self.field)).ok_or(DecodeError::Field("field"))?,
             cast: self.cast.into_iter().map(String::into_boxed_str).collect(),
             venue: self.venue.into_boxed_str(),
             description: self.description.into_boxed_str(),
@@ -93,7 +93,7 @@ impl RegistryEntry {
             RegistryWhat::Started => RegistryEvent::EngineStarted,
             RegistryWhat::ShowCreated { show, seller, details, key } => RegistryEvent::ShowCreated {
                 show: ShowId(show),
-                seller: account(&seller)?,
+                seller: account("seller", &seller)?,
                 details: details.read()?,
                 key: read_key(key),
             },
@@ -103,10 +103,10 @@ impl RegistryEntry {
             RegistryWhat::PerformanceAdded { show, performance, by, key } => RegistryEvent::PerformanceAdded {
                 show: ShowId(show),
                 performance: PerformanceId(performance),
-                by: account(&by)?,
+                by: account("by", &by)?,
                 key: read_key(key),
             },
         };
-        Ok((millis(self.at), event))
+        Ok((time("at", self.at)?, event))
     }
 }

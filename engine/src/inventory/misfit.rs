@@ -1,0 +1,249 @@
+//! What cannot have happened to a state: the border between a journal's bytes and the seats.
+//!
+//! [`Inventory::apply`] trusts an event, because `decide` made it. One that comes from a journal was decided once, but
+//! its numbers have been bytes since: each is looked at before it leads anywhere. No rule of the sale is asked, so that
+//! tomorrow's rules do not rewrite yesterday's sale.
+
+use std::fmt;
+
+use smallvec::SmallVec;
+use thiserror::Error;
+
+use super::holds::Found;
+use super::price_lists::PriceListIndex;
+use super::seats::SeatState;
+use super::{Booking, Inventory};
+use crate::command::RequestKey;
+use crate::event::{Entry, Event, HoldBooked, SeatsBlocked, SeatsCancelled, SeatsHeld};
+use crate::id::AccountId;
+use crate::performance::{OpeningError, PricesError};
+use crate::seat_map::SeatIndex;
+use crate::time::Timestamp;
+
+/// A part of an event or an image that does not fit, and what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{part}: {fault}")]
+pub struct Misfit {
+    /// Where it is.
+    pub part: Part,
+    /// What is wrong.
+    pub fault: Fault,
+}
+
+/// Where a misfit is; things by their number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the words say it")]
+pub enum Part {
+    Opening,
+    Terms,
+    PriceList(u32),
+    Buyer(u32),
+    Hold(u32),
+    Booking(u32),
+    Block(u32),
+    /// By its place, the oldest first.
+    RequestKey(usize),
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Opening => f.write_str("opening"),
+            Self::Terms => f.write_str("terms"),
+            Self::PriceList(place) => write!(f, "price list {place}"),
+            Self::Buyer(number) => write!(f, "buyer {number}"),
+            Self::Hold(number) => write!(f, "hold {number}"),
+            Self::Booking(number) => write!(f, "booking {number}"),
+            Self::Block(number) => write!(f, "block {number}"),
+            Self::RequestKey(place) => write!(f, "request key {place}"),
+        }
+    }
+}
+
+/// What is wrong with a part.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[expect(missing_docs, reason = "the sentences say it")]
+pub enum Fault {
+    #[error("a performance opens once")]
+    OpenedTwice,
+    #[error(transparent)]
+    Opening(#[from] OpeningError),
+    #[error(transparent)]
+    Prices(#[from] PricesError),
+    #[error("the list in force is not among them")]
+    NotInForce,
+    #[error("the next number is {next}")]
+    NotNext { next: u32 },
+    #[error("no number is left after it")]
+    LastNumber,
+    #[error("it is not active")]
+    NotActive,
+    #[error("it is over and would have been forgotten")]
+    Forgotten,
+    #[error("there is none")]
+    Unknown,
+    #[error("it is named twice")]
+    Twice,
+    #[error("it ends before it begins")]
+    EndsEarly,
+    #[error("seat {} does not exist", .0.0)]
+    NoSeat(SeatIndex),
+    #[error("seat {} is named twice", .0.0)]
+    SeatTwice(SeatIndex),
+    #[error("seat {} is not free", .0.0)]
+    SeatTaken(SeatIndex),
+    #[error("seat {} is not one of its own", .0.0)]
+    SeatForeign(SeatIndex),
+    #[error("more seats were cancelled than it has cancelled")]
+    TooManyCancelled,
+    #[error("buyer {0} does not exist")]
+    NoBuyer(u32),
+    #[error("price list {0} does not exist")]
+    NoPriceList(u32),
+    #[error("hold {0} does not exist")]
+    NoHold(u32),
+    #[error("hold {0} is not active")]
+    HoldNotActive(u32),
+    #[error("booking {0} does not exist")]
+    NoBooking(u32),
+    #[error("block {0} does not exist")]
+    NoBlock(u32),
+    #[error("the caller has used its request key before")]
+    KeyUsed,
+}
+
+impl Part {
+    /// The fault, at this part.
+    pub(super) fn is(self, fault: impl Into<Fault>) -> Misfit {
+        Misfit { part: self, fault: fault.into() }
+    }
+}
+
+/// The fault where a condition does not hold.
+pub(super) fn demand(holds: bool, fault: Fault) -> Result<(), Fault> {
+    if holds { Ok(()) } else { Err(fault) }
+}
+
+impl Inventory {
+    /// Makes an event of a journal part of the state.
+    ///
+    /// # Errors
+    /// [`Misfit`], where it cannot have happened to this state, which is left as it was.
+    pub fn replay(&mut self, entry: &Entry) -> Result<(), Misfit> {
+        self.check(entry)?;
+        self.apply(entry.at, &entry.event);
+        Ok(())
+    }
+
+    /// Whether an event can have happened to this state.
+    ///
+    /// # Errors
+    /// [`Misfit`], where it cannot.
+    pub fn check(&self, Entry { at, event }: &Entry) -> Result<(), Misfit> {
+        let fits = |part: Part, outcome: Result<(), Fault>| outcome.map_err(|fault| part.is(fault));
+        match event {
+            Event::PerformanceOpened(_) => Err(Part::Opening.is(Fault::OpenedTwice)),
+            Event::SeatsHeld(held) => fits(Part::Hold(held.hold), self.check_held(*at, held)),
+            Event::HoldReleased { hold } => fits(Part::Hold(*hold), self.check_active(*hold)),
+            Event::HoldsExpired { holds } => self.check_expired(holds),
+            Event::HoldBooked(booked) => fits(Part::Booking(booked.booking), self.check_booked(booked)),
+            Event::SeatsCancelled(cancelled) => fits(Part::Booking(cancelled.booking), self.check_cancelled(cancelled)),
+            Event::SeatsBlocked(blocked) => fits(Part::Block(blocked.block), self.check_blocked(blocked)),
+            Event::BlockLifted { block } => {
+                fits(Part::Block(*block), demand(self.blocks.contains_key(block), Fault::Unknown))
+            }
+            Event::TermsChanged { prices, .. } => {
+                let fit = prices.as_ref().map_or(Ok(()), |prices| PricesError::check(prices, self.tiers.len()));
+                fits(Part::Terms, fit.map_err(Fault::from))
+            }
+            Event::HoldsExtended { .. } => Ok(()),
+        }
+    }
+
+    fn check_held(&self, at: Timestamp, event: &SeatsHeld) -> Result<(), Fault> {
+        next_number(event.hold, self.holds.next_number())?;
+        self.check_free(&event.seats)?;
+        demand(event.expires_at >= at.max(self.now), Fault::EndsEarly)?;
+        self.check_key(event.buyer, event.key)
+    }
+
+    fn check_active(&self, hold: u32) -> Result<(), Fault> {
+        demand(matches!(self.holds.find(hold), Found::Active(_)), Fault::NotActive)
+    }
+
+    fn check_expired(&self, holds: &[u32]) -> Result<(), Misfit> {
+        holds.iter().try_for_each(|&hold| self.check_active(hold).map_err(|fault| Part::Hold(hold).is(fault)))?;
+        twice(holds).map_or(Ok(()), |hold| Err(Part::Hold(hold).is(Fault::Twice)))
+    }
+
+    fn check_booked(&self, event: &HoldBooked) -> Result<(), Fault> {
+        next_number(event.booking, self.bookings.len() as u32)?;
+        match self.holds.find(event.hold) {
+            Found::Active(hold) => self.check_key(self.buyers.get(hold.buyer).account, event.key),
+            _ => Err(Fault::HoldNotActive(event.hold)),
+        }
+    }
+
+    fn check_cancelled(&self, event: &SeatsCancelled) -> Result<(), Fault> {
+        let booking: &Booking = self.bookings.get(event.booking as usize).ok_or(Fault::Unknown)?;
+        twice(&event.seats).map_or(Ok(()), |seat| Err(Fault::SeatTwice(seat)))?;
+        let remaining = booking.remaining();
+        let foreign = event.seats.iter().find(|seat| !remaining.contains(seat));
+        foreign.map_or(Ok(()), |seat| Err(Fault::SeatForeign(*seat)))?;
+        self.check_key(event.by, event.key)
+    }
+
+    fn check_blocked(&self, event: &SeatsBlocked) -> Result<(), Fault> {
+        next_number(event.block, self.next_block)?;
+        self.check_free(&event.seats)?;
+        self.check_key(event.by, event.key)
+    }
+
+    /// Whether seats exist and each is named once.
+    pub(super) fn check_seats(&self, seats: &[SeatIndex]) -> Result<(), Fault> {
+        let unknown = seats.iter().find(|seat| seat.0 >= self.map.capacity());
+        unknown.map_or(Ok(()), |seat| Err(Fault::NoSeat(*seat)))?;
+        twice(seats).map_or(Ok(()), |seat| Err(Fault::SeatTwice(seat)))
+    }
+
+    /// Whether seats exist, are free, and each is named once.
+    pub(super) fn check_free(&self, seats: &[SeatIndex]) -> Result<(), Fault> {
+        self.check_seats(seats)?;
+        let taken = seats.iter().find(|seat| self.seats.state(**seat) != SeatState::Free);
+        taken.map_or(Ok(()), |seat| Err(Fault::SeatTaken(*seat)))
+    }
+
+    pub(super) fn check_buyer(&self, number: u32) -> Result<(), Fault> {
+        demand((number as usize) < self.buyers.all().len(), Fault::NoBuyer(number))
+    }
+
+    pub(super) fn check_prices(&self, place: PriceListIndex) -> Result<(), Fault> {
+        demand((place.0 as usize) < self.prices.all().len(), Fault::NoPriceList(place.0))
+    }
+
+    pub(super) fn check_booking(&self, number: u32) -> Result<&Booking, Fault> {
+        self.bookings.get(number as usize).ok_or(Fault::NoBooking(number))
+    }
+
+    fn check_key(&self, caller: AccountId, key: Option<RequestKey>) -> Result<(), Fault> {
+        let known = key.and_then(|request| self.replays.find(self.buyers.number(&caller)?, request.key));
+        demand(known.is_none(), Fault::KeyUsed)
+    }
+}
+
+/// Whether a thing has the number that the next one gets; the last number of all is never given, so that there is
+/// always a next one.
+fn next_number(number: u32, next: u32) -> Result<(), Fault> {
+    demand(number == next, Fault::NotNext { next })?;
+    demand(number < u32::MAX, Fault::LastNumber)
+}
+
+/// What is named more than once, if anything is.
+pub(super) fn twice<T: Ord + Copy>(things: &[T]) -> Option<T> {
+    if things.is_sorted_by(|one, other| one < other) {
+        return None;
+    }
+    let mut sorted: SmallVec<[T; 16]> = SmallVec::from_slice(things);
+    sorted.sort_unstable();
+    sorted.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
+}
