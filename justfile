@@ -43,9 +43,17 @@ fuzz seconds="60" *targets:
 sweep:
     cargo test --release -p onrush-engine --test simulation sweep -- --nocapture
 
-# The long runs: ten thousand simulated sales, ten thousand kills, a thousand power cuts (as root), seeded bugs, bad inputs.
+# Every state of a very small sale, within the wider bounds of an optimised build.
+states:
+    cargo test --release -p onrush-engine --test model -- --nocapture
+
+# A simulated year: 365 days of sales with faults all along, in some minutes.
+year:
+    ONRUSH_SIM_DAYS=365 cargo test --release -p onrush-engine --test simulation days -- --nocapture
+
+# The long runs: ten thousand simulated sales and a year of them, ten thousand kills, a thousand power cuts (as root), seeded bugs, bad inputs.
 nightly:
-    ONRUSH_SIM_SEEDS=10000 cargo test --release -p onrush-engine --test simulation -- --nocapture
+    ONRUSH_SIM_SEEDS=10000 ONRUSH_SIM_DAYS=365 cargo test --release -p onrush-engine --test model --test simulation -- --nocapture
     ONRUSH_KILL_CYCLES=10000 cargo test --release -p onrush --test crash kill_9 -- --nocapture
     ONRUSH_POWER_CYCLES=1000 cargo test --release -p onrush --test crash power_cut -- --nocapture
     .ci/seeded-bugs

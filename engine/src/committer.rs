@@ -15,7 +15,7 @@ use crate::command::Command;
 use crate::feed::Histories;
 use crate::journal::frame::Chain;
 use crate::journal::snapshot::{Snapshot, Snapshots};
-use crate::journal::writer::Writer;
+use crate::journal::writer::{Workplace, Writer};
 use crate::journal::{Durability, JournalError, Stream};
 use crate::mailbox::Failure;
 use crate::metrics::{CommandResult, Metrics};
@@ -42,7 +42,8 @@ pub(crate) struct Setup {
     /// The end of the registry's stream.
     pub(crate) registry: Chain,
     pub(crate) disk_free_bytes: Option<u64>,
-    pub(crate) snapshots: Option<Snapshots>,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) workplace: Workplace,
     pub(crate) clock: Arc<dyn Clock + Send + Sync>,
     pub(crate) metrics: Metrics,
     pub(crate) histories: Arc<Histories>,
@@ -55,7 +56,8 @@ pub(crate) struct Setup {
 pub(crate) struct Committer {
     writer: Writer,
     epoch: u64,
-    snapshots: Option<Snapshots>,
+    snapshots: Snapshots,
+    workplace: Workplace,
     clock: Arc<dyn Clock + Send + Sync>,
     pub(crate) metrics: Metrics,
     histories: Arc<Histories>,
@@ -100,6 +102,7 @@ impl Committer {
             writer: setup.writer,
             epoch: setup.epoch,
             snapshots: setup.snapshots,
+            workplace: setup.workplace,
             clock: setup.clock,
             metrics: setup.metrics,
             histories: setup.histories,
@@ -281,7 +284,7 @@ impl Committer {
         self.trims.extend(snapshots);
     }
 
-    /// Writes a snapshot on a thread of its own; then the records before it may go.
+    /// Writes a snapshot apart; then the records before it may go.
     pub(crate) fn write_snapshot(
         &self,
         this: &Rc<RefCell<Self>>,
@@ -289,17 +292,16 @@ impl Committer {
         stream: Stream,
         captured: Captured,
     ) {
-        let Some(snapshots) = self.snapshots.clone() else { return };
+        let (snapshots, workplace) = (self.snapshots.clone(), self.workplace);
         let Captured { chain, image } = captured;
         let sequence = chain.next_sequence - if Bug::SnapshotRepeats.is_on() { 2 } else { 1 };
         let snapshot = Snapshot { epoch: self.epoch, stream, sequence, tip: chain.tip, image };
         let (this, staging) = (Rc::clone(this), Rc::clone(staging));
         actix_rt::spawn(async move {
-            let written = tokio::task::spawn_blocking(move || snapshots.write(stream, &snapshot.encode())).await;
+            let written = workplace.apart(move || snapshots.write(stream, &snapshot.encode())).await;
             match written {
-                Ok(Ok(())) => this.borrow_mut().snapshot_durable(stream, sequence),
+                Ok(()) => this.borrow_mut().snapshot_durable(stream, sequence),
                 // The journal still has everything; the next one is tried after as many events again.
-                Ok(Err(error)) => tracing::warn!(%error, "a snapshot could not be written"),
                 Err(error) => tracing::warn!(%error, "a snapshot could not be written"),
             }
             staging.borrow_mut().snapshotting = false;

@@ -16,6 +16,7 @@ use crate::committer::{Health, Setup};
 use crate::config::{Config, ConfigError};
 use crate::feed::Histories;
 use crate::inventory::Inventory;
+use crate::journal::directory::Directory;
 use crate::journal::disk::{self, Ballast};
 use crate::journal::original::Original;
 use crate::journal::recovery::{RecoveryError, recover};
@@ -105,33 +106,36 @@ impl Engine {
     fn open_journal(config: &Config, journal: &Path, snapshots: Snapshots, lock: File) -> Result<Self, OpenError> {
         let store = Box::new(SledStore::open(journal)?);
         let clock = Arc::new(SystemClock::start());
-        Self::with(config, store, Some(snapshots), clock, Some(lock), Workplace::Thread)
+        Self::with(config, store, snapshots, clock, Some(lock), Workplace::Thread)
     }
 
-    /// An engine on another store and clock: what a simulation runs, on the thread that calls, which must run actix.
-    /// [`Client::tick`] lets time pass.
+    /// An engine on another store, directory of snapshots and clock: what a simulation runs, on the thread that calls,
+    /// which must run actix. [`Client::tick`] lets time pass.
     ///
     /// # Errors
-    /// [`OpenError`], where the store's content cannot be used.
+    /// [`OpenError`], where what they hold cannot be used.
     pub fn simulated(
         config: &Config,
         store: Box<dyn Store>,
+        directory: Arc<dyn Directory>,
         clock: Arc<dyn Clock + Send + Sync>,
     ) -> Result<Self, OpenError> {
-        Self::with(config, store, None, clock, None, Workplace::Beside)
+        let io = |source| OpenError::Data { path: directory.path("").display().to_string(), source };
+        let snapshots = Snapshots::within(Arc::clone(&directory)).map_err(io)?;
+        Self::with(config, store, snapshots, clock, None, Workplace::Beside)
     }
 
     #[expect(clippy::disallowed_methods, reason = "how long recovery takes is measured, not decided by")]
     fn with(
         config: &Config,
         store: Box<dyn Store>,
-        snapshots: Option<Snapshots>,
+        snapshots: Snapshots,
         clock: Arc<dyn Clock + Send + Sync>,
         lock: Option<File>,
         workplace: Workplace,
     ) -> Result<Self, OpenError> {
         let begun = Instant::now();
-        let states = snapshots.as_ref().map_or(Ok(Vec::new()), Snapshots::read_all)?;
+        let states = snapshots.read_all()?;
         let written = states.iter().map(|snapshot| (snapshot.stream, snapshot.sequence)).collect();
         let found = recover(store.as_ref(), states)?;
         found.cut.iter().for_each(|key| tracing::warn!(?key, "an unfinished record at the journal's end was cut off"));
@@ -166,6 +170,7 @@ impl Engine {
             registry,
             disk_free_bytes,
             snapshots,
+            workplace,
             clock,
             metrics,
             histories,

@@ -4,6 +4,7 @@
 //! returns when the disk has them. The first error of a commit is final: the journal takes no more.
 
 pub mod codec;
+pub mod directory;
 pub mod disk;
 pub mod frame;
 pub mod history;

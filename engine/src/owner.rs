@@ -78,7 +78,7 @@ pub(crate) struct Register {
     pub(crate) reply: oneshot::Sender<RegistryOutcome>,
 }
 
-/// Time has passed.
+/// Time has passed, for an owner without timers: all that they do is done once.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Tick;
@@ -367,6 +367,8 @@ impl Handler<Tick> for Owner {
     type Result = ();
     fn handle(&mut self, _: Tick, _: &mut Context<Self>) {
         self.tick();
+        let committer = Rc::clone(&self.committer);
+        actix_rt::spawn(async move { Committer::trim(&committer).await });
     }
 }
 

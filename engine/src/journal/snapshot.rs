@@ -4,14 +4,15 @@
 //! and whose `previous` is that record's digest, with the state as its body. Written beside its place, synced, renamed,
 //! and the directory synced; so it is there whole or not at all.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use thiserror::Error;
 
 use super::Stream;
 use super::codec::{self, DecodeError};
+use super::directory::{Directory, Folder};
 use super::frame::{Digest, Frame, FrameError, Record};
 use crate::inventory::Image;
 
@@ -63,41 +64,34 @@ pub enum ContentError {
 }
 
 /// The snapshots of a data directory.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Snapshots {
-    dir: PathBuf,
+    directory: Arc<dyn Directory>,
 }
 
 impl Snapshots {
-    /// Opens the directory, or makes it; drops what was being written when the process ended. What it finds is durable
-    /// when it returns: the last process may have ended between a rename and the sync that makes it last, and the records
-    /// that a snapshot stands for go for good.
+    /// Opens the folder of a data directory, or makes it; see [`Self::within`].
     ///
     /// # Errors
     /// What the operating system says.
     pub fn open(data: &Path) -> io::Result<Self> {
-        let dir = data.join("snapshots");
-        fs::create_dir_all(&dir)?;
-        let snapshots = Self { dir };
-        for path in snapshots.files()? {
-            if path.extension().is_some_and(|extension| extension == "partial") {
-                fs::remove_file(path)?;
+        Self::within(Arc::new(Folder::open(data.join("snapshots"))?))
+    }
+
+    /// Drops what was being written when the last process ended. What it finds is durable when it returns: that process
+    /// may have ended between a rename and the sync that makes it last, and the records that a snapshot stands for go for
+    /// good.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn within(directory: Arc<dyn Directory>) -> io::Result<Self> {
+        for name in directory.names()? {
+            if name.ends_with(PARTIAL) {
+                directory.remove(&name)?;
             }
         }
-        snapshots.sync()?;
-        Ok(snapshots)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        File::open(&self.dir)?.sync_all()
-    }
-
-    fn files(&self) -> io::Result<Vec<PathBuf>> {
-        fs::read_dir(&self.dir)?.map(|entry| entry.map(|entry| entry.path())).collect()
-    }
-
-    fn path(&self, stream: Stream) -> PathBuf {
-        self.dir.join(format!("{:016x}.snapshot", stream.0))
+        directory.sync_names()?;
+        Ok(Self { directory })
     }
 
     /// Writes a snapshot in the place of the stream's former one. When it returns, it is durable.
@@ -106,14 +100,14 @@ impl Snapshots {
     /// What the operating system says. Then the former snapshot or the new one is there, and a power cut may change which:
     /// the records of both have to stay.
     pub fn write(&self, stream: Stream, frame: &[u8]) -> io::Result<()> {
-        let path = self.path(stream);
-        let partial = path.with_extension("partial");
-        if let Err(error) = write_whole(&partial, frame).and_then(|()| fs::rename(&partial, &path)) {
+        let partial = name(stream, PARTIAL);
+        let written = self.directory.write(&partial, frame);
+        if let Err(error) = written.and_then(|()| self.directory.rename(&partial, &name(stream, WHOLE))) {
             // What is half there only takes room, perhaps the last that there was; the next start drops it, too.
-            fs::remove_file(&partial).ok();
+            self.directory.remove(&partial).ok();
             return Err(error);
         }
-        self.sync()
+        self.directory.sync_names()
     }
 
     /// Reads all snapshots, one for each stream that has one.
@@ -121,23 +115,27 @@ impl Snapshots {
     /// # Errors
     /// [`SnapshotError`], for the first that cannot be read: the journal before it is gone, so nothing can stand in.
     pub fn read_all(&self) -> Result<Vec<Snapshot>, SnapshotError> {
-        let io = |source| SnapshotError::Io { path: self.dir.clone(), source };
-        let mut paths = self.files().map_err(io)?;
-        paths.retain(|path| path.extension().is_some_and(|extension| extension == "snapshot"));
-        paths.sort();
-        paths.iter().map(|path| read(path)).collect()
+        let io = |source| SnapshotError::Io { path: self.directory.path(""), source };
+        let mut names = self.directory.names().map_err(io)?;
+        names.retain(|name| name.ends_with(WHOLE));
+        names.sort();
+        names.iter().map(|name| self.read(name)).collect()
+    }
+
+    fn read(&self, name: &str) -> Result<Snapshot, SnapshotError> {
+        let path = || self.directory.path(name);
+        let bytes = self.directory.read(name).map_err(|source| SnapshotError::Io { path: path(), source })?;
+        Snapshot::decode(&bytes).map_err(|source| SnapshotError::Content { path: path(), source })
     }
 }
 
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
+/// The end of a name whose file is whole.
+const WHOLE: &str = ".snapshot";
+/// The end of a name whose file is being written.
+const PARTIAL: &str = ".partial";
 
-fn read(path: &Path) -> Result<Snapshot, SnapshotError> {
-    let bytes = fs::read(path).map_err(|source| SnapshotError::Io { path: path.to_owned(), source })?;
-    Snapshot::decode(&bytes).map_err(|source| SnapshotError::Content { path: path.to_owned(), source })
+fn name(stream: Stream, end: &str) -> String {
+    format!("{:016x}{end}", stream.0)
 }
 
 impl Snapshot {
@@ -158,14 +156,16 @@ impl Snapshot {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
     fn a_snapshot_that_cannot_take_its_place_leaves_nothing_behind() {
         let data = tempfile::tempdir().unwrap();
         let snapshots = Snapshots::open(data.path()).unwrap();
-        fs::create_dir(snapshots.path(Stream(7))).unwrap();
+        fs::create_dir(snapshots.directory.path(&name(Stream(7), WHOLE))).unwrap();
         assert!(snapshots.write(Stream(7), b"state").is_err());
-        assert_eq!(snapshots.files().unwrap(), [snapshots.path(Stream(7))]);
+        assert_eq!(snapshots.directory.names().unwrap(), [name(Stream(7), WHOLE)]);
     }
 }

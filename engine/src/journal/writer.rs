@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{Journal, JournalError};
 
-/// Where the journal does its work.
+/// Where work is done that waits for a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Workplace {
     /// On a thread of its own.
@@ -17,6 +17,25 @@ pub(crate) enum Workplace {
     /// On the owner's thread, once everything that is ready there has had its turn: a simulation must be the same each
     /// time.
     Beside,
+}
+
+impl Workplace {
+    /// Does work beside the journal's, such as writing a snapshot.
+    ///
+    /// # Errors
+    /// The work's own; also where it panicked.
+    pub(crate) async fn apart(self, work: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
+        match self {
+            Self::Thread => tokio::task::spawn_blocking(work).await.map_err(io::Error::other).flatten(),
+            Self::Beside => {
+                // It takes longer than a commit.
+                for _ in 0..3 {
+                    give_way().await;
+                }
+                work()
+            }
+        }
+    }
 }
 
 type Job = Box<dyn FnOnce(&mut Journal) + Send>;
@@ -81,14 +100,18 @@ fn work(mut journal: Journal, mut jobs: mpsc::Receiver<Job>) {
 }
 
 /// Turns that others have while a job is under way.
-const TURNS: usize = 3;
+const TURNS: usize = 8;
 
 async fn work_beside(mut journal: Journal, mut jobs: mpsc::Receiver<Job>) {
     while let Some(job) = jobs.recv().await {
-        for _ in 0..TURNS {
-            tokio::task::yield_now().await;
-        }
+        give_way().await;
         job(&mut journal);
+    }
+}
+
+async fn give_way() {
+    for _ in 0..TURNS {
+        tokio::task::yield_now().await;
     }
 }
 

@@ -14,7 +14,8 @@ use onrush_engine::mailbox::{Ask, Failure, Outcome};
 use onrush_engine::registry::RegistryCommand;
 use onrush_engine::seat_map::SeatIndex;
 
-use crate::disk::{Crash, Disk};
+use crate::disk::Disk;
+use crate::fault::{Fault, Plan, Site};
 use crate::hall::{account, opening, seller, show};
 use crate::world::SimulatedClock;
 
@@ -29,9 +30,10 @@ struct Overfilled {
 }
 
 /// More holds than a mailbox takes, its size pushed whenever that many have been taken out.
-async fn overfill(disk: &Disk, crash: Option<Crash>) -> Overfilled {
+async fn overfill(disk: &Disk, plan: Option<Plan>) -> Overfilled {
     let config = Config { mailbox_capacity: CAPACITY, ..Config::new("nowhere".into()) };
-    let engine = Engine::simulated(&config, Box::new(disk.clone()), Arc::new(SimulatedClock::at_start())).unwrap();
+    let (store, directory) = (Box::new(disk.clone()), Arc::new(disk.clone()));
+    let engine = Engine::simulated(&config, store, directory, Arc::new(SimulatedClock::at_start())).unwrap();
     let client = engine.start_here();
     client.register(show(), None).await.unwrap();
     let add = RegistryCommand::AddPerformance {
@@ -41,7 +43,7 @@ async fn overfill(disk: &Disk, crash: Option<Crash>) -> Overfilled {
         key: None,
     };
     client.register(add, Some(Box::new(opening(PERFORMANCE)))).await.unwrap();
-    crash.into_iter().for_each(|crash| disk.plan(0, crash));
+    disk.plan(plan);
     let mut asked = Vec::new();
     for seat in 0..22 {
         let (client, command) = (client.clone(), hold(seat));
@@ -77,14 +79,18 @@ fn what_has_no_room_behind_a_commit_is_answered_after_it() {
 
 #[test]
 fn what_has_no_room_behind_a_commit_that_fails_is_told_that_nobody_knows() {
-    let Overfilled { outcomes, .. } = System::new().block_on(overfill(&Disk::default(), Some(Crash::BeforeSync)));
+    let plan = Plan::Site(Site::Sync, 0, Fault::Stop);
+    let Overfilled { outcomes, .. } = System::new().block_on(overfill(&Disk::default(), Some(plan)));
     assert!(outcomes.iter().all(|outcome| *outcome == Err(Failure::Unknown)), "{outcomes:?}");
 }
 
 #[test]
 fn nobody_sees_what_a_commit_that_fails_would_have_changed() {
-    for crash in [Crash::BeforeAppend, Crash::BeforeSync, Crash::AfterSync] {
-        let Overfilled { seen_held, .. } = System::new().block_on(overfill(&Disk::default(), Some(crash)));
-        assert_eq!(seen_held, 0, "{crash:?}");
+    for site in [Site::Append, Site::Sync, Site::Mark] {
+        for fault in Fault::at(site) {
+            let plan = Plan::Site(site, 0, *fault);
+            let Overfilled { seen_held, .. } = System::new().block_on(overfill(&Disk::default(), Some(plan)));
+            assert_eq!(seen_held, 0, "{plan:?}");
+        }
     }
 }

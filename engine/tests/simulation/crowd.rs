@@ -5,30 +5,39 @@ use onrush_engine::command::{
 };
 use onrush_engine::id::{BlockId, BookingId, HoldId};
 use onrush_engine::inventory::Answer;
+use onrush_engine::mailbox::Ask;
 use onrush_engine::seat_map::SeatIndex;
 
 use crate::hall::{BUYERS, PERFORMANCES, SEATS, account, seller};
 use crate::random::Random;
 
-/// A command and whom it goes to.
+/// What is asked and of whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Request {
     /// Which of the performances.
     pub(crate) place: usize,
-    pub(crate) command: Command,
+    pub(crate) ask: Ask,
 }
 
 impl Request {
     fn caller(&self) -> Caller {
-        match &self.command {
-            Command::HoldSeats(HoldSeats { caller, .. })
-            | Command::BookHold(BookHold { caller, .. })
-            | Command::CancelSeats(CancelSeats { caller, .. })
-            | Command::BlockSeats(BlockSeats { caller, .. })
-            | Command::ChangeTerms(ChangeTerms { caller, .. })
-            | Command::ReleaseHold { caller, .. }
-            | Command::LiftBlock { caller, .. } => *caller,
+        match &self.ask {
+            Ask::Hold(caller, _) | Ask::Booking(caller, _) | Ask::Bookings(caller, _) => *caller,
+            Ask::Command(
+                Command::HoldSeats(HoldSeats { caller, .. })
+                | Command::BookHold(BookHold { caller, .. })
+                | Command::CancelSeats(CancelSeats { caller, .. })
+                | Command::BlockSeats(BlockSeats { caller, .. })
+                | Command::ChangeTerms(ChangeTerms { caller, .. })
+                | Command::ReleaseHold { caller, .. }
+                | Command::LiftBlock { caller, .. },
+            ) => *caller,
         }
+    }
+
+    /// Whether it is to change something.
+    pub(crate) fn is_command(&self) -> bool {
+        matches!(self.ask, Ask::Command(_))
     }
 }
 
@@ -45,12 +54,17 @@ pub(crate) struct Crowd {
 }
 
 impl Crowd {
+    /// Anything that can be asked.
     pub(crate) fn ask(&mut self, random: &mut Random) -> Request {
+        if random.one_in(8) { self.read(random) } else { self.command(random) }
+    }
+
+    /// Something that is to change.
+    pub(crate) fn command(&mut self, random: &mut Random) -> Request {
         if !self.sent.is_empty() && random.one_in(6) {
             return self.again(random);
         }
-        let place = random.below(PERFORMANCES.len() as u64) as usize;
-        let caller = account(random.below(BUYERS));
+        let (place, caller) = (somewhere(random), account(random.below(BUYERS)));
         let command = match random.below(12) {
             0..=4 => self.hold(random, caller),
             5..=6 => self.release(random, place, caller),
@@ -58,11 +72,33 @@ impl Crowd {
             9..=10 => self.cancel(random, place, caller),
             _ => self.block(random, place),
         };
-        Request { place, command }
+        Request { place, ask: Ask::Command(command) }
+    }
+
+    fn read(&mut self, random: &mut Random) -> Request {
+        let (place, caller) = (somewhere(random), account(random.below(BUYERS)));
+        let ask = match random.below(3) {
+            0 => {
+                let (caller, hold) = self.known_hold(random, place, caller);
+                Ask::Hold(caller, hold)
+            }
+            1 => {
+                let (caller, booking) = self.known_booking(random, place, caller);
+                Ask::Booking(caller, booking)
+            }
+            _ => {
+                let (reader, first) = (*random.pick(&[caller, seller()]), random.below(20) as u32);
+                Ask::Bookings(reader, first..first + 5)
+            }
+        };
+        Request { place, ask }
     }
 
     /// Remembers what was told.
     pub(crate) fn learn(&mut self, request: &Request, answer: &Answer, life: u64) {
+        if !request.is_command() {
+            return;
+        }
         let (place, caller) = (request.place, request.caller());
         match answer {
             Answer::Hold(hold) => self.holds.push((place, caller, hold.id)),
@@ -77,14 +113,14 @@ impl Crowd {
 
     /// Whether the same was answered in an earlier life.
     pub(crate) fn sent_before(&self, request: &Request, life: u64) -> bool {
-        self.sent.iter().any(|(sent, then)| sent.command == request.command && *then < life)
+        self.sent.iter().any(|(sent, then)| sent.ask == request.ask && *then < life)
     }
 
     /// A request that was sent before, perhaps with another body under its key.
     fn again(&mut self, random: &mut Random) -> Request {
         let (mut request, _) = random.pick(&self.sent).clone();
         let other = random.one_in(4);
-        if let Command::HoldSeats(HoldSeats { key: Some(key), .. }) = &mut request.command
+        if let Ask::Command(Command::HoldSeats(HoldSeats { key: Some(key), .. })) = &mut request.ask
             && other
         {
             key.fingerprint ^= 1;
@@ -136,10 +172,19 @@ impl Crowd {
         Command::BookHold(BookHold { caller, hold, purpose: None, nonce, key })
     }
 
-    fn cancel(&mut self, random: &mut Random, place: usize, caller: Caller) -> Command {
+    /// A booking that somebody was told of, and whose it is.
+    fn known_booking(&self, random: &mut Random, place: usize, caller: Caller) -> (Caller, BookingId) {
         let here: Vec<_> = self.bookings.iter().filter(|(at, _, _)| *at == place).copied().collect();
-        let nobody = (place, caller, BookingId { performance: PERFORMANCES[place], number: 100_000, nonce: 1 });
-        let (_, caller, booking) = if here.is_empty() { nobody } else { *random.pick(&here) };
+        let nobody = BookingId { performance: PERFORMANCES[place], number: 100_000, nonce: 1 };
+        if here.is_empty() {
+            return (caller, nobody);
+        }
+        let (_, owner, booking) = *random.pick(&here);
+        (owner, booking)
+    }
+
+    fn cancel(&mut self, random: &mut Random, place: usize, caller: Caller) -> Command {
+        let (caller, booking) = self.known_booking(random, place, caller);
         let seats = random.one_in(2).then(|| seats(random, 2).into());
         let key = self.key(random);
         Command::CancelSeats(CancelSeats { caller, booking, seats, key })
@@ -154,6 +199,10 @@ impl Crowd {
         let (seats, nonce, key) = (seats(random, 2), self.nonce(), self.key(random));
         Command::BlockSeats(BlockSeats { caller: seller(), seats, reason: None, nonce, key })
     }
+}
+
+fn somewhere(random: &mut Random) -> usize {
+    random.below(PERFORMANCES.len() as u64) as usize
 }
 
 fn seats(random: &mut Random, most: u64) -> Vec<SeatIndex> {

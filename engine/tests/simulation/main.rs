@@ -1,20 +1,24 @@
 //! The real actors and the real journal on a disk and a clock that misbehave, from a seed.
 //!
-//! Each seed is a small sale: rounds of commands that arrive together or while others are written, time that passes or
-//! steps back, a disk that breaks before an append, before a sync or after it and tears what was not flushed, and
-//! restarts. Snapshots and trims are not part of it. After every round what the disk holds is
-//! recovered aside and must be exactly what a naive model says, counted anew; after a crash it must be what was
-//! acknowledged, with so many of the commands that were under way as came first, and nothing else.
+//! Each seed is a small sale: rounds of commands and reads that arrive together, while others are written, or too late;
+//! time that passes, steps back or leaps; snapshots and what they let go; a disk that stops or fails at any operation and
+//! tears what was not synced; and restarts. After every round what the disk holds is recovered aside and must be exactly
+//! what a naive model says, counted anew; after a crash it must be what was acknowledged, with so many of the commands
+//! that were under way as came first, and nothing else; and an engine whose journal has failed answers nothing more.
 //!
-//! `ONRUSH_SIM_SEEDS=10000` runs more; `ONRUSH_SIM_SEED=42` runs one and prints its trace. Beside it stand what needs
-//! the same sales: the sweep of every byte of a journal, the golden bytes, and what a start makes of damage by name.
+//! `ONRUSH_SIM_SEEDS=10000` runs more; `ONRUSH_SIM_SEED=42` runs one and prints its trace; `ONRUSH_SIM_DAYS=365` runs a
+//! year of whole days. Beside them stands what needs the same sales: a failure at each operation of one of them, the
+//! sweep of every byte of a journal, the golden bytes, and what a start makes of damage by name.
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot go on without, stops it here")]
 
 mod backlog;
+mod check;
 mod crowd;
 mod damage;
 mod disk;
+mod fault;
+mod folder;
 mod golden;
 mod hall;
 mod history;
@@ -24,14 +28,16 @@ mod random;
 mod replay;
 mod round;
 mod sale;
+mod sites;
 mod sometimes;
 mod sweep;
 mod world;
+mod year;
 
 use std::env;
 
 use sometimes::Sometimes;
-use world::World;
+use world::{Course, World};
 
 /// The commit-sized share.
 const SEEDS_DEFAULT: u64 = 200;
@@ -48,7 +54,7 @@ fn every_seed_is_clean() {
     let mut sometimes = Sometimes::default();
     if let Some(seed) = number("ONRUSH_SIM_SEED") {
         println!("seed {seed}");
-        let trace = World::run(seed, &mut sometimes);
+        let trace = World::run(seed, Course::SEED, &mut sometimes);
         println!("{}\ntrace hash {}", trace.text, trace.hash());
         return;
     }
@@ -56,11 +62,17 @@ fn every_seed_is_clean() {
     for seed in 0..seeds {
         // First, so that a panic says which seed it was.
         println!("seed {seed}");
-        let hash = World::run(seed, &mut sometimes).hash();
+        let hash = World::run(seed, Course::SEED, &mut sometimes).hash();
         if seed < TWICE {
-            assert_eq!(hash, World::run(seed, &mut Sometimes::default()).hash(), "seed {seed} is not deterministic");
+            assert_eq!(
+                hash,
+                World::run(seed, Course::SEED, &mut Sometimes::default()).hash(),
+                "seed {seed} is not deterministic"
+            );
         }
     }
     println!("{seeds} seeds clean; {sometimes}");
-    sometimes.check_all_happened();
+    if seeds >= SEEDS_DEFAULT {
+        sometimes.check_all_happened();
+    }
 }

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use onrush_engine::command::{BestAvailable, BookHold, CancelSeats, Command, HoldSeats, RequestKey, Wish};
 use onrush_engine::inventory::{Answer, Image, PlaceImage};
-use onrush_engine::mailbox::{Failure, Outcome};
+use onrush_engine::mailbox::{Ask, Failure, Outcome};
 use onrush_engine::seat_map::{SeatIndex, SeatMap};
+
+use crate::hall::seller;
 
 /// What a model and an engine must agree on: an answer or a refusal, as text.
 pub(crate) type Said = String;
@@ -32,6 +34,21 @@ struct Booking {
     cancelled: Vec<u32>,
 }
 
+impl Booking {
+    fn left(&self) -> Vec<u32> {
+        self.seats.iter().copied().filter(|seat| !self.cancelled.contains(seat)).collect()
+    }
+
+    fn said(&self, number: u32) -> Said {
+        said_booking(number, &self.left(), &self.cancelled)
+    }
+}
+
+/// How long a request key is remembered: 25 hours.
+const KEYS_REMEMBERED_MILLIS: i64 = 25 * 3_600_000;
+/// Holds that are known of when they are over, where none before them is active.
+const HOLDS_REMEMBERED: u32 = 1024;
+
 /// One performance.
 #[derive(Debug, Clone)]
 pub(crate) struct Model {
@@ -43,7 +60,10 @@ pub(crate) struct Model {
     bookings: Vec<Booking>,
     blocks: BTreeMap<u32, Vec<u32>>,
     next_block: u32,
-    keys: BTreeMap<(String, [u64; 2]), (u64, Said)>,
+    /// With when it was first used.
+    keys: BTreeMap<(String, [u64; 2]), (u64, Said, i64)>,
+    /// Of holds with a smaller number nothing is known any more.
+    remembered: u32,
     ttl: i64,
     seats_max: usize,
     holds_max: usize,
@@ -65,6 +85,10 @@ fn said_booking(number: u32, seats: &[u32], cancelled: &[u32]) -> Said {
     format!("booking {number} {seats:?} without {cancelled:?}")
 }
 
+fn said_bookings(page: Vec<Said>, total: usize) -> Said {
+    format!("{total} bookings: {}", page.join(", "))
+}
+
 /// What an engine said, in the model's words.
 pub(crate) fn said(outcome: &Outcome) -> Said {
     match outcome {
@@ -74,7 +98,12 @@ pub(crate) fn said(outcome: &Outcome) -> Said {
                 said_booking(booking.id.number, &numbers(&booking.seats), &numbers(&booking.cancelled))
             }
             Answer::Block(block) => format!("block {} {:?}", block.id.number, numbers(&block.seats)),
-            Answer::Bookings(..) => "bookings".to_owned(),
+            Answer::Bookings(bookings, total) => {
+                let said = bookings.iter().map(|booking| {
+                    said_booking(booking.id.number, &numbers(&booking.seats), &numbers(&booking.cancelled))
+                });
+                said_bookings(said.collect(), *total as usize)
+            }
             Answer::Done => "done".to_owned(),
         },
         Err(Failure::Refused(refusal)) => {
@@ -105,6 +134,7 @@ impl Model {
             blocks: BTreeMap::new(),
             next_block: 0,
             keys: BTreeMap::new(),
+            remembered: 0,
             ttl: i64::from(ttl_seconds) * 1000,
             seats_max: seats_max as usize,
             holds_max: holds_max as usize,
@@ -133,6 +163,10 @@ impl Model {
         let owner = booking.map_or(Owner::Nobody, Owner::Booking);
         hold.seats.iter().for_each(|seat| self.seats[*seat as usize] = owner.clone());
         self.ended.insert(number, booking);
+        while self.next_hold - self.remembered > HOLDS_REMEMBERED && !self.holds.contains_key(&self.remembered) {
+            self.ended.remove(&self.remembered);
+            self.remembered += 1;
+        }
     }
 
     /// Gives every active hold more time.
@@ -145,8 +179,36 @@ impl Model {
         self.holds.len()
     }
 
-    /// Runs a command at a time, and says what an engine must say.
-    pub(crate) fn run(&mut self, command: &Command, now: i64) -> Said {
+    /// What an engine must say at a time.
+    pub(crate) fn ask(&mut self, ask: &Ask, now: i64) -> Said {
+        let read = match ask {
+            Ask::Command(command) => return self.run(command, now),
+            Ask::Hold(caller, id) => self.read_hold(id.number, id.nonce, &caller.account.to_string()),
+            Ask::Booking(caller, id) => self.read_booking(id.number, &caller.account.to_string()),
+            Ask::Bookings(caller, numbers) if *caller == seller() => {
+                let page = self.bookings.iter().enumerate().skip(numbers.start as usize).take(numbers.len());
+                Ok(said_bookings(
+                    page.map(|(number, booking)| booking.said(number as u32)).collect(),
+                    self.bookings.len(),
+                ))
+            }
+            Ask::Bookings(..) => Err("NotSeller"),
+        };
+        read.unwrap_or_else(|refusal| format!("refused {refusal}"))
+    }
+
+    fn read_hold(&self, number: u32, nonce: u64, account: &str) -> Result<Said, &'static str> {
+        self.own(number, nonce, account)?;
+        let hold = &self.holds[&number];
+        Ok(said_hold(number, &hold.seats, hold.ends))
+    }
+
+    fn read_booking(&self, number: u32, account: &str) -> Result<Said, &'static str> {
+        let booking = self.bookings.get(number as usize).filter(|booking| booking.buyer == account);
+        Ok(booking.ok_or("UnknownBooking")?.said(number))
+    }
+
+    fn run(&mut self, command: &Command, now: i64) -> Said {
         let now = now.max(self.now);
         let (account, key) = match command {
             Command::HoldSeats(HoldSeats { caller, key, .. })
@@ -159,7 +221,7 @@ impl Model {
             Command::ChangeTerms(_) => unreachable!("no round changes terms"),
         };
         if let Some(RequestKey { key, fingerprint }) = key
-            && let Some((first, said)) = self.keys.get(&(account.clone(), key))
+            && let Some((first, said, _)) = self.keys.get(&(account.clone(), key))
         {
             return if *first == fingerprint { said.clone() } else { "refused KeyReused".to_owned() };
         }
@@ -170,7 +232,8 @@ impl Model {
         if said != "nothing" {
             self.now = now;
             if let Some(RequestKey { key, fingerprint }) = key {
-                self.keys.insert((account, key), (fingerprint, said.clone()));
+                self.keys.retain(|_, (_, _, at)| *at + KEYS_REMEMBERED_MILLIS > now);
+                self.keys.insert((account, key), (fingerprint, said.clone(), now));
             }
         }
         if said == "nothing" { "done".to_owned() } else { said }
@@ -273,6 +336,7 @@ impl Model {
             (None, Some(Some(booking))) if self.bookings[*booking as usize].buyer == account => Err("HoldBooked"),
             (None, Some(Some(_))) => Err("UnknownHold"),
             (None, Some(None)) => Err("HoldEnded"),
+            (None, None) if number < self.remembered => Err("HoldEnded"),
             (None, None) => Err("UnknownHold"),
         }
     }
@@ -281,7 +345,7 @@ impl Model {
         let number = cancel.booking.number;
         let booking = self.bookings.get_mut(number as usize).filter(|booking| booking.buyer == account);
         let booking = booking.ok_or("UnknownBooking")?;
-        let left: Vec<u32> = booking.seats.iter().copied().filter(|seat| !booking.cancelled.contains(seat)).collect();
+        let left = booking.left();
         if left.is_empty() {
             return Err("BookingClosed");
         }
@@ -290,8 +354,7 @@ impl Model {
             return Err("NotInBooking");
         }
         booking.cancelled.extend(&gone);
-        let left: Vec<u32> = left.into_iter().filter(|seat| !gone.contains(seat)).collect();
-        let said = said_booking(number, &left, &booking.cancelled);
+        let said = booking.said(number);
         gone.iter().for_each(|seat| self.seats[*seat as usize] = Owner::Nobody);
         Ok(said)
     }

@@ -6,39 +6,62 @@ use onrush_engine::inventory::Answer;
 use onrush_engine::mailbox::{Ask, Failure, Outcome};
 use onrush_engine::seat_map::SeatList;
 
+use crate::check::Steps;
 use crate::crowd::Request;
 use crate::hall::{HOLDS_MAX, PERFORMANCES};
 use crate::model::{self, Model};
-use crate::world::{MAILBOX_CAPACITY, Steps, World};
+use crate::world::{MAILBOX_CAPACITY, World};
+
+/// How a round's requests come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    /// All at once.
+    Together,
+    /// One after the other, so that some are decided while others are written.
+    Spread,
+    /// As before, and in between the engine looks for what time has brought: a snapshot may be of half a round.
+    SpreadWithTicks,
+    /// At once, and their turn comes when they are too old.
+    Late,
+}
+
+/// As many requests as find room whatever happens between them.
+const FITTING: u64 = MAILBOX_CAPACITY as u64 - 2;
+/// More than a command may wait.
+const LATE_MILLIS: i64 = 2000;
+
+/// What becomes of a request.
+enum Expected {
+    /// What the model says.
+    Said(String),
+    /// The mailbox was full.
+    Full,
+    /// It waited too long.
+    Late,
+}
 
 impl World<'_> {
-    /// Sends commands that arrive together or shortly one after the other, so that some are decided while others are
-    /// written; and checks what became of them; says whether the engine lives.
+    /// Sends requests and checks what became of them; says whether the engine lives.
     pub(crate) async fn round(&mut self, client: &Client) -> bool {
-        let count = if self.random.one_in(20) { 2 * MAILBOX_CAPACITY as u64 + 8 } else { self.random.below(6) + 1 };
+        let count = match self.random.below(20) {
+            0 => 2 * MAILBOX_CAPACITY as u64 + 8,
+            1..=3 => FITTING,
+            _ => self.random.below(6) + 1,
+        };
         let requests: Vec<Request> = (0..count).map(|_| self.crowd.ask(&mut self.random)).collect();
         self.notice_contention(&requests);
-        let (expected, mut steps) = self.expect(&requests);
-        let spread = count <= 6 && self.random.one_in(2);
-
-        let mut asked = Vec::new();
-        for Request { place, command, .. } in &requests {
-            let performance = client.performance(PERFORMANCES[*place]).expect("it is open");
-            let (client, command) = (client.clone(), command.clone());
-            asked.push(actix_rt::spawn(async move { client.ask(&performance, Ask::Command(command)).await }));
-            for _ in 0..if spread { self.random.below(6) } else { 0 } {
-                tokio::task::yield_now().await;
-            }
-        }
-        let mut outcomes = Vec::new();
-        for asked in asked {
-            outcomes.push(asked.await.unwrap());
-        }
+        let manner = self.manner(count);
+        self.note(&format!("{manner:?}"));
+        let outcomes = self.send(client, &requests, manner).await;
+        let (expected, mut steps) = self.expect(&requests, manner);
         self.compare(&requests, &expected, &outcomes);
         self.learn(&requests, &outcomes);
-        if outcomes.contains(&Err(Failure::Unknown)) {
-            assert!(self.disk.is_gone(), "an outcome is unknown though the disk works");
+        self.notice_disk();
+        let unknown = outcomes.contains(&Err(Failure::Unknown));
+        assert!(!unknown || self.disk.is_broken(), "an outcome is unknown though the disk works");
+        if self.disk.is_broken() {
             self.note("crash");
+            self.check_dead(client).await;
             self.acknowledge(&requests, &outcomes, &mut steps);
             self.reconcile(&steps);
             return false;
@@ -48,29 +71,90 @@ impl World<'_> {
         true
     }
 
-    /// What the models say, and how they come to it; a mailbox takes so many, and the rest is refused before it is
-    /// decided.
-    fn expect(&mut self, requests: &[Request]) -> (Vec<Option<String>>, Vec<Steps>) {
+    fn manner(&mut self, count: u64) -> Manner {
+        match self.random.below(40) {
+            0 => Manner::Late,
+            1..=14 if count <= FITTING => Manner::SpreadWithTicks,
+            15..=24 if count <= FITTING => Manner::Spread,
+            _ => Manner::Together,
+        }
+    }
+
+    async fn send(&mut self, client: &Client, requests: &[Request], manner: Manner) -> Vec<Outcome> {
+        let mut asked = Vec::new();
+        for Request { place, ask } in requests {
+            let performance = client.performance(PERFORMANCES[*place]).expect("it is open");
+            let (sender, ask) = (client.clone(), ask.clone());
+            asked.push(actix_rt::spawn(async move { sender.ask(&performance, ask).await }));
+            self.give_way(client, manner).await;
+        }
+        if manner == Manner::Late {
+            // After the last request has gone into its mailbox, and before anybody looks there.
+            let clock = self.clock.clone();
+            actix_rt::spawn(async move { clock.step(LATE_MILLIS) });
+        }
+        let mut outcomes = Vec::new();
+        for asked in asked {
+            outcomes.push(asked.await.unwrap());
+        }
+        if manner == Manner::SpreadWithTicks {
+            // Nobody has waited for the holds that a tick has ended.
+            client.settle().await;
+        }
+        outcomes
+    }
+
+    /// Lets the engine work for a while between two requests.
+    async fn give_way(&mut self, client: &Client, manner: Manner) {
+        if !matches!(manner, Manner::Spread | Manner::SpreadWithTicks) {
+            return;
+        }
+        let turns = if manner == Manner::Spread { 6 } else { 3 };
+        if manner == Manner::SpreadWithTicks {
+            let client = client.clone();
+            actix_rt::spawn(async move { client.tick().await });
+        }
+        for _ in 0..self.random.below(turns) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// What the models say, and how they come to it.
+    fn expect(&mut self, requests: &[Request], manner: Manner) -> (Vec<Expected>, Vec<Steps>) {
         let now = self.now();
         let mut waiting = [0; PERFORMANCES.len()];
         let mut expected = Vec::new();
         let begin = |model: &Option<Model>| Steps { states: vec![model.clone()], acknowledged: 0 };
         let mut steps: Vec<Steps> = self.models.iter().map(begin).collect();
-        for Request { place, command, .. } in requests {
+        for Request { place, ask } in requests {
+            self.expire(*place, now, &mut steps[*place]);
             let model = self.models[*place].as_mut().expect("rounds come after the opening");
-            let states = &mut steps[*place].states;
-            if states.len() == 1 {
-                if model.pulse(now) > 0 {
-                    self.sometimes.happened("a hold runs out");
-                }
-                states.push(Some(model.clone()));
-            }
             waiting[*place] += 1;
-            let fits = waiting[*place] <= MAILBOX_CAPACITY;
-            expected.push(fits.then(|| model.run(command, now)));
-            states.push(Some(model.clone()));
+            expected.push(match manner {
+                _ if waiting[*place] > MAILBOX_CAPACITY => Expected::Full,
+                Manner::Late => Expected::Late,
+                _ => Expected::Said(model.ask(ask, now)),
+            });
+            steps[*place].states.push(Some(model.clone()));
+        }
+        for (place, steps) in steps.iter_mut().enumerate() {
+            let due = self.models[place].as_ref().is_some_and(|model| model.is_due(now));
+            if manner == Manner::SpreadWithTicks && due {
+                self.expire(place, now, steps);
+            }
         }
         (expected, steps)
+    }
+
+    /// A round's first look at a performance ends the holds that have run out.
+    fn expire(&mut self, place: usize, now: i64, steps: &mut Steps) {
+        let model = self.models[place].as_mut().expect("rounds come after the opening");
+        if steps.states.len() == 1 {
+            if model.pulse(now) > 0 {
+                self.sometimes.happened("a hold runs out");
+            }
+            steps.states.push(Some(model.clone()));
+        }
     }
 
     /// Notes how far each performance must be found: an answer, also a refusal, rests on what is durable.
@@ -86,18 +170,22 @@ impl World<'_> {
         }
     }
 
-    fn compare(&mut self, requests: &[Request], expected: &[Option<String>], outcomes: &[Outcome]) {
-        for ((Request { command, .. }, expected), outcome) in requests.iter().zip(expected).zip(outcomes) {
+    fn compare(&mut self, requests: &[Request], expected: &[Expected], outcomes: &[Outcome]) {
+        for ((Request { ask, .. }, expected), outcome) in requests.iter().zip(expected).zip(outcomes) {
             if *outcome == Err(Failure::Unknown) {
                 continue;
             }
             let said = model::said(outcome);
-            self.note(&said);
+            self.note(&format!("{ask:?}: {said}"));
             match expected {
-                Some(expected) => assert_eq!(*expected, said, "{command:?}"),
-                None => {
+                Expected::Said(expected) => assert_eq!(*expected, said, "{ask:?}"),
+                Expected::Full => {
                     assert_eq!(*outcome, Err(Failure::Overloaded));
                     self.sometimes.happened("the mailbox is full");
+                }
+                Expected::Late => {
+                    assert_eq!(*outcome, Err(Failure::Overloaded));
+                    self.sometimes.happened("a command waits too long");
                 }
             }
             match said.as_str() {
@@ -109,8 +197,8 @@ impl World<'_> {
     }
 
     fn notice_contention(&mut self, requests: &[Request]) {
-        let wanted = |request: &Request| match &request.command {
-            Command::HoldSeats(HoldSeats { wish: Wish::Seats(seats), caller, .. }) => {
+        let wanted = |request: &Request| match &request.ask {
+            Ask::Command(Command::HoldSeats(HoldSeats { wish: Wish::Seats(seats), caller, .. })) => {
                 Some((request.place, seats.clone(), caller.account))
             }
             _ => None,
@@ -130,6 +218,14 @@ impl World<'_> {
         }
     }
 
+    /// What the disk did while the engine went on.
+    fn notice_disk(&mut self) {
+        if self.disk.failed().is_some() && !self.disk.is_broken() {
+            self.sometimes.happened("a snapshot cannot be written, and the sale goes on");
+        }
+        self.disk.remarks().into_iter().for_each(|remark| self.sometimes.happened(remark));
+    }
+
     /// Remembers what the buyers were told.
     fn learn(&mut self, requests: &[Request], outcomes: &[Outcome]) {
         for (request, outcome) in requests.iter().zip(outcomes) {
@@ -141,6 +237,7 @@ impl World<'_> {
                 }
             }
             match &answered.answer {
+                _ if !request.is_command() => self.sometimes.happened("somebody reads what is held or booked"),
                 Answer::Booking(booking) if !booking.cancelled.is_empty() && !booking.seats.is_empty() => {
                     self.sometimes.happened("a booking is cancelled in part");
                 }

@@ -11,6 +11,7 @@ use onrush_engine::journal::codec::{encode_entries, encode_image, encode_registr
 use onrush_engine::journal::frame::{Chain, Frame};
 use onrush_engine::journal::recovery::Recovered;
 use onrush_engine::journal::store::Key;
+use onrush_engine::mailbox::Ask;
 use onrush_engine::registry::{Registry, RegistryEvent};
 use onrush_engine::time::Timestamp;
 
@@ -161,7 +162,7 @@ impl Live {
         self.now += self.random.below(3000) as i64;
         let mut entries: BTreeMap<PerformanceId, Vec<Entry>> = BTreeMap::new();
         for _ in 0..=self.random.below(6) {
-            let request = self.crowd.ask(&mut self.random);
+            let request = self.crowd.command(&mut self.random);
             let performance = PERFORMANCES[request.place];
             if self.inventories.contains_key(&performance) {
                 entries.entry(performance).or_default().extend(self.decide(performance, &request));
@@ -179,7 +180,8 @@ impl Live {
             inventory.apply(at, &expired);
             events.push(expired);
         }
-        if let Ok(Decision::Event(event)) = inventory.decide(&request.command, at) {
+        let Ask::Command(command) = &request.ask else { panic!("only commands make a journal") };
+        if let Ok(Decision::Event(event)) = inventory.decide(command, at) {
             inventory.apply(at, &event);
             self.crowd.learn(request, &inventory.answer(&event), self.epoch);
             events.push(event);

@@ -11,6 +11,21 @@ const ALL: &[&str] = &[
     "crash between append and sync",
     "crash between sync and acknowledgement",
     "crash while the engine starts",
+    "crash while a snapshot is written",
+    "an append fails",
+    "a sync fails",
+    "the disk is full in the middle of a group",
+    "what is noted beside the records cannot be noted",
+    "records cannot be dropped",
+    "a start is refused for an error of the disk",
+    "nothing is answered after the first error",
+    "a snapshot cannot be written, and the sale goes on",
+    "a snapshot is written while the sale goes on",
+    "a snapshot is of half a group",
+    "a start replays what came after a snapshot",
+    "a start sees records that a snapshot stands for",
+    "a start finds that all records before a snapshot are dropped",
+    "a record of an owner that was replaced is refused",
     "the round under way survived the crash",
     "the round under way was lost in the crash",
     "a part of the round under way survived the crash",
@@ -22,7 +37,10 @@ const ALL: &[&str] = &[
     "a hold runs out",
     "active holds get the time of a crash back",
     "the clock goes back",
+    "the clock leaps far ahead",
     "the mailbox is full",
+    "a command waits too long",
+    "somebody reads what is held or booked",
     "no run of seats side by side is left",
     "a booking is cancelled in part",
     "house seats are blocked",
@@ -36,6 +54,11 @@ impl Sometimes {
     pub(crate) fn happened(&mut self, what: &'static str) {
         assert!(ALL.contains(&what), "'{what}' is not on the list");
         *self.0.entry(what).or_default() += 1;
+    }
+
+    /// Adds what happened elsewhere.
+    pub(crate) fn add(&mut self, other: Self) {
+        other.0.into_iter().for_each(|(what, count)| *self.0.entry(what).or_default() += count);
     }
 
     /// A run that did not reach one of them did not test it.

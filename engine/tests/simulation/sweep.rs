@@ -1,5 +1,6 @@
 //! Every byte of a journal: the last 64 KiB cut off at each offset, and flipped bit by bit. A start must find exactly
-//! what was there behind some record, or refuse; never something else, and it never panics.
+//! what was there behind some record, or refuse; never something else, and it never panics. A damaged snapshot must be
+//! refused.
 //!
 //! A cut is an end that never reached the disk, the last record torn or missing. Every bit is flipped in a whole
 //! journal, and one of each byte in a torn end. A recovery takes what is noted to have been durable: first nothing
@@ -10,13 +11,19 @@
 
 use std::ops::AddAssign;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::thread;
 
 use onrush_engine::journal::Stream;
+use onrush_engine::journal::directory::Directory as _;
+use onrush_engine::journal::frame::Chain;
 use onrush_engine::journal::recovery::{Recovered, RecoveryError, recover};
+use onrush_engine::journal::snapshot::{Snapshot, Snapshots};
 use onrush_engine::journal::store::{Key, Mark, Store, StoreError};
 use onrush_engine::time::Timestamp;
 
+use crate::disk::Disk;
+use crate::hall::PERFORMANCES;
 use crate::number;
 use crate::sale::Sale;
 
@@ -178,6 +185,24 @@ impl Sweep {
     }
 }
 
+/// The bytes of a snapshot at the sale's end.
+fn snapshot(sale: &Sale) -> Vec<u8> {
+    let order: Vec<usize> = (0..sale.records.len()).collect();
+    let whole = Damaged { sale, order: &order, at: order.len(), left: None, torn: false, acknowledged: 0 };
+    let found = whole.recovered().unwrap();
+    let stream = Stream(PERFORMANCES[0].0);
+    let Chain { next_sequence, tip } = found.chains[&stream];
+    let image = found.inventories[&PERFORMANCES[0]].image();
+    Snapshot { epoch: found.epoch, stream, sequence: next_sequence - 1, tip, image }.encode()
+}
+
+/// Whether a start reads a snapshot with these bytes.
+fn reads(bytes: &[u8]) -> bool {
+    let disk = Disk::default();
+    disk.write("000000000000000b.snapshot", bytes).unwrap();
+    Snapshots::within(Arc::new(disk)).unwrap().read_all().is_ok()
+}
+
 /// Does `one` for every stride's number below `end`, on all cores.
 fn on_all_cores(end: usize, one: impl Fn(usize) -> Outcomes + Sync) -> Outcomes {
     let stride = number("ONRUSH_SWEEP_STRIDE").unwrap_or(if cfg!(debug_assertions) { STRIDE_IN_DEBUG } else { 1 });
@@ -212,4 +237,19 @@ fn a_journal_cut_at_any_byte_is_a_prefix_or_refused() {
 fn a_journal_with_any_bit_flipped_is_a_prefix_or_refused() {
     let sweep = Sweep::new();
     report("flipped bits", on_all_cores(sweep.bytes.len() * 8, |bit| sweep.flip(bit)));
+}
+
+#[test]
+fn a_snapshot_with_any_bit_flipped_or_cut_at_any_byte_is_refused() {
+    let whole = snapshot(&Sale::run(SEED, SWEPT));
+    let outcome = |bytes: &[u8]| Outcomes { prefixes: u64::from(reads(bytes)), refusals: u64::from(!reads(bytes)) };
+    let mut outcomes = on_all_cores(whole.len() * 8, |bit| {
+        let mut flipped = whole.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        outcome(&flipped)
+    });
+    outcomes += on_all_cores(whole.len(), |length| outcome(&whole[..length]));
+    assert_eq!(outcomes.prefixes, 0, "a damaged snapshot was read");
+    outcomes += outcome(&whole);
+    report("damaged snapshots, and a whole one", outcomes);
 }

@@ -1,4 +1,5 @@
-//! One seed's world: lives of an engine, rounds of commands, crashes, and the checks after each.
+//! One seed's world: lives of an engine on a disk and a clock that misbehave. [`round`](crate::round) is what happens in
+//! a life, [`check`](crate::check) what must be so after each of it.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -9,30 +10,35 @@ use actix_rt::System;
 use onrush_engine::client::Client;
 use onrush_engine::config::Config;
 use onrush_engine::engine::Engine;
-use onrush_engine::id::{PerformanceId, ShowId};
-use onrush_engine::journal::codec::{decode_image, encode_image};
-use onrush_engine::journal::recovery::recover;
+use onrush_engine::id::ShowId;
 use onrush_engine::registry::RegistryCommand;
 use onrush_engine::time::{Clock, Timestamp};
 
 use crate::crowd::Crowd;
-use crate::disk::{Crash, Disk};
+use crate::disk::Disk;
+use crate::fault::{Fault, Plan, Site};
 use crate::hall::{HOLDS_MAX, PERFORMANCES, SEATS_MAX, START, TTL_SECONDS, map, opening, seller, show};
-use crate::model::{self, Model};
+use crate::model::Model;
 use crate::random::Random;
 use crate::sometimes::Sometimes;
 
 /// As small as the configuration allows, so that a round can fill it.
 pub(crate) const MAILBOX_CAPACITY: usize = 16;
 const EXTENSION_MAX: Duration = Duration::from_secs(20);
+/// So few that a life sees several.
+const SNAPSHOT_EVERY_EVENTS: u64 = 8;
 
 /// A clock that the world sets.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct SimulatedClock(Arc<AtomicI64>);
 
 impl SimulatedClock {
     pub(crate) fn at_start() -> Self {
         Self(Arc::new(AtomicI64::new(START)))
+    }
+
+    pub(crate) fn step(&self, millis: i64) {
+        self.0.fetch_add(millis, Ordering::Relaxed);
     }
 }
 
@@ -42,10 +48,44 @@ impl Clock for SimulatedClock {
     }
 }
 
-/// What happened, so that two runs of one seed can be compared.
-#[derive(Default)]
+/// How long a world goes on, and what goes wrong in it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Course {
+    /// Engines, one after the other.
+    pub(crate) lives: u64,
+    /// Rounds of each: so many, and fewer than so many more.
+    pub(crate) rounds: (u64, u64),
+    /// Where the clock must have gone, and then the world ends; a sale is a rush at first, and then quiet.
+    pub(crate) day_millis: Option<i64>,
+    pub(crate) faults: Faults,
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Faults {
+    /// Whatever the seed says.
+    Drawn,
+    /// This alone; without a number nothing.
+    One(Option<(u64, Fault)>),
+}
+
+impl Course {
+    /// The small sale of one seed.
+    pub(crate) const SEED: Self = Self { lives: 4, rounds: (5, 25), day_millis: None, faults: Faults::Drawn };
+    /// From one day's first sale to the next day's, with as many lives as it takes.
+    pub(crate) const DAY: Self =
+        Self { lives: u64::MAX, rounds: (20, 60), day_millis: Some(24 * 3_600_000), faults: Faults::Drawn };
+}
+
+/// What happened.
+#[derive(Debug, Default)]
 pub(crate) struct Trace {
+    /// So that two runs of one seed can be compared.
     pub(crate) text: String,
+    /// Every operation of the disk.
+    pub(crate) operations: Vec<Site>,
+    pub(crate) faults: u64,
+    pub(crate) simulated: Duration,
 }
 
 impl Trace {
@@ -54,18 +94,12 @@ impl Trace {
     }
 }
 
-/// One performance's states within a round, of which a crash leaves one.
-pub(crate) struct Steps {
-    pub(crate) states: Vec<Option<Model>>,
-    /// The first that may be found.
-    pub(crate) acknowledged: usize,
-}
-
 /// See the module.
 pub(crate) struct World<'a> {
     pub(crate) random: Random,
     pub(crate) disk: Disk,
-    clock: SimulatedClock,
+    pub(crate) clock: SimulatedClock,
+    course: Course,
     /// One a performance; nothing until it is open.
     pub(crate) models: Vec<Option<Model>>,
     pub(crate) sometimes: &'a mut Sometimes,
@@ -76,23 +110,38 @@ pub(crate) struct World<'a> {
 
 impl<'a> World<'a> {
     /// Runs a seed to its end.
-    pub(crate) fn run(seed: u64, sometimes: &'a mut Sometimes) -> Trace {
+    pub(crate) fn run(seed: u64, course: Course, sometimes: &'a mut Sometimes) -> Trace {
         let mut world = Self {
             random: Random::new(seed),
             disk: Disk::default(),
             clock: SimulatedClock::at_start(),
+            course,
             models: vec![None; PERFORMANCES.len()],
             sometimes,
             trace: Trace::default(),
             crowd: Crowd::default(),
             life: 0,
         };
-        for life in 0..4 {
-            world.life = life;
-            System::new().block_on(world.live());
-            world.disk.come_back(&mut world.random);
+        world.note(&format!("seed {seed} {course:?}"));
+        if let Faults::One(one) = course.faults {
+            world.disk.plan(one.map(|(number, fault)| Plan::Number(number, fault)));
         }
-        world.trace
+        while world.life < course.lives && !world.is_over() {
+            System::new().block_on(world.live());
+            world.life += 1;
+            world.restart();
+        }
+        let simulated = Duration::from_millis((world.now() - START).max(0) as u64);
+        Trace {
+            operations: world.disk.log(),
+            faults: world.disk.faults(),
+            simulated,
+            ..std::mem::take(&mut world.trace)
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.course.day_millis.is_some_and(|day| self.now() - START >= day)
     }
 
     pub(crate) fn note(&mut self, text: &str) {
@@ -100,50 +149,80 @@ impl<'a> World<'a> {
     }
 
     pub(crate) fn now(&self) -> i64 {
-        self.clock.0.load(Ordering::Relaxed)
+        self.clock.now().as_millis()
     }
 
     /// From a start to a crash, or to the end of the world's patience.
     async fn live(&mut self) {
-        self.plan_crash();
+        if let Faults::Drawn = self.course.faults {
+            let plan = self.draw_fault();
+            self.note(&format!("{plan:?}"));
+            self.disk.plan(plan);
+        }
         let extension = self.extension();
-        let config = Config {
-            mailbox_capacity: MAILBOX_CAPACITY,
-            downtime_extension_max: EXTENSION_MAX,
-            ..Config::new("nowhere".into())
-        };
-        let opened = Engine::simulated(&config, Box::new(self.disk.clone()), Arc::new(self.clock.clone()));
-        let client = opened.unwrap_or_else(|error| panic!("a start failed: {error}")).start_here();
+        let Some(client) = self.open() else { return };
         let before = self.models.clone();
         self.extend_models(extension);
         client.settle().await;
-        if self.disk.is_gone() {
+        if self.disk.is_broken() {
             self.sometimes.happened("crash while the engine starts");
-            return self.reconcile(&self.steps_from(&before));
+            self.check_dead(&client).await;
+            return self.reconcile(&Self::steps(&before, &self.models));
         }
         self.check_durable();
         if !self.open_missing(&client).await {
             return;
         }
-        for _ in 0..self.random.below(25) + 5 {
+        for _ in 0..self.random.below(self.course.rounds.1) + self.course.rounds.0 {
             self.pass_time();
-            if self.random.one_in(3) && !self.tick(&client).await {
-                return;
-            }
-            if !self.round(&client).await {
+            let lives = (!self.random.one_in(5) || self.tick(&client).await) && self.round(&client).await;
+            if !lives || self.is_over() {
                 return;
             }
         }
     }
 
-    fn plan_crash(&mut self) {
-        if self.random.one_in(8) {
-            return;
+    /// An engine, unless the disk cannot be read: then the start says so.
+    fn open(&mut self) -> Option<Client> {
+        let config = Config {
+            mailbox_capacity: MAILBOX_CAPACITY,
+            downtime_extension_max: EXTENSION_MAX,
+            snapshot_every_events: SNAPSHOT_EVERY_EVENTS,
+            ..Config::new("nowhere".into())
+        };
+        self.notice_snapshots();
+        let (store, directory) = (Box::new(self.disk.clone()), Arc::new(self.disk.clone()));
+        match Engine::simulated(&config, store, directory, Arc::new(self.clock.clone())) {
+            Ok(engine) => Some(engine.start_here()),
+            Err(error) => {
+                assert!(self.disk.failed().is_some(), "a start failed: {error}");
+                self.sometimes.happened("a start is refused for an error of the disk");
+                None
+            }
         }
-        let crash = *self.random.pick(&[Crash::BeforeAppend, Crash::BeforeSync, Crash::AfterSync]);
-        let commits = self.random.below(25);
-        self.note(&format!("plan {crash:?} after {commits}"));
-        self.disk.plan(commits, crash);
+    }
+
+    fn draw_fault(&mut self) -> Option<Plan> {
+        if self.random.one_in(8) {
+            return None;
+        }
+        let (site, within) = match self.random.below(8) {
+            0..=4 => (*self.random.pick(&[Site::Append, Site::Sync, Site::Mark]), 25),
+            _ => (*self.random.pick(&Site::ALL), 4),
+        };
+        let fault = if self.random.one_in(2) { Fault::Stop } else { *self.random.pick(Fault::at(site)) };
+        Some(Plan::Site(site, self.random.below(within), fault))
+    }
+
+    /// The machine comes back, or another process is started, perhaps after a long time.
+    fn restart(&mut self) {
+        self.disk.come_back(&mut self.random);
+        if self.random.one_in(8) {
+            self.sometimes.happened("the clock leaps far ahead");
+            // A day is not to consist of leaps.
+            let least = if self.course.day_millis.is_some() { 300_000 } else { 3_600_000 };
+            self.clock.step(least * (self.random.below(5) as i64 + 1));
+        }
     }
 
     /// How much time the engine will give back, by its own mark.
@@ -166,7 +245,7 @@ impl<'a> World<'a> {
     /// Opens the performances that are not there yet; says whether the engine lives.
     async fn open_missing(&mut self, client: &Client) -> bool {
         if client.shows().all().is_empty() && client.register(show(), None).await.is_err() {
-            return self.crashed_while_opening();
+            return self.crashed_while_opening(client).await;
         }
         for (place, performance) in PERFORMANCES.into_iter().enumerate() {
             if self.models[place].is_some() {
@@ -176,7 +255,7 @@ impl<'a> World<'a> {
             let command = RegistryCommand::AddPerformance { show: ShowId(1), performance, caller, key: None };
             let now = self.now();
             if client.register(command, Some(Box::new(opening(performance)))).await.is_err() {
-                return self.crashed_while_opening();
+                return self.crashed_while_opening(client).await;
             }
             self.models[place] = Some(Model::new(&map(), TTL_SECONDS, SEATS_MAX, HOLDS_MAX, now));
         }
@@ -184,10 +263,11 @@ impl<'a> World<'a> {
     }
 
     /// A performance whose opening was under way may be there or not.
-    fn crashed_while_opening(&mut self) -> bool {
-        assert!(self.disk.is_gone(), "only a crash keeps a performance from opening");
+    async fn crashed_while_opening(&mut self, client: &Client) -> bool {
+        assert!(self.disk.is_broken(), "only a crash keeps a performance from opening");
+        self.check_dead(client).await;
         self.disk.come_back(&mut self.random);
-        let found = recover(&self.disk.durable_copy(), Vec::new()).unwrap();
+        let found = self.recover_aside();
         let now = self.now();
         for (place, performance) in PERFORMANCES.iter().enumerate() {
             let there = found.inventories.contains_key(performance);
@@ -199,8 +279,10 @@ impl<'a> World<'a> {
         false
     }
 
-    /// The engine looks for holds that have run out; says whether it lives.
+    /// The engine looks for holds that have run out, writes snapshots, and drops what they stand for; says whether it
+    /// lives.
     async fn tick(&mut self, client: &Client) -> bool {
+        self.note("tick");
         let before = self.models.clone();
         let now = self.now();
         // Only who has a hold that ends by this clock is woken.
@@ -209,21 +291,13 @@ impl<'a> World<'a> {
         }
         client.tick().await;
         client.settle().await;
-        if self.disk.is_gone() {
-            self.reconcile(&self.steps_from(&before));
+        if self.disk.is_broken() {
+            self.check_dead(client).await;
+            self.reconcile(&Self::steps(&before, &self.models));
             return false;
         }
         self.check_durable();
         true
-    }
-
-    /// What may be found after a crash where all that was under way is one step.
-    fn steps_from(&self, before: &[Option<Model>]) -> Vec<Steps> {
-        let steps = |(before, after): (&Option<Model>, &Option<Model>)| Steps {
-            states: vec![before.clone(), after.clone()],
-            acknowledged: 0,
-        };
-        before.iter().zip(&self.models).map(steps).collect()
     }
 
     fn pass_time(&mut self) {
@@ -234,81 +308,25 @@ impl<'a> World<'a> {
                 self.sometimes.happened("the clock goes back");
                 -(1000 * self.random.below(30) as i64)
             }
-            _ => self.random.below(3000) as i64,
+            _ => self.random.below(3000) as i64 * self.pace(),
         };
-        self.clock.0.fetch_add(step, Ordering::Relaxed);
+        self.clock.step(step);
     }
 
-    /// What the disk holds for good is what the models say: acknowledged is durable, and nothing else is there.
-    pub(crate) fn check_durable(&mut self) {
-        let states = self.recovered();
-        for (place, state) in states.into_iter().enumerate() {
-            let model = self.models[place].as_ref().map(Model::describe);
-            assert_eq!(model, state, "performance {place}");
-        }
+    /// How slowly the day goes: half an hour of rush, and then little happens.
+    fn pace(&self) -> i64 {
+        const RUSH_MILLIS: i64 = 30 * 60_000;
+        const QUIET: i64 = 60;
+        if self.course.day_millis.is_some() && self.now() - START > RUSH_MILLIS { QUIET } else { 1 }
     }
+}
 
-    /// The states that a start would find, each sound by its own count.
-    fn recovered(&self) -> Vec<Option<String>> {
-        let found = recover(&self.disk.durable_copy(), Vec::new()).unwrap_or_else(|error| panic!("{error}"));
-        let describe = |performance: &PerformanceId| {
-            let inventory = found.inventories.get(performance)?;
-            inventory.verify().unwrap_or_else(|fault| panic!("{fault}"));
-            let image = inventory.image();
-            assert_eq!(decode_image(&encode_image(&image)).unwrap(), image, "a snapshot reads back");
-            Some(model::describe(&image, inventory.map().capacity()))
-        };
-        PERFORMANCES.iter().map(describe).collect()
-    }
-
-    /// After a crash: each performance is as it was after some step, and that is none before the last acknowledged one.
-    pub(crate) fn reconcile(&mut self, steps: &[Steps]) {
-        self.note_crash_step();
-        self.disk.come_back(&mut self.random);
-        let copy = self.disk.durable_copy();
-        let cut = recover(&copy, Vec::new()).unwrap_or_else(|error| panic!("{error}")).cut;
-        if !cut.is_empty() {
-            self.sometimes.happened("an unfinished record was cut off");
-        }
-        for (place, state) in self.recovered().into_iter().enumerate() {
-            let Steps { states, acknowledged } = &steps[place];
-            let found = states.iter().rposition(|step| step.as_ref().map(Model::describe) == state);
-            let found = found.unwrap_or_else(|| panic!("performance {place} is as it never was"));
-            assert!(
-                found >= *acknowledged,
-                "performance {place}: step {acknowledged} was acknowledged, {found} is there"
-            );
-            let changed = |from: usize, to: usize| {
-                states[from].as_ref().map(Model::describe) != states[to].as_ref().map(Model::describe)
-            };
-            let last = states.len() - 1;
-            if changed(0, last) {
-                self.sometimes.happened(match (changed(0, found), changed(found, last)) {
-                    (true, false) => "the round under way survived the crash",
-                    (false, _) => "the round under way was lost in the crash",
-                    (true, true) => "a part of the round under way survived the crash",
-                });
-            }
-            self.models[place] = states[found].clone();
-        }
-    }
-
-    fn note_crash_step(&mut self) {
-        self.sometimes.happened(match self.disk.crashed_at() {
-            Crash::BeforeAppend => "crash before the append",
-            Crash::BeforeSync => "crash between append and sync",
-            Crash::AfterSync => "crash between sync and acknowledgement",
-        });
-    }
-
-    /// What everybody sees is what the models say.
-    pub(crate) fn check_published(&self, client: &Client) {
-        for (performance, model) in PERFORMANCES.iter().zip(&self.models) {
-            let published = client.performance(*performance).expect("it is open").publication.seats();
-            let expected = model.as_ref().expect("it is open").states();
-            let seat = |seat: usize| published.packed[seat / 4] >> (seat % 4 * 2) & 3;
-            let seen: Vec<u8> = (0..expected.len()).map(seat).collect();
-            assert_eq!(expected, seen, "availability is not what was acknowledged");
+impl Drop for World<'_> {
+    /// A seed that fails says how it came to that.
+    #[expect(clippy::print_stdout, reason = "only of a failure, which cargo shows")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("{}", self.trace.text);
         }
     }
 }

@@ -64,10 +64,11 @@ impl Load {
         Self { buyers: buyers.into_iter().map(run).collect(), answers }
     }
 
-    /// Waits for so many answers, or until no buyer gets any more.
-    pub(crate) fn wait_for(&self, answers: usize) {
+    /// Waits for so many answers, or until no buyer gets any more; how many came.
+    pub(crate) fn wait_for(&self, answers: usize) -> usize {
         let came = (0..answers).take_while(|_| self.answers.recv().is_ok()).count();
         assert!(came > 0 || answers == 0, "the load was never answered");
+        came
     }
 
     /// Waits until something is so, looking after every answer; not for ever, as a hall fills up.

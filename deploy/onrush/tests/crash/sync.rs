@@ -1,8 +1,9 @@
-//! What the kernel is asked for, seen through strace: a sync before each answer, and the end after a failed one.
+//! What the kernel is asked for, seen through strace: a sync before each answer, and the end after a failed call.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
@@ -15,6 +16,8 @@ use crate::server::Server;
 
 /// `-D`: the server stays the test's own child, to be killed and waited for.
 const STRACE: [&str; 5] = ["strace", "-D", "-f", "-e", "trace=fdatasync"];
+/// How a file gets its name, on whichever machine.
+const RENAME: &str = "?rename,renameat,renameat2";
 
 /// Why strace cannot be used here, if it cannot.
 fn obstacle() -> Option<String> {
@@ -57,24 +60,49 @@ fn a_failed_fdatasync_ends_the_process() {
     if let Some(why) = obstacle() {
         return say(&format!("a_failed_fdatasync_ends_the_process: skipped: {why}"));
     }
+    fails_and_ends("a_failed_fdatasync_ends_the_process", &[("fdatasync", "EIO", "journal/db"); 3]);
+}
+
+/// sled's own writes, and the note of how many records are durable.
+#[test]
+fn a_failed_write_ends_the_process() {
+    if let Some(why) = obstacle() {
+        return say(&format!("a_failed_write_ends_the_process: skipped: {why}"));
+    }
+    let failures =
+        [("pwrite64", "EIO", "journal/db"), ("pwrite64", "ENOSPC", "journal/db"), ("pwrite64", "EIO", "journal/mark")];
+    fails_and_ends("a_failed_write_ends_the_process", &failures);
+}
+
+/// Of each call on a file below the data directory one fails.
+fn fails_and_ends(test: &str, failures: &[(&str, &str, &str)]) {
     let seed = seed();
-    say(&format!("a_failed_fdatasync_ends_the_process: ONRUSH_SEED={seed}"));
+    say(&format!("{test}: ONRUSH_SEED={seed}"));
     let mut random = Random::new(seed);
-    for _ in 0..3 {
+    for failure in failures {
         // Only one fails: a server that tried again would go on. The first few make the hall.
-        fail_once(seed, random.split(), 10 + random.below(100));
+        let at = 10 + random.below(100);
+        let figures = fail_once(seed, random.split(), failure, at);
+        say(&format!("{test}: {failure:?} at the {at}th: {figures}"));
     }
 }
 
-fn fail_once(seed: u64, random: Random, at: u64) {
+/// Many more answers than come before the call that fails.
+const FAR_BEYOND: usize = 5_000;
+
+fn fail_once(seed: u64, random: Random, (call, error, file): &(&str, &str, &str), at: u64) -> Figures {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let data = dir.path().join("data");
     let (mut campaign, server) = Campaign::begin(data.clone(), Figures::new(seed), random);
     server.kill();
-    let server = under_injection(&data, at);
+    let (trace, inject) = (format!("trace={call}"), format!("inject={call}:error={error}:when={at}"));
+    let path = data.join(file).to_str().expect("temporary paths are text").to_owned();
+    let wrapper = ["strace", "-D", "-f", "-P", path.as_str(), "-e", trace.as_str(), "-e", inject.as_str()];
+    let server = Server::start_under(&data, &wrapper);
     let load = campaign.load(&server);
+    assert!(load.wait_for(FAR_BEYOND) < FAR_BEYOND, "it goes on after a failed {call}");
     let (status, log) = server.wait();
-    assert!(log.contains("(INJECTED)"), "no fdatasync failed: {log}");
+    assert!(log.contains("(INJECTED)"), "no {call} failed: {log}");
     assert_eq!(status.code(), Some(1), "it must end by itself, in failure: {log}");
     let outcome = load.join();
     assert_eq!(outcome.late_successes, 0, "somebody got a success after the error");
@@ -82,7 +110,51 @@ fn fail_once(seed: u64, random: Random, at: u64) {
     campaign.figures.cycles = 1;
     let server = campaign.restart();
     campaign.audit_all(&server);
-    say(&format!("a_failed_fdatasync_ends_the_process: the {at}th: {}", campaign.figures));
+    campaign.figures.clone()
+}
+
+/// Every snapshot fails from some moment on: the sale goes on, and nothing is dropped that only a snapshot would stand
+/// for.
+#[test]
+fn a_snapshot_that_cannot_take_its_place_stops_nothing() {
+    if let Some(why) = obstacle() {
+        return say(&format!("a_snapshot_that_cannot_take_its_place_stops_nothing: skipped: {why}"));
+    }
+    let seed = seed();
+    say(&format!("a_snapshot_that_cannot_take_its_place_stops_nothing: ONRUSH_SEED={seed}"));
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (mut campaign, server) = Campaign::begin(dir.path().join("data"), Figures::new(seed), Random::new(seed));
+    let (mut strace, lines) = attach(&server, RENAME);
+    let failed = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&failed);
+    let reader = std::thread::spawn(move || {
+        let injected = lines.filter(|line| line.contains("(INJECTED)"));
+        injected.for_each(|_| {
+            counted.fetch_add(1, Ordering::SeqCst);
+        });
+    });
+    let load = campaign.load(&server);
+    load.wait_until(|| failed.load(Ordering::SeqCst) >= 2);
+    let log = server.kill();
+    strace.wait().expect("a child can be waited for");
+    reader.join().expect("the reader does not panic");
+    assert!(failed.load(Ordering::SeqCst) >= 2, "no snapshot failed: {log}");
+    assert!(log.contains("a snapshot could not be written"), "{log}");
+    campaign.note(load.join());
+    let server = campaign.restart();
+    campaign.audit_all(&server);
+    say(&format!("a_snapshot_that_cannot_take_its_place_stops_nothing: {}", campaign.figures));
+}
+
+/// Makes every such call of a running server fail; strace's lines, to be read to their end so that it can write.
+fn attach(server: &Server, call: &str) -> (Child, impl Iterator<Item = String> + Send + use<>) {
+    let pid = server.pid().as_raw_nonzero().to_string();
+    let (trace, inject) = (format!("trace={call}"), format!("inject={call}:error=EIO"));
+    let failing = ["-f", "-e", trace.as_str(), "-e", inject.as_str(), "-p", pid.as_str()];
+    let mut strace = Command::new("strace").args(failing).stderr(Stdio::piped()).spawn().expect("strace starts");
+    let mut lines = BufReader::new(strace.stderr.take().expect("a pipe")).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("attached")), "strace does not attach");
+    (strace, lines)
 }
 
 /// With relaxed durability the answers are out, and the last flush of a stop is the one that fails.
@@ -93,14 +165,9 @@ fn a_stop_whose_last_flush_fails_is_a_failure() {
     }
     let dir = tempfile::tempdir().expect("a temporary directory");
     let server = Server::start_under(dir.path(), &["env", "ONRUSH_DURABILITY=relaxed"]);
-    let pid = server.pid().as_raw_nonzero().to_string();
-    let failing = ["-f", "-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO", "-p", pid.as_str()];
-    let mut strace = Command::new("strace").args(failing).stderr(Stdio::piped()).spawn().expect("strace starts");
-    let mut lines = BufReader::new(strace.stderr.take().expect("a pipe")).lines();
-    assert!(lines.any(|line| line.is_ok_and(|line| line.contains("attached"))), "strace does not attach");
+    let (mut strace, lines) = attach(&server, "fdatasync");
     server.terminate();
-    // Read on, so that strace can write.
-    let trace: Vec<String> = lines.map_while(Result::ok).collect();
+    let trace: Vec<String> = lines.collect();
     let (status, log) = server.wait();
     strace.wait().expect("a child can be waited for");
     assert!(trace.iter().any(|line| line.contains("(INJECTED)")), "no fdatasync failed: {trace:?}");
@@ -165,10 +232,4 @@ fn holds_through_a_stall(call: &str) -> Option<String> {
     seats.dedup();
     assert_eq!(seats.len(), HOLDS, "a hold that was asked for twice was made twice, or a seat was given twice");
     Some(log)
-}
-
-fn under_injection(data: &Path, at: u64) -> Server {
-    let inject = format!("inject=fdatasync:error=EIO:when={at}");
-    let wrapper: Vec<&str> = STRACE.into_iter().chain(["-e", inject.as_str()]).collect();
-    Server::start_under(data, &wrapper)
 }
