@@ -96,6 +96,13 @@ impl Disk {
         self.state().durable.clone()
     }
 
+    /// What the records that are there for good come to.
+    pub(crate) fn digest(&self) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new();
+        self.state().durable.values().for_each(|bytes| drop(hasher.update(bytes)));
+        hasher.finalize()
+    }
+
     /// What is remarkable of the snapshots that were written since this was asked last.
     pub(crate) fn remarks(&self) -> Vec<&'static str> {
         std::mem::take(&mut self.state().remarks)

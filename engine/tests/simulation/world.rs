@@ -217,6 +217,7 @@ impl<'a> World<'a> {
     /// The machine comes back, or another process is started, perhaps after a long time.
     fn restart(&mut self) {
         self.disk.come_back(&mut self.random);
+        self.note(&format!("records {}", self.disk.digest()));
         if self.random.one_in(8) {
             self.sometimes.happened("the clock leaps far ahead");
             // A day is not to consist of leaps.
