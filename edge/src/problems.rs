@@ -55,6 +55,8 @@ pub(crate) fn of_refusal(refusal: Refusal, map: &SeatMap) -> Problem {
         }
         Refusal::UnknownBlock => Problem::new(Kind::NotFound).detail("There is no such block."),
         Refusal::NotSeller => Problem::new(Kind::NotFound).detail("You do not sell this performance."),
+        Refusal::Prices(error) => Problem::field("/tiers", error.to_string()),
+        Refusal::RefundPercent { .. } => Problem::field("/refund", refusal.to_string()),
         Refusal::KeyReused => Problem::new(Kind::KeyReused),
         Refusal::NoNumberLeft => {
             Problem::new(Kind::NotOnSale).detail("This performance has had as many holds or blocks as it can number.")

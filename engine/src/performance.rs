@@ -41,6 +41,9 @@ impl Opening {
             return Err(OpeningError::TooManyTiers);
         }
         PricesError::check(&self.prices, self.tiers.len())?;
+        if let Some(percent) = self.terms.refund_beyond_all() {
+            return Err(OpeningError::RefundPercent(percent));
+        }
         Ok(SeatMap::new(self.plan.clone(), self.tiers.len())?)
     }
 }
@@ -54,6 +57,9 @@ pub enum OpeningError {
     /// Its prices are none.
     #[error(transparent)]
     Prices(#[from] PricesError),
+    /// It gives more back than was paid.
+    #[error("a refund of {0} percent is more than was paid")]
+    RefundPercent(u8),
     /// It has more tiers than there may be.
     #[error("there are more than {} tiers", Opening::TIERS_MAX)]
     TooManyTiers,
@@ -124,6 +130,13 @@ pub enum Approval {
     Automatic,
     /// The seller approves each.
     Manual,
+}
+
+impl Terms {
+    /// A refund of more than was paid, if there is one.
+    pub(crate) fn refund_beyond_all(&self) -> Option<u8> {
+        self.refund.iter().map(|step| step.percent).find(|percent| *percent > 100)
+    }
 }
 
 /// Who cancels before `until` gets `percent` back.

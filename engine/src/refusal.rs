@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use crate::id::BookingId;
+use crate::performance::PricesError;
 use crate::seat_map::{SeatIndex, SeatList};
 use crate::time::Timestamp;
 
@@ -87,6 +88,15 @@ pub enum Refusal {
     /// The performance is somebody else's.
     #[error("the performance is another seller's")]
     NotSeller,
+    /// The prices are no price list of this performance.
+    #[error(transparent)]
+    Prices(#[from] PricesError),
+    /// Refunds are parts of what was paid.
+    #[error("a refund of {percent} percent is more than was paid")]
+    RefundPercent {
+        /// What was to be given back.
+        percent: u8,
+    },
     /// The request key stands for another request.
     #[error("the request key was used for another request")]
     KeyReused,

@@ -11,7 +11,7 @@ use crate::command::{
 };
 use crate::event::{Event, HoldBooked, SeatsBlocked, SeatsCancelled, SeatsHeld, Standing};
 use crate::id::{BlockId, BookingId, HoldId};
-use crate::performance::Approval;
+use crate::performance::{Approval, PricesError};
 use crate::refusal::Refusal;
 use crate::seat_map::{SeatIndex, SeatList, SectionIndex};
 use crate::seeded::Bug;
@@ -197,11 +197,11 @@ impl Inventory {
         }
         let remaining = booking.remaining();
         let seats = command.seats.clone().unwrap_or_else(|| remaining.clone());
-        let foreign = seats.iter().copied().filter(|seat| !remaining.contains(seat));
+        let foreign: Vec<SeatIndex> = seats.iter().copied().filter(|seat| !remaining.contains(seat)).collect();
         // What is named again is no longer the booking's.
-        let foreign: Vec<SeatIndex> = foreign.chain(twice(&seats)).collect();
-        if !foreign.is_empty() {
-            return Err(Refusal::NotInBooking { seats: foreign });
+        let again = twice(&seats).filter(|_| foreign.is_empty());
+        if !foreign.is_empty() || again.is_some() {
+            return Err(Refusal::NotInBooking { seats: foreign.into_iter().chain(again).collect() });
         }
         let (by, key) = (command.caller.account, command.key);
         Ok(Decision::Event(Event::SeatsCancelled(SeatsCancelled { booking: number, seats, by, key })))
@@ -246,6 +246,12 @@ impl Inventory {
         let same_prices = command.prices.as_ref().is_none_or(|prices| prices[..] == self.prices.in_force().0[..]);
         if command.terms == *self.terms && same_prices {
             return Ok(Decision::Nothing);
+        }
+        if let Some(prices) = &command.prices {
+            PricesError::check(prices, self.tiers.len())?;
+        }
+        if let Some(percent) = command.terms.refund_beyond_all() {
+            return Err(Refusal::RefundPercent { percent });
         }
         let (terms, prices) = (Box::new(command.terms.clone()), command.prices.clone());
         Ok(Decision::Event(Event::TermsChanged { terms, prices }))

@@ -101,14 +101,15 @@ impl Seats {
         &self.tallies
     }
 
-    /// Those of `seats` that are not free; and one that is named again, as the first time takes it.
+    /// Those of `seats` that are not free; else one that is named again, as the first time takes it.
     pub(crate) fn taken(&self, seats: &[SeatIndex]) -> Vec<SeatIndex> {
         let is_free = |seat| match self.state(seat) {
             SeatState::Free => true,
             SeatState::Held(_) => Bug::HeldSeatSold.is_on(),
             SeatState::Booked(_) | SeatState::Blocked(_) => false,
         };
-        seats.iter().copied().filter(|&seat| !is_free(seat)).chain(twice(seats)).collect()
+        let taken: Vec<SeatIndex> = seats.iter().copied().filter(|&seat| !is_free(seat)).collect();
+        if taken.is_empty() { twice(seats).into_iter().collect() } else { taken }
     }
 
     /// The seats that changed since the last call.

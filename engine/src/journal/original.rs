@@ -7,8 +7,11 @@
 //!
 //! The copy goes from memory to memory, of bytes that sled is about to read anyway, and is gone before most of it has
 //! reached the disk: 10 ms for 32 MiB, 100 to 300 ms for [`COPIED_MAX`]. A larger store is not copied, nor one for which
-//! the disk has no room; a start that is refused then says so. What a killed start leaves behind is dropped: a later
-//! crash may have left it torn.
+//! the disk has no room; a start that is refused then says so.
+//!
+//! The copy has its name only once it is whole, and goes only once a start has found the store sound. One that a start
+//! meets is what an earlier start found and could not put back: it was killed, or the file system does not exchange names.
+//! It stays until a start succeeds, and takes nobody's place by itself: if the power was cut meanwhile, it may be torn.
 
 use std::fs::{self, File};
 use std::io;
@@ -27,43 +30,70 @@ const LEFT_FREE: u64 = 64 << 20;
 #[derive(Debug)]
 pub(crate) struct Original {
     store: PathBuf,
-    /// Nothing where it would take too much time or room.
-    copy: Option<PathBuf>,
+    copy: Copied,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Copied {
+    /// By this start.
+    Now(PathBuf),
+    /// By one that could not put it back; the store may have changed since.
+    Earlier(PathBuf),
+    /// It would take too much time or room.
+    Not,
 }
 
 impl Original {
     /// Keeps the store as it is, if there is one. A start does without a copy that cannot be made.
     pub(crate) fn keep(store: &Path) -> Self {
         let place = store.with_extension("before");
-        let copied = remove(&place).and_then(|()| Ok(is_cheap(store)? && copy(store, &place).map(|()| true)?));
-        let copied = copied.unwrap_or_else(|error| {
-            tracing::warn!(%error, "the journal could not be copied before it is opened");
-            // What is half there only takes room; the next start drops it, too.
-            remove(&place).ok();
-            false
-        });
-        Self { store: store.to_owned(), copy: copied.then_some(place) }
+        let copy = if place.exists() {
+            tracing::warn!(copy = %place.display(), "an earlier start could not put the journal back as it found it");
+            Copied::Earlier(place)
+        } else {
+            let copied = is_cheap(store).and_then(|cheap| Ok(cheap && copy_whole(store, &place)?));
+            let copied = copied.inspect_err(|error| {
+                tracing::warn!(%error, "the journal could not be copied before it is opened");
+            });
+            if copied.unwrap_or(false) { Copied::Now(place) } else { Copied::Not }
+        };
+        Self { store: store.to_owned(), copy }
     }
 
     /// The store is sound.
     pub(crate) fn forget(self) {
-        if let Some(Err(error)) = self.copy.map(|copy| remove(&copy)) {
+        let (Copied::Now(copy) | Copied::Earlier(copy)) = self.copy else { return };
+        if let Err(error) = remove(&copy) {
             tracing::warn!(%error, "the copy of the journal is left behind: the next start drops it");
         }
     }
 
     /// The start is refused and has written nothing: the store is again what it was.
     pub(crate) fn put_back(self) {
-        let Some(copy) = self.copy else {
-            return tracing::warn!(
-                "the journal was not copied before it was opened: behind damage it may have changed"
-            );
-        };
-        match exchange(&self.store, &copy) {
-            Ok(()) => tracing::warn!("the journal is as this start found it"),
-            Err(error) => tracing::warn!(%error, copy = %copy.display(), "the journal could not be put back"),
+        match self.copy {
+            Copied::Now(copy) => match exchange(&self.store, &copy) {
+                Ok(()) => tracing::warn!("the journal is as this start found it"),
+                Err(error) => tracing::warn!(%error, copy = %copy.display(), "the journal could not be put back"),
+            },
+            Copied::Earlier(copy) => {
+                tracing::warn!(copy = %copy.display(), "the journal as an earlier start found it may hold more");
+            }
+            Copied::Not => {
+                tracing::warn!("the journal was not copied before it was opened: behind damage it may have changed");
+            }
         }
     }
+}
+
+/// Copies a store so that the copy is there whole or not at all.
+fn copy_whole(store: &Path, place: &Path) -> io::Result<bool> {
+    let partial = store.with_extension("copying");
+    let copied = remove(&partial).and_then(|()| copy(store, &partial)).and_then(|()| fs::rename(&partial, place));
+    if copied.is_err() {
+        // What is half there only takes room; the next start drops it, too.
+        remove(&partial).ok();
+    }
+    copied.map(|()| true)
 }
 
 /// Whether there is something to copy, little enough, and the disk has room.
@@ -142,13 +172,13 @@ mod tests {
     }
 
     #[test]
-    fn a_sound_start_keeps_what_it_has_written_and_drops_what_a_killed_one_left() {
+    fn a_sound_start_keeps_what_it_has_written_and_drops_the_copy() {
         let data = tempfile::tempdir().unwrap();
         let store = store(data.path());
-        fs::create_dir(data.path().join("journal.before")).unwrap();
-        fs::write(data.path().join("journal.before/db"), b"older").unwrap();
+        fs::create_dir(data.path().join("journal.copying")).unwrap();
+        fs::write(data.path().join("journal.copying/db"), b"half").unwrap();
         let original = Original::keep(&store);
-        assert_eq!(fs::read(data.path().join("journal.before/db")).unwrap(), b"intact");
+        assert_eq!(names(data.path()), ["journal", "journal.before"]);
         fs::write(store.join("db"), b"mended").unwrap();
         original.forget();
         assert_eq!(fs::read(store.join("db")).unwrap(), b"mended");
@@ -156,9 +186,22 @@ mod tests {
     }
 
     #[test]
+    fn what_a_killed_start_has_kept_stays_until_a_start_succeeds() {
+        let data = tempfile::tempdir().unwrap();
+        let store = store(data.path());
+        std::mem::forget(Original::keep(&store));
+        fs::write(store.join("db"), b"mended").unwrap();
+        Original::keep(&store).put_back();
+        assert_eq!(fs::read(data.path().join("journal.before/db")).unwrap(), b"intact");
+        assert_eq!(fs::read(store.join("db")).unwrap(), b"mended", "a copy that may be torn takes nobody's place");
+        Original::keep(&store).forget();
+        assert_eq!(names(data.path()), ["journal"]);
+    }
+
+    #[test]
     fn where_there_is_no_store_there_is_nothing_to_keep() {
         let data = tempfile::tempdir().unwrap();
-        assert!(Original::keep(&data.path().join("journal")).copy.is_none());
+        assert!(Original::keep(&data.path().join("journal")).copy == Copied::Not);
         assert!(names(data.path()).is_empty());
     }
 }

@@ -220,7 +220,7 @@ impl Replay {
     fn replay_entries(&mut self, stream: Stream, entries: &[Entry]) -> Result<(), RecordError> {
         let performance = PerformanceId(stream.0);
         let opens = matches!(entries.first(), Some(Entry { event: Event::PerformanceOpened(_), .. }));
-        if opens && self.found.events.get(&stream) == Some(&1) {
+        if opens && self.has_only_its_opening(stream) {
             // Only its opening was durable and its listing was not, so nobody was told, and it was opened once more.
             self.found.inventories.remove(&performance);
         }
@@ -235,6 +235,12 @@ impl Replay {
         // What replay touches, nobody has to be told of.
         drop(inventory.touched());
         Ok(())
+    }
+
+    /// Whether one event in one record is all that there is so far; where a snapshot stands for more, it is not.
+    fn has_only_its_opening(&self, stream: Stream) -> bool {
+        let records = self.found.chains.get(&stream).map(|chain| chain.next_sequence);
+        (records, self.found.events.get(&stream)) == (Some(1), Some(&1))
     }
 
     fn finish(mut self, acknowledged: u64) -> Result<Recovered, RecoveryError> {

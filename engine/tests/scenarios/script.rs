@@ -10,7 +10,7 @@ use onrush_engine::event::{Entry, Event};
 use onrush_engine::id::{BlockId, BookingId, HoldId, PerformanceId, ShowId};
 use onrush_engine::inventory::{Answer, BookingView, Decision, HoldView, Image, Inventory, Tally};
 use onrush_engine::money::{Currency, Money};
-use onrush_engine::performance::{Approval, Opening, Terms};
+use onrush_engine::performance::{Approval, Opening, RefundStep, Terms};
 use onrush_engine::refusal::Refusal;
 use onrush_engine::seat_map::{RowPlan, SeatIndex, SeatMapPlan, SeatNames, Seating, SectionPlan, Slot, TierIndex};
 use onrush_engine::time::Timestamp;
@@ -32,6 +32,8 @@ pub(crate) const REFUSALS: &[&str] = &[
     "NotInBooking",
     "UnknownBlock",
     "NotSeller",
+    "Prices",
+    "RefundPercent",
     "KeyReused",
     "NoNumberLeft",
 ];
@@ -54,8 +56,10 @@ fn name(refusal: &Refusal) -> &'static str {
         Refusal::NotInBooking { .. } => 12,
         Refusal::UnknownBlock => 13,
         Refusal::NotSeller => 14,
-        Refusal::KeyReused => 15,
-        Refusal::NoNumberLeft => 16,
+        Refusal::Prices(_) => 15,
+        Refusal::RefundPercent { .. } => 16,
+        Refusal::KeyReused => 17,
+        Refusal::NoNumberLeft => 18,
     };
     REFUSALS[place]
 }
@@ -412,6 +416,9 @@ fn terms(mut terms: Terms, words: &[&str]) -> Terms {
     terms.hold_ttl_seconds = number("ttl").map_or(terms.hold_ttl_seconds, |seconds| seconds as u32);
     terms.seats_per_buyer_max = number("seats").map_or(terms.seats_per_buyer_max, |seats| seats as u32);
     terms.holds_per_buyer_max = number("holds").map_or(terms.holds_per_buyer_max, |holds| holds as u32);
+    if let Some(percent) = number("refund") {
+        terms.refund = vec![RefundStep { until: terms.starts_at, percent: percent as u8 }];
+    }
     if option(words, "approval") == Some("manual") {
         terms.approval = Approval::Manual;
     }

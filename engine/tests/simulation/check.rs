@@ -127,7 +127,7 @@ impl World<'_> {
         self.note(&format!("{fault:?} at {site:?}"));
         self.sometimes.happened(match (site, fault) {
             (Site::Append, Fault::Stop) => "crash before the append",
-            (Site::Append, Fault::NoRoom) => "the disk is full in the middle of a group",
+            (Site::Append, Fault::NoRoom) => "the disk is full while a group is written",
             (Site::Append, _) => "an append fails",
             (Site::Sync, Fault::Stop) => "crash between append and sync",
             (Site::Sync, _) => "a sync fails",

@@ -99,7 +99,9 @@ impl Disk {
     /// What the records that are there for good come to.
     pub(crate) fn digest(&self) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new();
-        self.state().durable.values().for_each(|bytes| drop(hasher.update(bytes)));
+        for bytes in self.state().durable.values() {
+            hasher.update(bytes);
+        }
         hasher.finalize()
     }
 
@@ -206,7 +208,7 @@ impl Store for Disk {
         let fault = state.attempt(Site::Append);
         let written = match fault {
             None => records,
-            Some(Fault::Short) => &records[..records.len() / 2],
+            Some(Fault::Short | Fault::NoRoom) => &records[..records.len() / 2],
             Some(_) => &[],
         };
         let group = state.log.len();
@@ -288,7 +290,7 @@ impl Directory for Disk {
         let fault = state.attempt(Site::Write);
         let written = match fault {
             None => bytes,
-            Some(Fault::Short) => &bytes[..bytes.len() / 2],
+            Some(Fault::Short | Fault::NoRoom) => &bytes[..bytes.len() / 2],
             Some(_) => &[],
         };
         if fault != Some(Fault::Stop) {

@@ -70,7 +70,7 @@ pub(crate) enum Fault {
     /// The operation fails once, and the disk goes on: what a sync that failed was to save is lost all the same, as the
     /// system takes it for written (Rebello et al., ATC 2020).
     Error,
-    /// There is no room, and the operation has done nothing.
+    /// There is no room left: where bytes go somewhere, a part of them has got there.
     NoRoom,
     /// A part is written, then the operation fails.
     Short,

@@ -208,7 +208,7 @@ fn every_moment_of_a_seat_is_explained() {
     check(320, "free lifted 0 since 320[9]");
     check(399, "free lifted 0 since 320[9]");
     check(400, "free lifted 0 since 320[9] | Closed");
-    check(1_000_001, "free lifted 0 since 320[9] | Over");
+    check(1_000_001, "free lifted 0 since 320[9] | Closed");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use onrush_engine::event::{Entry, Event, HoldBooked, SeatsBlocked, SeatsCancelle
 use onrush_engine::id::{AccountId, PerformanceId, ShowId};
 use onrush_engine::inventory::{Details, Image, Inventory, Made, PlaceImage, PriceListIndex};
 use onrush_engine::journal::codec::{decode_entries, encode_entries, encode_registry};
-use onrush_engine::journal::frame::Digest;
+use onrush_engine::journal::frame::{Digest, Frame};
 use onrush_engine::journal::recovery::recover;
 use onrush_engine::journal::snapshot::Snapshot;
 use onrush_engine::journal::{Stream, codec};
@@ -245,6 +245,11 @@ fn a_start_names_what_does_not_fit() {
     let sentence = "the snapshot of stream 000000000000000b: booking 0: buyer 9 does not exist";
     assert_eq!(listed(&one, &[], snapshot(Stream(11), image)), Err(sentence.to_owned()));
 
+    // One event behind a snapshot, and then an opening: what the snapshot holds must not be opened anew.
+    let behind = Snapshot { epoch: 1, stream: Stream(11), sequence: 0, tip: tip_of(&sound), image: sale().image() };
+    let again = [sound.clone(), body(held(5, &[6], None)), sound.clone()];
+    assert_eq!(listed(&one, &again, vec![behind]), record(2, "opening: a performance opens once"));
+
     let registry = |sequence, sentence: &str| Err(format!("record {sequence} of stream 0000000000000000: {sentence}"));
     let (id, other) = ("show_0000000000001", ShowId(2));
     let bodies = [sound];
@@ -255,6 +260,11 @@ fn a_start_names_what_does_not_fit() {
     let elsewhere = [made(other), added(other, performance)];
     let sentence = "performance perf_000000000000b is listed under another show than its own";
     assert_eq!(listed(&elsewhere, &bodies, vec![]), Err(sentence.to_owned()));
+}
+
+/// The digest of a stream's first record.
+fn tip_of(body: &[u8]) -> Digest {
+    Frame::encode(1, Stream(11), 0, Digest::GENESIS, body).digest
 }
 
 /// What an archive can hold and the engine never writes is refused by its field.

@@ -49,8 +49,10 @@ impl World<'_> {
             _ => self.random.below(6) + 1,
         };
         let requests: Vec<Request> = (0..count).map(|_| self.crowd.ask(&mut self.random)).collect();
-        self.notice_contention(&requests);
         let manner = self.manner(count);
+        if manner == Manner::Together {
+            self.notice_contention(&requests);
+        }
         self.note(&format!("{manner:?}"));
         let outcomes = self.send(client, &requests, manner).await;
         let (expected, mut steps) = self.expect(&requests, manner);

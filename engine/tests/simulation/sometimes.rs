@@ -14,7 +14,7 @@ const ALL: &[&str] = &[
     "crash while a snapshot is written",
     "an append fails",
     "a sync fails",
-    "the disk is full in the middle of a group",
+    "the disk is full while a group is written",
     "what is noted beside the records cannot be noted",
     "records cannot be dropped",
     "a start is refused for an error of the disk",

@@ -11,6 +11,10 @@ use crate::world::{Course, World};
 /// The commit-sized share.
 const DAYS_DEFAULT: u64 = 2;
 
+const DAY: Duration = Duration::from_hours(24);
+/// So many days reach everything that can happen.
+const DAYS_OF_ALL: u64 = 20;
+
 /// What came of some days.
 #[derive(Default)]
 struct Days {
@@ -52,6 +56,11 @@ fn days_of_sales_are_clean() {
         shares.into_iter().for_each(|share| all.add(share.join().expect("every day is clean")));
     });
     let Days { simulated, faults, operations, sometimes } = all;
+    assert!(simulated >= DAY * count as u32, "only {simulated:?} were simulated");
+    assert!(faults >= count, "{faults} faults are too few");
+    if count >= DAYS_OF_ALL {
+        sometimes.check_all_happened();
+    }
     println!(
         "{count} days clean, seeds 0 to {}: {} simulated hours, {operations} operations of the disk, {faults} faults; \
          {sometimes}",

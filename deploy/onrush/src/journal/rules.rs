@@ -28,8 +28,11 @@ pub(super) fn changes(before: &Inventory, terms: &Terms, prices: Option<&[Money]
     let fields = fields(before.terms()).into_iter().zip(fields(terms));
     let rules = fields.map(|((field, from), (_, to))| Change { field: field.to_owned(), from, to });
     let tiers = before.tiers().iter().zip(before.prices().0.iter()).zip(prices.unwrap_or_default());
-    let prices =
-        tiers.map(|((tier, from), to)| Change { field: format!("price of {tier}"), from: money(from), to: money(to) });
+    let prices = tiers.map(|((tier, from), to)| Change {
+        field: format!("price of {}", tier.escape_debug()),
+        from: money(from),
+        to: money(to),
+    });
     rules.chain(prices).filter(|change| change.from != change.to).collect()
 }
 

@@ -1,5 +1,6 @@
 //! `onrush journal verify`: reads the whole journal and checks it.
 
+use std::io;
 use std::process::ExitCode;
 
 use onrush_engine::inventory::{Inventory, Tally};
@@ -9,39 +10,55 @@ use onrush_engine::journal::store::Store as _;
 
 use super::Directory;
 use super::copy::Copy;
+use super::print::{Form, Printer};
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The exit code is 0 for a sound journal, 1 for a damaged one, 2 where there is none to look at."
+    after_help = "The exit code is 0 for a sound journal, 1 for a damaged one or one that cannot be read, 2 where there is \
+                  none to look at."
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
     directory: Directory,
 }
 
-#[expect(clippy::print_stdout, reason = "the findings are what the command is for")]
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let Copy { found, store, .. } = &Copy::of(&arguments.directory.path())?;
-    for (id, inventory) in &found.inventories {
+    let copy = Copy::of(&arguments.directory.path())?;
+    for (id, inventory) in &copy.found.inventories {
         inventory.verify().map_err(|fault| anyhow::anyhow!("{id}: {fault}"))?;
+    }
+    let mut printer = Printer::new(Form::Text);
+    let printed = report(&mut printer, &copy);
+    printer.finish(printed)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn report(printer: &mut Printer, Copy { found, store, .. }: &Copy) -> io::Result<()> {
+    for (id, inventory) in &found.inventories {
         let Tally { free, held, booked, blocked } = whole(inventory);
         let records = found.chains.get(&Stream(id.0)).map_or(0, |chain| chain.next_sequence);
         let digest = state_digest(inventory);
-        println!(
+        printer.print(&format!(
             "{id}: {records} records, {free} free, {held} held, {booked} booked, {blocked} blocked, state {digest}"
-        );
+        ))?;
     }
-    println!(
+    printer.print(&format!(
         "sound: {} shows, {} performances, {} events replayed, epoch {}",
         found.registry.shows().count(),
         found.inventories.len(),
         found.events.values().sum::<u64>(),
         found.epoch
-    );
-    if store.mark().records == 0 {
-        println!("but the note of how many records were acknowledged is missing: a lost end would not show");
+    ))?;
+    for key in &found.cut {
+        printer.print(&format!(
+            "but record {} of stream {:016x} is damaged: it is the last one and not noted as durable, so a start cuts it off",
+            key.sequence, key.stream.0
+        ))?;
     }
-    Ok(ExitCode::SUCCESS)
+    if store.mark().records == 0 {
+        printer.print(&"but the note of how many records were acknowledged is missing: a lost end would not show")?;
+    }
+    Ok(())
 }
 
 /// The seats of all sections.

@@ -1,7 +1,8 @@
 //! Many crashes on one data directory: halls that fill up, the visits to each, and what came of them.
 
-use std::fmt;
 use std::path::PathBuf;
+use std::time::SystemTime;
+use std::{fmt, fs};
 
 use crate::audit::{self, Findings};
 use crate::hall::{self, CAPACITY, Tokens};
@@ -19,6 +20,8 @@ pub(crate) struct Figures {
     acknowledged_bookings: usize,
     acknowledged_holds: usize,
     resent: usize,
+    /// Loads that went on until a snapshot was written.
+    pub(crate) snapshots: u64,
     lost: usize,
     double_sold: usize,
     failed_starts: usize,
@@ -37,6 +40,7 @@ impl Figures {
             acknowledged_bookings: self.acknowledged_bookings + other.acknowledged_bookings,
             acknowledged_holds: self.acknowledged_holds + other.acknowledged_holds,
             resent: self.resent + other.resent,
+            snapshots: self.snapshots + other.snapshots,
             lost: self.lost + other.lost,
             double_sold: self.double_sold + other.double_sold,
             failed_starts: self.failed_starts + other.failed_starts,
@@ -46,12 +50,12 @@ impl Figures {
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, cycles, acknowledged_bookings, acknowledged_holds, resent, .. } = self;
+        let Self { seed, cycles, acknowledged_bookings, acknowledged_holds, resent, snapshots, .. } = self;
         let Self { lost, double_sold, failed_starts, .. } = self;
         write!(
             f,
             "seed {seed}: {cycles} cycles, {acknowledged_bookings} acknowledged bookings checked \
-             ({acknowledged_holds} holds, {resent} requests sent again), {lost} lost, {double_sold} double sold, \
+             ({acknowledged_holds} holds, {resent} requests sent again, {snapshots} snapshots under load), {lost} lost, {double_sold} double sold, \
              {failed_starts} failed starts"
         )
     }
@@ -102,6 +106,22 @@ impl Campaign {
         let performance = hall::open(&mut server.connect(), &self.tokens);
         self.halls.push(Hall { performance, visits: Vec::new() });
         self.halls.last().expect("just pushed")
+    }
+
+    /// Lets a load go on until a snapshot is written, and perhaps for some answers more: old records are dropped then.
+    pub(crate) fn wait_for_snapshot(&mut self, load: &Load) {
+        const ANSWERS_MORE: u64 = 4_000;
+        let before = self.newest_snapshot();
+        // Not in a hall that is full before.
+        self.figures.snapshots += u64::from(load.wait_until(|| self.newest_snapshot() > before));
+        load.wait_for((self.random.below(2) * self.random.below(ANSWERS_MORE)) as usize);
+    }
+
+    /// When the newest snapshot was written.
+    fn newest_snapshot(&self) -> Option<SystemTime> {
+        let files = fs::read_dir(self.data.join("snapshots")).expect("snapshots have a directory").flatten();
+        let written = files.filter(|file| file.path().extension().is_some_and(|extension| extension == "snapshot"));
+        written.filter_map(|file| file.metadata().ok()?.modified().ok()).max()
     }
 
     /// Writes down what the buyers of the last load have seen.

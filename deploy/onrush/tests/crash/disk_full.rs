@@ -9,8 +9,8 @@ use crate::audit;
 use crate::hall::{self, Tokens};
 use crate::http::{Call, Connection};
 use crate::mount::Disk;
-use crate::say;
 use crate::server::Server;
+use crate::skip;
 use crate::visit::Visit;
 
 /// The ballast is taken where four times as much is free.
@@ -24,7 +24,7 @@ const LEFT_BYTES: u64 = 512 << 10;
 fn disk_full() {
     let disk = match Disk::tmpfs(DISK_MIB) {
         Ok(disk) => disk,
-        Err(why) => return say(&format!("disk_full: skipped: {why}")),
+        Err(why) => return skip("disk_full", &why),
     };
     let data = disk.path().join("data");
     let server = Server::start_under(&data, &BALLAST);

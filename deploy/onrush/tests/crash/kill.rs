@@ -1,10 +1,8 @@
 //! The process is killed, at any moment.
 
-use std::fs;
 use std::panic::resume_unwind;
-use std::path::Path;
 use std::thread::{ScopedJoinHandle, sleep};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use crate::campaign::{Campaign, Figures};
 use crate::random::{Random, seed};
@@ -14,10 +12,8 @@ use crate::{number, say};
 const CYCLES: u64 = 100;
 /// Kills come within so many milliseconds.
 const MOMENT_MILLIS: u64 = 90;
-/// Every so many cycles the load goes on until a snapshot is written, and perhaps for so many answers more: old records
-/// are dropped then.
+/// Every so many cycles the load goes on until a snapshot is written.
 const LONG_CYCLE: u64 = 10;
-const ANSWERS_MORE: u64 = 4_000;
 
 /// Campaigns at one time, each on a directory of its own: a cycle waits more than it works.
 const LANES: u64 = 4;
@@ -52,29 +48,18 @@ fn lane_of_kills(seed: u64, cycles: u64) -> Figures {
         }
     }
     campaign.audit_all(&server);
-    let snapshot = newest(&campaign.data.join("snapshots"));
-    assert!(cycles < LONG_CYCLE || snapshot.is_some(), "no snapshot was ever written");
+    assert!(campaign.figures.snapshots >= cycles / LONG_CYCLE / 2, "too few snapshots: {}", campaign.figures);
     campaign.figures
 }
 
 fn crash(campaign: &mut Campaign, server: Server, long: bool) {
     let load = campaign.load(&server);
     if long {
-        let snapshots = campaign.data.join("snapshots");
-        let before = newest(&snapshots);
-        load.wait_until(|| newest(&snapshots) > before);
-        load.wait_for((campaign.random.below(2) * campaign.random.below(ANSWERS_MORE)) as usize);
+        campaign.wait_for_snapshot(&load);
     }
     wait_for_the_moment(&mut campaign.random);
     server.kill();
     campaign.note(load.join());
-}
-
-/// When the newest snapshot was written.
-fn newest(snapshots: &Path) -> Option<SystemTime> {
-    let files = fs::read_dir(snapshots).expect("snapshots have a directory").flatten();
-    let written = files.filter(|file| file.path().extension().is_some_and(|extension| extension == "snapshot"));
-    written.filter_map(|file| file.metadata().ok()?.modified().ok()).max()
 }
 
 /// Kills a server while it starts, wherever it is.

@@ -71,11 +71,11 @@ impl Load {
         came
     }
 
-    /// Waits until something is so, looking after every answer; not for ever, as a hall fills up.
-    pub(crate) fn wait_until(&self, mut is_so: impl FnMut() -> bool) {
+    /// Waits until something is so, looking after every answer; not for ever, as a hall fills up. Whether it came.
+    pub(crate) fn wait_until(&self, mut is_so: impl FnMut() -> bool) -> bool {
         const ANSWERS_MAX: usize = 20_000;
         let answers = (0..ANSWERS_MAX).take_while(|_| self.answers.recv().is_ok());
-        answers.into_iter().find(|_| is_so());
+        answers.into_iter().any(|_| is_so())
     }
 
     /// Waits for the buyers, whose server has gone.

@@ -7,7 +7,8 @@
 //! What the disk holds then can be told again, in words; and every version's journals are read to the states that they had.
 //!
 //! `ONRUSH_SEED` repeats a run's load and moments; `ONRUSH_KILL_CYCLES` and `ONRUSH_POWER_CYCLES` say how many. Some
-//! tests need root, a loop device or strace; where they cannot run they say `skipped` and why on standard error.
+//! tests need root, a loop device or strace; where they cannot run they say `skipped` and why on standard error, or fail
+//! where `ONRUSH_NO_SKIPS` is set.
 
 mod audit;
 mod campaign;
@@ -32,6 +33,12 @@ mod sync;
 mod why_not;
 
 use std::io::Write as _;
+
+/// Says that a test cannot run here, and why; with `ONRUSH_NO_SKIPS` that is a failure.
+fn skip(test: &str, why: &str) {
+    assert!(std::env::var_os("ONRUSH_NO_SKIPS").is_none(), "{test} cannot run here: {why}");
+    say(&format!("{test}: skipped: {why}"));
+}
 
 /// Writes a line for people, past the test harness's capture: a skipped test must not pass silently.
 fn say(line: &str) {

@@ -6,12 +6,13 @@ use std::time::Duration;
 use crate::campaign::{Campaign, Figures};
 use crate::mount::Disk;
 use crate::random::{Random, seed};
-use crate::{number, say};
+use crate::server::Process;
+use crate::{number, say, skip};
 
 const CYCLES: u64 = 20;
 /// The store's segments are 16 MiB each.
 const IMAGE_MIB: u64 = 128;
-/// Crashes of one image.
+/// Crashes of one image; the last comes when a snapshot is written.
 const CYCLES_PER_IMAGE: u64 = 5;
 const MOMENT_MILLIS: u64 = 90;
 
@@ -20,34 +21,56 @@ fn power_cut() {
     let (seed, cycles) = (seed(), number("ONRUSH_POWER_CYCLES", CYCLES));
     say(&format!("power_cut: ONRUSH_SEED={seed}, {cycles} cycles"));
     let (mut figures, mut random) = (Figures::new(seed), Random::new(seed));
+    let mut images = 0;
     while figures.cycles < cycles {
+        images += 1;
         let mut disk = match Disk::ext4(IMAGE_MIB) {
             Ok(disk) => disk,
-            Err(why) if figures.cycles == 0 => return say(&format!("power_cut: skipped: {why}")),
+            Err(why) if figures.cycles == 0 => return skip("power_cut", &why),
             Err(why) => panic!("{figures}; no further image: {why}"),
         };
         let count = CYCLES_PER_IMAGE.min(cycles - figures.cycles);
         figures = crashes(&mut disk, figures, random.split(), count);
         say(&format!("power_cut: {figures}"));
     }
+    assert!(figures.snapshots >= images / 2, "too few snapshots: {figures}");
 }
 
 /// Some crashes of one image, and the figures with them.
 fn crashes(disk: &mut Disk, figures: Figures, random: Random, count: u64) -> Figures {
     let (mut campaign, mut server) = Campaign::begin(disk.path().join("data"), figures, random);
-    for _ in 0..count {
+    for cycle in 1..=count {
         campaign.figures.cycles += 1;
         let load = campaign.load(&server);
         load.wait_for(1);
-        // Nothing is waited for here: the moment of the cut is what is drawn.
-        sleep(Duration::from_micros(campaign.random.below(MOMENT_MILLIS * 1000)));
+        if cycle == count {
+            campaign.wait_for_snapshot(&load);
+        }
+        wait_for_the_moment(&mut campaign.random);
         disk.cut();
         server.kill();
         campaign.note(load.join());
         disk.remount();
+        while campaign.random.below(4) == 0 {
+            cut_at_start(disk, &mut campaign);
+        }
         server = campaign.restart();
     }
     campaign.audit_all(&server);
     server.kill();
     campaign.figures
+}
+
+/// Cuts the power while a server starts, wherever it is.
+fn cut_at_start(disk: &mut Disk, campaign: &mut Campaign) {
+    let process = Process::spawn(&campaign.data, &[]);
+    wait_for_the_moment(&mut campaign.random);
+    disk.cut();
+    process.kill();
+    disk.remount();
+}
+
+/// Nothing is waited for here: the moment of the cut is what is drawn.
+fn wait_for_the_moment(random: &mut Random) {
+    sleep(Duration::from_micros(random.below(MOMENT_MILLIS * 1000)));
 }

@@ -11,8 +11,8 @@ use crate::campaign::{Campaign, Figures};
 use crate::hall::{self, Tokens};
 use crate::http::Call;
 use crate::random::{Random, seed};
-use crate::say;
 use crate::server::Server;
+use crate::{say, skip};
 
 /// `-D`: the server stays the test's own child, to be killed and waited for.
 const STRACE: [&str; 5] = ["strace", "-D", "-f", "-e", "trace=fdatasync"];
@@ -32,7 +32,7 @@ fn obstacle() -> Option<String> {
 #[test]
 fn every_acknowledged_group_is_synced() {
     if let Some(why) = obstacle() {
-        return say(&format!("every_acknowledged_group_is_synced: skipped: {why}"));
+        return skip("every_acknowledged_group_is_synced", &why);
     }
     const HOLDS: usize = 200;
     let dir = tempfile::tempdir().expect("a temporary directory");
@@ -58,7 +58,7 @@ fn syncs(trace: &str) -> usize {
 #[test]
 fn a_failed_fdatasync_ends_the_process() {
     if let Some(why) = obstacle() {
-        return say(&format!("a_failed_fdatasync_ends_the_process: skipped: {why}"));
+        return skip("a_failed_fdatasync_ends_the_process", &why);
     }
     fails_and_ends("a_failed_fdatasync_ends_the_process", &[("fdatasync", "EIO", "journal/db"); 3]);
 }
@@ -67,7 +67,7 @@ fn a_failed_fdatasync_ends_the_process() {
 #[test]
 fn a_failed_write_ends_the_process() {
     if let Some(why) = obstacle() {
-        return say(&format!("a_failed_write_ends_the_process: skipped: {why}"));
+        return skip("a_failed_write_ends_the_process", &why);
     }
     let failures =
         [("pwrite64", "EIO", "journal/db"), ("pwrite64", "ENOSPC", "journal/db"), ("pwrite64", "EIO", "journal/mark")];
@@ -118,7 +118,7 @@ fn fail_once(seed: u64, random: Random, (call, error, file): &(&str, &str, &str)
 #[test]
 fn a_snapshot_that_cannot_take_its_place_stops_nothing() {
     if let Some(why) = obstacle() {
-        return say(&format!("a_snapshot_that_cannot_take_its_place_stops_nothing: skipped: {why}"));
+        return skip("a_snapshot_that_cannot_take_its_place_stops_nothing", &why);
     }
     let seed = seed();
     say(&format!("a_snapshot_that_cannot_take_its_place_stops_nothing: ONRUSH_SEED={seed}"));
@@ -161,7 +161,7 @@ fn attach(server: &Server, call: &str) -> (Child, impl Iterator<Item = String> +
 #[test]
 fn a_stop_whose_last_flush_fails_is_a_failure() {
     if let Some(why) = obstacle() {
-        return say(&format!("a_stop_whose_last_flush_fails_is_a_failure: skipped: {why}"));
+        return skip("a_stop_whose_last_flush_fails_is_a_failure", &why);
     }
     let dir = tempfile::tempdir().expect("a temporary directory");
     let server = Server::start_under(dir.path(), &["env", "ONRUSH_DURABILITY=relaxed"]);
@@ -189,7 +189,7 @@ fn a_write_that_stalls_calls_an_io_thread_back() {
 /// Makes holds while the 40th call takes 3 seconds, and a request waits for one. Gives what the server said.
 fn holds_through_a_stall(call: &str) -> Option<String> {
     if let Some(why) = obstacle() {
-        say(&format!("a stalled {call}: skipped: {why}"));
+        skip(&format!("a stalled {call}"), &why);
         return None;
     }
     const HOLDS: usize = 60;

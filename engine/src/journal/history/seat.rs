@@ -53,14 +53,11 @@ pub enum Sale {
     Open,
     /// Not any more.
     Closed,
-    /// The performance itself had ended.
-    Over,
 }
 
 impl Sale {
     fn of(terms: &Terms, at: Timestamp) -> Self {
         match at {
-            _ if at >= terms.ends_at => Self::Over,
             _ if at >= terms.closes_at => Self::Closed,
             _ if at < terms.opens_at => Self::NotYet,
             _ => Self::Open,
@@ -84,7 +81,7 @@ pub struct Rules {
     pub terms: Arc<Terms>,
     /// Whether seats could be held.
     pub sale: Sale,
-    /// What a buyer that was asked for would have been told; nothing where none was.
+    /// What a buyer that was asked for would have been told; nothing where none was, or the engine was away.
     pub verdict: Option<Result<(), Refusal>>,
 }
 
@@ -162,7 +159,12 @@ pub fn ask(history: &mut History, store: &dyn Store, question: &Question) -> Res
         away = away.or_else(|| away_at(step, seen.at));
         trail.see(step);
     })?;
-    Ok(SeatAnswer { away, ..trail.answer(len, seen) })
+    let mut answer = SeatAnswer { away, ..trail.answer(len, seen) };
+    if let (Some(_), Some(rules)) = (away, &mut answer.rules) {
+        // Nobody could ask, and what the rules would have said rests on an end that was put off later.
+        rules.verdict = None;
+    }
+    Ok(answer)
 }
 
 /// The answer for a time that a snapshot stands for, where the snapshot says as much; nothing where the history has it.

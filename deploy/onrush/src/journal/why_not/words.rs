@@ -117,7 +117,6 @@ impl WhyNot {
         match rules.sale {
             Sale::NotYet => format!("The sale was not open yet: it was to open at {}.", Time(terms.opens_at)),
             Sale::Closed => format!("The sale was closed since {}.", Time(terms.closes_at)),
-            Sale::Over => format!("The performance was over: it had ended at {}.", Time(terms.ends_at)),
             Sale::Open => match (self.buyer, &rules.verdict) {
                 (Some(buyer), Some(Err(refusal))) if !is_seat(refusal) => {
                     format!("The sale was open, but {buyer} would have been refused: {refusal}.")
@@ -137,7 +136,8 @@ impl WhyNot {
 }
 
 /// What a journal of changes cannot know.
-const NO_RECORD: &str = "nobody asked, or it was refused for load or a full disk, of which there is no record";
+const NO_RECORD: &str =
+    "nobody asked, or it was refused for load or a full disk, or the server was not there: of that there is no record";
 
 /// Whether a refusal says no more than where the seat was.
 fn is_seat(refusal: &Refusal) -> bool {
@@ -171,7 +171,6 @@ impl WhyNot {
             Sale::NotYet => "not_yet",
             Sale::Open => "open",
             Sale::Closed => "closed",
-            Sale::Over => "over",
         };
         json!({
             "state": sale,

@@ -1,0 +1,118 @@
+//! Very many operations on inventories alone, one after the other, and on the naive model: what comes out is the same, and
+//! so is the state, counted anew. `ONRUSH_SIM_OPERATIONS=100000000` runs more than the commit-sized share.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use onrush_engine::inventory::{Answer, Decision, Inventory};
+use onrush_engine::mailbox::{Answered, Ask, Outcome};
+use onrush_engine::refusal::Refusal;
+use onrush_engine::time::Timestamp;
+
+use crate::crowd::Crowd;
+use crate::hall::{HOLDS_MAX, PERFORMANCES, SEATS_MAX, START, TTL_SECONDS, map, opening};
+use crate::model::{self, Model};
+use crate::number;
+use crate::random::Random;
+
+const OPERATIONS_DEFAULT: u64 = 1_000_000;
+/// Of one sale: the model looks through all that ever happened.
+const OPERATIONS_PER_SALE: u64 = 500;
+/// Between two looks at the whole state.
+const OPERATIONS_PER_LOOK: u64 = 25;
+
+struct Sale {
+    random: Random,
+    crowd: Crowd,
+    now: i64,
+    inventories: Vec<Inventory>,
+    models: Vec<Model>,
+}
+
+impl Sale {
+    fn begin(seed: u64) -> Self {
+        let opened =
+            |performance| Inventory::open(&opening(performance), Timestamp::from_millis(START)).expect("a sound hall");
+        let model = |_| Model::new(&map(), TTL_SECONDS, SEATS_MAX, HOLDS_MAX, START);
+        Self {
+            random: Random::new(seed),
+            crowd: Crowd::default(),
+            now: START,
+            inventories: PERFORMANCES.into_iter().map(opened).collect(),
+            models: PERFORMANCES.into_iter().map(model).collect(),
+        }
+    }
+
+    /// One operation; the clock goes back at times.
+    fn step(&mut self) {
+        self.now += if self.random.one_in(20) { -5000 } else { self.random.below(4000) as i64 };
+        let request = self.crowd.ask(&mut self.random);
+        let (inventory, model) = (&mut self.inventories[request.place], &mut self.models[request.place]);
+        let at = Timestamp::from_millis(self.now);
+        while let Some(expired) = inventory.pulse(at) {
+            inventory.apply(at, &expired);
+        }
+        model.pulse(self.now);
+        let outcome = answer(inventory, &request.ask, at);
+        assert_eq!(model.ask(&request.ask, self.now), model::said(&outcome), "{request:?}");
+        if let Ok(answered) = &outcome {
+            self.crowd.learn(&request, &answered.answer, 0);
+        }
+    }
+
+    fn look(&self) {
+        for (inventory, model) in self.inventories.iter().zip(&self.models) {
+            inventory.verify().unwrap_or_else(|fault| panic!("{fault}"));
+            assert_eq!(model.describe(), model::describe(&inventory.image(), inventory.map().capacity()));
+        }
+    }
+}
+
+fn answer(inventory: &mut Inventory, ask: &Ask, at: Timestamp) -> Outcome {
+    let command = match ask {
+        Ask::Command(command) => command,
+        Ask::Hold(caller, hold) => return said(inventory.read_hold(caller, *hold).map(Answer::Hold)),
+        Ask::Booking(caller, booking) => return said(inventory.read_booking(caller, *booking).map(Answer::Booking)),
+        Ask::Bookings(caller, numbers) => return said(inventory.list_bookings(caller, numbers.clone())),
+    };
+    match inventory.decide(command, at)? {
+        Decision::Event(event) => {
+            inventory.apply(at, &event);
+            said(Ok(inventory.answer(&event)))
+        }
+        Decision::Replayed(answer) => said(Ok(*answer)),
+        Decision::Nothing => said(Ok(Answer::Done)),
+    }
+}
+
+fn said(answer: Result<Answer, Refusal>) -> Outcome {
+    Ok(Answered { answer: answer?, sequence: None, replayed: false })
+}
+
+fn sale(seed: u64) {
+    let mut sale = Sale::begin(seed);
+    for operation in 1..=OPERATIONS_PER_SALE {
+        sale.step();
+        if operation.is_multiple_of(OPERATIONS_PER_LOOK) {
+            sale.look();
+        }
+    }
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "the figures say what was tested")]
+fn operations_are_what_the_model_says() {
+    let operations = number("ONRUSH_SIM_OPERATIONS").unwrap_or(OPERATIONS_DEFAULT);
+    let (sales, next) = (operations.div_ceil(OPERATIONS_PER_SALE), AtomicU64::new(0));
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while let Some(seed) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < sales) {
+                    let failed = std::panic::catch_unwind(|| sale(seed)).is_err();
+                    assert!(!failed, "the sale of seed {seed} failed");
+                }
+            });
+        }
+    });
+    println!("{} operations in {sales} sales: each as the model says", sales * OPERATIONS_PER_SALE);
+}
