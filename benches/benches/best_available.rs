@@ -38,7 +38,8 @@ fn main() {
             let ratio = spreads[2].p50.as_secs_f64() / spreads[0].p50.as_secs_f64();
             print(&format!(
                 "P6 best available, 1,000 / 10,000 / 100,000 seats, {sold_percent} % sold, {quantity} seats: \
-                 p50 {p50} µs (goal ≤ 5), worst {worst} µs (goal ≤ 50), largest by smallest {ratio:.2} (goal ≤ 2)"
+                 p50 {p50} µs (goal ≤ 5), the worst state's median of five {worst} µs (goal ≤ 50), largest by smallest \
+                 {ratio:.2} (goal ≤ 2)"
             ));
         }
     }

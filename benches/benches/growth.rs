@@ -1,7 +1,8 @@
 //! P10: what a durable hold costs as the platform grows: more performances, larger halls, more connections.
 //!
-//! Each value is measured in turns with the others and with bare hyper, with as many seats to hold for each. Prints a
-//! table, and draws it to `growth.svg` in the directory of the benchmarks' programs.
+//! Each value is measured in turns with the others and with bare hyper, with as many seats to hold for each: so where
+//! there are fewer performances they are larger; from 200 on only their number grows. Prints a table, and draws it to
+//! `growth.svg` in the directory of the benchmarks' programs.
 
 use std::path::Path;
 use std::time::Duration;
