@@ -10,7 +10,7 @@ use crate::replay::{Told, masked, snapshot};
 fn open(seats: u32) -> String {
     format!(
         "The sale was open. One buyer may have {seats} seats and 2 holds at a time: ask with --buyer whether that was \
-         it. Else nobody asked, or it was refused for load or a full disk, of which there is no record."
+         it. Else nobody asked, or it was refused for load or a full disk, or the server was not there: of that there is no record."
     )
 }
 
@@ -120,7 +120,7 @@ fn limits_are_asked_for(check: &Check<'_>) {
             free,
             stayed,
             "The sale was open, and by the rules acc_crash-4 could have had it: nobody asked, or it was refused for load or \
-         a full disk, of which there is no record.",
+         a full disk, or the server was not there: of that there is no record.",
         ],
     );
 }
@@ -137,7 +137,7 @@ fn closed_sales_are_named(check: &Check<'_>) {
             "Floor-2 at 2099-01-01T23:00:00.000Z: it was free: nobody had it since TIME (record 0), when the performance came \
          into being.",
             stayed,
-            "The performance was over: it had ended at 2099-01-01T23:00:00.000Z.",
+            "The sale was closed since 2021-01-01T00:00:00.000Z.",
         ],
     );
 }
