@@ -36,7 +36,8 @@ fn main() -> anyhow::Result<()> {
     }
     let (ratio, rate) = (median(ratios), median(rates));
     print(&format!(
-        "P9 availability of 50000 seats, while nobody buys: {rate:.0}/s, {ratio:.2} × bare hyper with the same bytes (goal ≥ 0.9)"
+        "P9 availability of 50000 seats, while nobody buys: {rate:.0}/s, {ratio:.2} × bare hyper with the same bytes \
+         (goal ≥ 0.9)"
     ));
     Ok(())
 }

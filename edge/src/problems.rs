@@ -4,7 +4,7 @@ use onrush_api::problem::{Kind, Problem};
 use onrush_api::text::Time;
 use onrush_engine::mailbox::Failure;
 use onrush_engine::owner::RegistryFailure;
-use onrush_engine::performance::OpeningError;
+use onrush_engine::performance::{OpeningError, TermsError};
 use onrush_engine::refusal::Refusal;
 use onrush_engine::registry::RegistryRefusal;
 use onrush_engine::seat_map::{SeatIndex, SeatMap};
@@ -56,7 +56,7 @@ pub(crate) fn of_refusal(refusal: Refusal, map: &SeatMap) -> Problem {
         Refusal::UnknownBlock => Problem::new(Kind::NotFound).detail("There is no such block."),
         Refusal::NotSeller => Problem::new(Kind::NotFound).detail("You do not sell this performance."),
         Refusal::Prices(error) => Problem::field("/tiers", error.to_string()),
-        Refusal::RefundPercent { .. } => Problem::field("/refund", refusal.to_string()),
+        Refusal::Terms(error) => of_terms(error),
         Refusal::KeyReused => Problem::new(Kind::KeyReused),
         Refusal::NoNumberLeft => {
             Problem::new(Kind::NotOnSale).detail("This performance has had as many holds or blocks as it can number.")
@@ -77,13 +77,22 @@ pub(crate) fn of_registry(failure: RegistryFailure) -> Problem {
         }
         RegistryFailure::Refused(RegistryRefusal::KeyReused) => Problem::new(Kind::KeyReused),
         RegistryFailure::Opening(OpeningError::SeatMap(error)) => of_seat_map(&error),
-        RegistryFailure::Opening(error) => Problem::field("/tiers", error.to_string()),
+        RegistryFailure::Opening(OpeningError::Terms(error)) => of_terms(error),
+        RegistryFailure::Opening(error @ (OpeningError::Prices(_) | OpeningError::TooManyTiers)) => {
+            Problem::field("/tiers", error.to_string())
+        }
         RegistryFailure::TooLarge { bytes } => Problem::new(Kind::SeatMapTooLarge)
             .detail(format!("The seat map's names take {bytes} bytes in the journal."))
             .limit(onrush_engine::journal::BODY_LEN_MAX as u64),
         RegistryFailure::Failed(Failure::Overloaded | Failure::Refused(_)) => overloaded(),
         RegistryFailure::Failed(Failure::DiskLow) => Problem::new(Kind::DiskLow),
         RegistryFailure::Failed(Failure::Unknown) => Problem::new(Kind::OutcomeUnknown).retry_after(1),
+    }
+}
+
+fn of_terms(error: TermsError) -> Problem {
+    match error {
+        TermsError::Refund(_) => Problem::field("/sale/refund", error.to_string()),
     }
 }
 

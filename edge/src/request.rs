@@ -190,17 +190,7 @@ pub(crate) fn check_head(parts: &Parts) -> Result<(), Problem> {
 
 /// A host with or without a port (RFC 9110, section 7.2), or nothing, which old clients send.
 fn is_host(value: &[u8]) -> bool {
-    is_plain_host(value) || (!value.contains(&b'@') && Authority::try_from(value).is_ok())
-}
-
-/// Letters, digits, dots and hyphens, and perhaps a port: nearly every host, told without a copy.
-fn is_plain_host(value: &[u8]) -> bool {
-    let name_len = value.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b".-".contains(byte)).count();
-    match &value[name_len..] {
-        [] => true,
-        [b':', port @ ..] => (1..=5).contains(&port.len()) && port.iter().all(u8::is_ascii_digit) && name_len > 0,
-        _ => false,
-    }
+    value.is_empty() || (!value.contains(&b'@') && Authority::try_from(value).is_ok())
 }
 
 /// Reads a body of at most `limit` bytes.

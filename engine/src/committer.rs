@@ -15,7 +15,7 @@ use crate::command::Command;
 use crate::feed::Histories;
 use crate::journal::frame::Chain;
 use crate::journal::snapshot::{Snapshot, Snapshots};
-use crate::journal::writer::{Workplace, Writer};
+use crate::journal::writer::Writer;
 use crate::journal::{Durability, JournalError, Stream};
 use crate::mailbox::Failure;
 use crate::metrics::{CommandResult, Metrics};
@@ -43,7 +43,6 @@ pub(crate) struct Setup {
     pub(crate) registry: Chain,
     pub(crate) disk_free_bytes: Option<u64>,
     pub(crate) snapshots: Snapshots,
-    pub(crate) workplace: Workplace,
     pub(crate) clock: Arc<dyn Clock + Send + Sync>,
     pub(crate) metrics: Metrics,
     pub(crate) histories: Arc<Histories>,
@@ -57,7 +56,6 @@ pub(crate) struct Committer {
     writer: Writer,
     epoch: u64,
     snapshots: Snapshots,
-    workplace: Workplace,
     clock: Arc<dyn Clock + Send + Sync>,
     pub(crate) metrics: Metrics,
     histories: Arc<Histories>,
@@ -102,7 +100,6 @@ impl Committer {
             writer: setup.writer,
             epoch: setup.epoch,
             snapshots: setup.snapshots,
-            workplace: setup.workplace,
             clock: setup.clock,
             metrics: setup.metrics,
             histories: setup.histories,
@@ -292,14 +289,14 @@ impl Committer {
         stream: Stream,
         captured: Captured,
     ) {
-        let (snapshots, workplace) = (self.snapshots.clone(), self.workplace);
+        let snapshots = self.snapshots.clone();
         let Captured { chain, image } = captured;
         let sequence = chain.next_sequence - if Bug::SnapshotRepeats.is_on() { 2 } else { 1 };
         let snapshot = Snapshot { epoch: self.epoch, stream, sequence, tip: chain.tip, image };
         let (this, staging) = (Rc::clone(this), Rc::clone(staging));
+        let written = self.writer.apart(move || snapshots.write(stream, &snapshot.encode()));
         actix_rt::spawn(async move {
-            let written = workplace.apart(move || snapshots.write(stream, &snapshot.encode())).await;
-            match written {
+            match written.await {
                 Ok(()) => this.borrow_mut().snapshot_durable(stream, sequence),
                 // The journal still has everything; the next one is tried after as many events again.
                 Err(error) => tracing::warn!(%error, "a snapshot could not be written"),

@@ -170,7 +170,6 @@ impl Engine {
             registry,
             disk_free_bytes,
             snapshots,
-            workplace,
             clock,
             metrics,
             histories,

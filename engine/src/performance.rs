@@ -41,9 +41,7 @@ impl Opening {
             return Err(OpeningError::TooManyTiers);
         }
         PricesError::check(&self.prices, self.tiers.len())?;
-        if let Some(percent) = self.terms.refund_beyond_all() {
-            return Err(OpeningError::RefundPercent(percent));
-        }
+        self.terms.check()?;
         Ok(SeatMap::new(self.plan.clone(), self.tiers.len())?)
     }
 }
@@ -57,9 +55,9 @@ pub enum OpeningError {
     /// Its prices are none.
     #[error(transparent)]
     Prices(#[from] PricesError),
-    /// It gives more back than was paid.
-    #[error("a refund of {0} percent is more than was paid")]
-    RefundPercent(u8),
+    /// Its terms are none.
+    #[error(transparent)]
+    Terms(#[from] TermsError),
     /// It has more tiers than there may be.
     #[error("there are more than {} tiers", Opening::TIERS_MAX)]
     TooManyTiers,
@@ -133,10 +131,19 @@ pub enum Approval {
 }
 
 impl Terms {
-    /// A refund of more than was paid, if there is one.
-    pub(crate) fn refund_beyond_all(&self) -> Option<u8> {
-        self.refund.iter().map(|step| step.percent).find(|percent| *percent > 100)
+    /// Whether they can be a sale's.
+    pub(crate) fn check(&self) -> Result<(), TermsError> {
+        let beyond = self.refund.iter().find(|step| step.percent > 100);
+        beyond.map_or(Ok(()), |step| Err(TermsError::Refund(step.percent)))
     }
+}
+
+/// Why terms can be no sale's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum TermsError {
+    /// It would give back what was never paid.
+    #[error("a refund of {0} percent is more than was paid")]
+    Refund(u8),
 }
 
 /// Who cancels before `until` gets `percent` back.

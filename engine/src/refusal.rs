@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::id::BookingId;
-use crate::performance::PricesError;
+use crate::performance::{PricesError, TermsError};
 use crate::seat_map::{SeatIndex, SeatList};
 use crate::time::Timestamp;
 
@@ -91,12 +91,9 @@ pub enum Refusal {
     /// The prices are no price list of this performance.
     #[error(transparent)]
     Prices(#[from] PricesError),
-    /// Refunds are parts of what was paid.
-    #[error("a refund of {percent} percent is more than was paid")]
-    RefundPercent {
-        /// What was to be given back.
-        percent: u8,
-    },
+    /// The terms can be no sale's.
+    #[error(transparent)]
+    Terms(#[from] TermsError),
     /// The request key stands for another request.
     #[error("the request key was used for another request")]
     KeyReused,

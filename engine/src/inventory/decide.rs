@@ -10,7 +10,7 @@ use crate::command::{
     BestAvailable, BlockSeats, BookHold, Caller, CancelSeats, ChangeTerms, Command, HoldSeats, RequestKey, Wish,
 };
 use crate::event::{Event, HoldBooked, SeatsBlocked, SeatsCancelled, SeatsHeld, Standing};
-use crate::id::{BlockId, BookingId, HoldId};
+use crate::id::{AccountId, BlockId, BookingId, HoldId};
 use crate::performance::{Approval, PricesError};
 use crate::refusal::Refusal;
 use crate::seat_map::{SeatIndex, SeatList, SectionIndex};
@@ -46,11 +46,15 @@ impl Inventory {
         }
     }
 
+    /// What a caller's request key stands for, if it was used.
+    pub(super) fn remembered(&self, caller: &AccountId, request: RequestKey) -> Option<&Replay> {
+        self.replays.find(self.buyers.number(caller)?, request.key)
+    }
+
     /// The answer that was given under `request` before, if any.
     fn replayed(&self, caller: &Caller, request: Option<RequestKey>) -> Result<Option<Decision>, Refusal> {
         let Some(request) = request else { return Ok(None) };
-        let known = self.buyers.number(&caller.account).and_then(|number| self.replays.find(number, request.key));
-        match known {
+        match self.remembered(&caller.account, request) {
             None => Ok(None),
             Some(Replay { request: first, made, at, .. })
                 if first.fingerprint == request.fingerprint || Bug::FingerprintIgnored.is_on() =>
@@ -197,11 +201,13 @@ impl Inventory {
         }
         let remaining = booking.remaining();
         let seats = command.seats.clone().unwrap_or_else(|| remaining.clone());
-        let foreign: Vec<SeatIndex> = seats.iter().copied().filter(|seat| !remaining.contains(seat)).collect();
-        // What is named again is no longer the booking's.
-        let again = twice(&seats).filter(|_| foreign.is_empty());
-        if !foreign.is_empty() || again.is_some() {
-            return Err(Refusal::NotInBooking { seats: foreign.into_iter().chain(again).collect() });
+        let mut foreign: Vec<SeatIndex> = seats.iter().copied().filter(|seat| !remaining.contains(seat)).collect();
+        if foreign.is_empty() {
+            // What is named again is no longer the booking's.
+            foreign.extend(twice(&seats));
+        }
+        if !foreign.is_empty() {
+            return Err(Refusal::NotInBooking { seats: foreign });
         }
         let (by, key) = (command.caller.account, command.key);
         Ok(Decision::Event(Event::SeatsCancelled(SeatsCancelled { booking: number, seats, by, key })))
@@ -250,9 +256,7 @@ impl Inventory {
         if let Some(prices) = &command.prices {
             PricesError::check(prices, self.tiers.len())?;
         }
-        if let Some(percent) = command.terms.refund_beyond_all() {
-            return Err(Refusal::RefundPercent { percent });
-        }
+        command.terms.check()?;
         let (terms, prices) = (Box::new(command.terms.clone()), command.prices.clone());
         Ok(Decision::Event(Event::TermsChanged { terms, prices }))
     }

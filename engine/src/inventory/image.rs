@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::holds::Holds;
-use super::misfit::{Fault, Misfit, Part, demand, twice};
+use super::misfit::{Fault, Misfit, Part, check_own, demand};
 use super::price_lists::PriceLists;
 use super::seats::SeatState;
 use super::{Block, Booking, Hold, Inventory, Made, Replay};
@@ -159,10 +159,7 @@ impl Inventory {
         self.check_buyer(booking.buyer)?;
         self.check_prices(booking.prices)?;
         self.check_seats(&booking.seats)?;
-        let gone = booking.cancelled();
-        twice(gone).map_or(Ok(()), |seat| Err(Fault::SeatTwice(seat)))?;
-        let foreign = gone.iter().find(|seat| !booking.seats.contains(seat));
-        foreign.map_or(Ok(()), |seat| Err(Fault::SeatForeign(*seat)))?;
+        check_own(booking.cancelled(), &booking.seats)?;
         let remaining = booking.remaining();
         self.check_free(&remaining)?;
         self.buyers.get_mut(booking.buyer).seats += remaining.len() as u32;

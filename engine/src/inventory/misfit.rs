@@ -16,7 +16,8 @@ use super::{Booking, Inventory};
 use crate::command::RequestKey;
 use crate::event::{Entry, Event, HoldBooked, SeatsBlocked, SeatsCancelled, SeatsHeld};
 use crate::id::AccountId;
-use crate::performance::{OpeningError, PricesError};
+use crate::money::Money;
+use crate::performance::{OpeningError, PricesError, Terms, TermsError};
 use crate::seat_map::SeatIndex;
 use crate::time::Timestamp;
 
@@ -70,6 +71,8 @@ pub enum Fault {
     Opening(#[from] OpeningError),
     #[error(transparent)]
     Prices(#[from] PricesError),
+    #[error(transparent)]
+    Terms(#[from] TermsError),
     #[error("the list in force is not among them")]
     NotInForce,
     #[error("the next number is {next}")]
@@ -152,10 +155,7 @@ impl Inventory {
             Event::BlockLifted { block } => {
                 fits(Part::Block(*block), demand(self.blocks.contains_key(block), Fault::Unknown))
             }
-            Event::TermsChanged { prices, .. } => {
-                let fit = prices.as_ref().map_or(Ok(()), |prices| PricesError::check(prices, self.tiers.len()));
-                fits(Part::Terms, fit.map_err(Fault::from))
-            }
+            Event::TermsChanged { terms, prices } => fits(Part::Terms, self.check_terms(terms, prices.as_deref())),
             Event::HoldsExtended { .. } => Ok(()),
         }
     }
@@ -186,10 +186,7 @@ impl Inventory {
 
     fn check_cancelled(&self, event: &SeatsCancelled) -> Result<(), Fault> {
         let booking: &Booking = self.bookings.get(event.booking as usize).ok_or(Fault::Unknown)?;
-        twice(&event.seats).map_or(Ok(()), |seat| Err(Fault::SeatTwice(seat)))?;
-        let remaining = booking.remaining();
-        let foreign = event.seats.iter().find(|seat| !remaining.contains(seat));
-        foreign.map_or(Ok(()), |seat| Err(Fault::SeatForeign(*seat)))?;
+        check_own(&event.seats, &booking.remaining())?;
         self.check_key(event.by, event.key)
     }
 
@@ -197,6 +194,11 @@ impl Inventory {
         next_number(event.block, self.next_block)?;
         self.check_free(&event.seats)?;
         self.check_key(event.by, event.key)
+    }
+
+    fn check_terms(&self, terms: &Terms, prices: Option<&[Money]>) -> Result<(), Fault> {
+        prices.map_or(Ok(()), |prices| PricesError::check(prices, self.tiers.len()))?;
+        Ok(terms.check()?)
     }
 
     /// Whether seats exist and each is named once.
@@ -226,9 +228,16 @@ impl Inventory {
     }
 
     fn check_key(&self, caller: AccountId, key: Option<RequestKey>) -> Result<(), Fault> {
-        let known = key.and_then(|request| self.replays.find(self.buyers.number(&caller)?, request.key));
+        let known = key.and_then(|request| self.remembered(&caller, request));
         demand(known.is_none(), Fault::KeyUsed)
     }
+}
+
+/// Whether seats are among a booking's own, each named once.
+pub(super) fn check_own(seats: &[SeatIndex], own: &[SeatIndex]) -> Result<(), Fault> {
+    twice(seats).map_or(Ok(()), |seat| Err(Fault::SeatTwice(seat)))?;
+    let foreign = seats.iter().find(|seat| !own.contains(seat));
+    foreign.map_or(Ok(()), |seat| Err(Fault::SeatForeign(*seat)))
 }
 
 /// Whether a thing has the number that the next one gets; the last number of all is never given, so that there is

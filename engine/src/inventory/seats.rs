@@ -108,8 +108,11 @@ impl Seats {
             SeatState::Held(_) => Bug::HeldSeatSold.is_on(),
             SeatState::Booked(_) | SeatState::Blocked(_) => false,
         };
-        let taken: Vec<SeatIndex> = seats.iter().copied().filter(|&seat| !is_free(seat)).collect();
-        if taken.is_empty() { twice(seats).into_iter().collect() } else { taken }
+        let mut taken: Vec<SeatIndex> = seats.iter().copied().filter(|&seat| !is_free(seat)).collect();
+        if taken.is_empty() {
+            taken.extend(twice(seats));
+        }
+        taken
     }
 
     /// The seats that changed since the last call.

@@ -19,25 +19,6 @@ pub(crate) enum Workplace {
     Beside,
 }
 
-impl Workplace {
-    /// Does work beside the journal's, such as writing a snapshot.
-    ///
-    /// # Errors
-    /// The work's own; also where it panicked.
-    pub(crate) async fn apart(self, work: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
-        match self {
-            Self::Thread => tokio::task::spawn_blocking(work).await.map_err(io::Error::other).flatten(),
-            Self::Beside => {
-                // It takes longer than a commit.
-                for _ in 0..3 {
-                    give_way().await;
-                }
-                work()
-            }
-        }
-    }
-}
-
 type Job = Box<dyn FnOnce(&mut Journal) + Send>;
 
 /// Jobs that may wait: a commit, a trim and upkeep, one of each at a time; who has another waits for room.
@@ -45,6 +26,7 @@ const JOBS_MAX: usize = 4;
 
 /// See the module. Dropping it ends the work and waits for that.
 pub(crate) struct Writer {
+    workplace: Workplace,
     jobs: Option<mpsc::Sender<Job>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -69,7 +51,30 @@ impl Writer {
                 None
             }
         };
-        Ok(Self { jobs: Some(jobs), thread })
+        Ok(Self { workplace, jobs: Some(jobs), thread })
+    }
+
+    /// Does work that waits for the disk, but not for the journal, such as writing a snapshot.
+    ///
+    /// # Errors
+    /// The work's own; also where it panicked.
+    pub(crate) fn apart<W>(&self, work: W) -> impl Future<Output = io::Result<()>> + use<W>
+    where
+        W: FnOnce() -> io::Result<()> + Send + 'static,
+    {
+        let workplace = self.workplace;
+        async move {
+            match workplace {
+                Workplace::Thread => tokio::task::spawn_blocking(work).await.map_err(io::Error::other).flatten(),
+                Workplace::Beside => {
+                    // It takes longer than a commit.
+                    for _ in 0..3 {
+                        give_way().await;
+                    }
+                    work()
+                }
+            }
+        }
     }
 
     /// Does something with the journal, after all that was asked before.

@@ -33,7 +33,7 @@ pub(crate) const REFUSALS: &[&str] = &[
     "UnknownBlock",
     "NotSeller",
     "Prices",
-    "RefundPercent",
+    "Terms",
     "KeyReused",
     "NoNumberLeft",
 ];
@@ -57,7 +57,7 @@ fn name(refusal: &Refusal) -> &'static str {
         Refusal::UnknownBlock => 13,
         Refusal::NotSeller => 14,
         Refusal::Prices(_) => 15,
-        Refusal::RefundPercent { .. } => 16,
+        Refusal::Terms(_) => 16,
         Refusal::KeyReused => 17,
         Refusal::NoNumberLeft => 18,
     };

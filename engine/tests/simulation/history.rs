@@ -231,6 +231,11 @@ fn the_rules_answer_a_buyer_as_they_did() {
     check(25, "kim", "| allowed");
     check(35, "kim", "| 1 of the seats are not free");
     check(92, "kim", "| allowed");
+    // The server was away, and came back with more time for the hold that ends at 160.
+    check(155, "lee", "| away until 200[6]");
+    check(170, "lee", "| away until 200[6]");
+    let away = found.ask(Moment::Time(at(170)), Some("lee")).unwrap();
+    assert_eq!(away.rules.unwrap().verdict, None, "nobody could ask");
     check(345, "kim", "| allowed");
     check(355, "kim", "| one buyer may have 2 holds at a time and has 2");
     check(355, "lee", "| allowed");

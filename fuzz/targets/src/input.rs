@@ -51,7 +51,7 @@ impl<'a> Input<'a> {
         self.word() as u32
     }
 
-    /// The low half of its bits, with a sign.
+    /// The bits of such a number, with a sign.
     pub(crate) fn signed(&mut self) -> i64 {
         self.word() as i64
     }

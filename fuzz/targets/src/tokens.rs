@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use onrush_api::token::{Caller, KeyFile, Role, TokenKey};
 use onrush_engine::time::Timestamp;
@@ -76,7 +78,10 @@ fn check(token: &str) -> Option<Caller> {
     let caller = KEY.check(token).ok()?;
     let (message, signature) = token.rsplit_once('.').expect("an accepted token has a signature");
     assert_eq!(signature, sign(message, Algorithm::HS256, &SECRET), "accepted, but never signed");
-    let part = |place: usize| decode_base64(message.split('.').nth(place).expect("an accepted token has two parts"));
+    let part = |place: usize| {
+        let part = message.split('.').nth(place).expect("an accepted token has two parts");
+        URL_SAFE_NO_PAD.decode(part).expect("an accepted token is base64")
+    };
     let header: Header = serde_json::from_slice(&part(0)).expect("an accepted token has a header");
     assert_eq!((&*header.alg, &*header.typ, &*header.kid), ("HS256", "at+jwt", "fuzz"));
     let claims: Claims = serde_json::from_slice(&part(1)).expect("an accepted token has claims");
@@ -113,27 +118,8 @@ fn changed(mut input: Input<'_>) {
 
 /// A header and claims, each a line, that somebody signs.
 fn signed(lines: &[u8], algorithm: Algorithm, secret: &[u8]) {
-    let mut lines = lines.splitn(2, |byte| *byte == b'\n').map(encode_base64);
+    let mut lines = lines.splitn(2, |byte| *byte == b'\n').map(|line| URL_SAFE_NO_PAD.encode(line));
     let message = format!("{}.{}", lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
     let accepted = check(&format!("{message}.{}", sign(&message, algorithm, secret)));
     assert!(accepted.is_none() || (algorithm, secret) == (Algorithm::HS256, SECRET.as_slice()), "a stranger's token");
-}
-
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-fn encode_base64(bytes: &[u8]) -> String {
-    let chunk = |chunk: &[u8]| {
-        let word = chunk.iter().chain([&0; 2]).take(3).fold(0, |word, byte| word << 8 | usize::from(*byte));
-        [18, 12, 6, 0].map(|shift| char::from(ALPHABET[word >> shift & 63])).into_iter().take(chunk.len() + 1)
-    };
-    bytes.chunks(3).flat_map(chunk).collect()
-}
-
-fn decode_base64(text: &str) -> Vec<u8> {
-    let digit = |byte: &u8| ALPHABET.iter().position(|known| known == byte).expect("an accepted token is base64");
-    let chunk = |chunk: &[u8]| {
-        let word = chunk.iter().map(digit).chain([0; 3]).take(4).fold(0, |word, digit| word << 6 | digit);
-        [16, 8, 0].map(|shift| (word >> shift) as u8).into_iter().take(chunk.len() - 1)
-    };
-    text.as_bytes().chunks(4).flat_map(chunk).collect()
 }

@@ -1,7 +1,9 @@
 //! The command line: what it prints, and what it refuses.
 
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
+
+use onrush_engine::journal::store::{SledStore, Store as _};
 
 use crate::server::{Server, command};
 
@@ -101,6 +103,36 @@ fn verify_needs_a_journal_that_no_server_uses() {
         let sound = onrush(&[["journal", "verify"].as_slice(), sound].concat());
         assert!(sound.status.success() && stdout(&sound).contains("sound: "), "{}", stderr(&sound));
     }
+}
+
+/// A last record that is torn and was never noted as durable: a start cuts it off, so it is told.
+#[test]
+fn verify_names_a_record_that_a_start_would_cut_off() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    Server::start(dir.path()).kill();
+    let mut store = SledStore::open(&dir.path().join("journal")).expect("the server has made it");
+    let (mut last, mut records) = (None, 0);
+    store.scan(&mut |key, bytes| (last, records) = (Some((key, bytes.to_vec())), records + 1)).expect("it can be read");
+    let (key, mut bytes) = last.expect("a demo has records");
+    bytes.pop();
+    store.append(&[(key, bytes)]).expect("there is room");
+    store.flush(records - 1).expect("there is room");
+    drop(store);
+    let verified = onrush(&["journal", "verify", text(dir.path())]);
+    let told = format!("but record {} of stream {:016x} is damaged", key.sequence, key.stream.0);
+    assert!(stdout(&verified).contains(&told), "{told}: {}{}", stdout(&verified), stderr(&verified));
+}
+
+#[test]
+fn verify_may_be_read_in_part() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    Server::start(dir.path()).kill();
+    let mut verify = command(&[]);
+    verify.args(["journal", "verify", text(dir.path())]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut verify = verify.spawn().expect("the binary runs");
+    drop(verify.stdout.take());
+    let ended = verify.wait_with_output().expect("a child can be waited for");
+    assert!(ended.status.success(), "{}", stderr(&ended));
 }
 
 #[test]

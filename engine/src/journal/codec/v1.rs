@@ -289,10 +289,7 @@ impl Terms {
     }
 
     fn read(self) -> Read<performance::Terms> {
-        let step = |(until, percent)| {
-            let percent = (0..=100).contains(&percent).then_some(percent).ok_or(DecodeError::Field("percent"))?;
-            Ok(performance::RefundStep { until: time("until", until)?, percent })
-        };
+        let step = |(until, percent)| Ok(performance::RefundStep { until: time("until", until)?, percent });
         Ok(performance::Terms {
             starts_at: time("starts_at", self.starts_at)?,
             ends_at: time("ends_at", self.ends_at)?,
