@@ -17,7 +17,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 use tokio::task::LocalSet;
 
 use crate::key::Key;
@@ -26,6 +26,8 @@ use crate::requests::{RequestCount, Requests, performances};
 use crate::wire::Wire;
 use crate::{front, hold};
 
+/// As many connections may wait to be accepted as with Onrush.
+const BACKLOG: u32 = 4096;
 /// The subcommand under which this program serves: not for people.
 pub const SUBCOMMAND: &str = "serve-hyper";
 
@@ -110,7 +112,9 @@ where
     A: Fn(Request<Incoming>) -> F + Clone + 'static,
     F: Future<Output = Result<Response<Full<Bytes>>, Infallible>> + 'static,
 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.context("no port")?;
+    let socket = TcpSocket::new_v4().context("no socket")?;
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).context("no port")?;
+    let listener = socket.listen(BACKLOG).context("no port")?;
     println!("{}", listener.local_addr().context("no address")?);
     std::io::stdout().flush().context("nobody reads the address")?;
     loop {
