@@ -67,6 +67,17 @@ impl Answer {
         Self::new(StatusCode::OK, HeaderValue::from_static("text/html; charset=utf-8"), body, PAGE_POLICY)
     }
 
+    /// What the control plane answers, with what every answer of ours has.
+    pub(crate) fn passed_on(passed: Response<Bytes>) -> Self {
+        let (parts, body) = passed.into_parts();
+        let mut answer = Self::bytes(parts.status, body);
+        if parts.status == StatusCode::NO_CONTENT {
+            answer.response.headers_mut().remove(CONTENT_TYPE);
+        }
+        answer.response.headers_mut().extend(parts.headers);
+        answer
+    }
+
     /// 204: done, and nothing to say.
     pub(crate) fn done() -> Self {
         let mut answer = Self::new(StatusCode::NO_CONTENT, JSON, Bytes::new(), API_POLICY);
@@ -90,8 +101,14 @@ impl Answer {
             answer.response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
         match problem.kind {
-            Kind::Unauthenticated => answer.with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
-            Kind::TooManyRequests => answer.rate_limited(problem.body().limit.unwrap_or(0)),
+            Kind::Unauthenticated | Kind::WrongCredentials => {
+                answer.with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+            }
+            // Without a number it is not the rate of an account's requests.
+            Kind::TooManyRequests => match problem.body().limit {
+                Some(per_second) => answer.rate_limited(per_second),
+                None => answer,
+            },
             _ => answer,
         }
     }

@@ -1,11 +1,11 @@
 //! Who calls: the access token, checked once and remembered; and how often one account may call.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hyper::header::{AUTHORIZATION, HeaderMap};
 use onrush_api::problem::{Kind, Problem};
-use onrush_api::token::{Caller, Role, TokenKey};
+use onrush_api::session::Revocations;
+use onrush_api::token::{Caller, Role, TokenKeys, bearer};
 use onrush_engine::id::AccountId;
 use onrush_engine::seeded::Bug;
 use onrush_engine::time::Timestamp;
@@ -15,11 +15,20 @@ use crate::request::only;
 
 /// Checks tokens.
 pub(crate) struct Tokens {
-    key: TokenKey,
+    keys: Arc<TokenKeys>,
+    revocations: Arc<Revocations>,
     /// By the whole token, so that nothing but the very same bytes is believed unchecked.
-    known: Cache<Box<str>, Caller>,
-    buckets: Cache<AccountId, std::sync::Arc<Bucket>>,
+    known: Cache<Box<str>, Known>,
+    buckets: Cache<AccountId, Arc<Bucket>>,
     per_second: u32,
+}
+
+/// A token that was checked.
+#[derive(Clone, Copy)]
+struct Known {
+    caller: Caller,
+    /// That of the keys it was checked with.
+    generation: u64,
 }
 
 /// A token bucket: so many requests a second on average, twice as many at once.
@@ -43,8 +52,8 @@ impl Bucket {
 }
 
 impl Tokens {
-    pub(crate) fn new(key: TokenKey, capacity: usize, per_second: u32) -> Self {
-        Self { key, known: Cache::new(capacity), buckets: Cache::new(capacity), per_second }
+    pub(crate) fn new(keys: Arc<TokenKeys>, revocations: Arc<Revocations>, capacity: usize, per_second: u32) -> Self {
+        Self { keys, revocations, known: Cache::new(capacity), buckets: Cache::new(capacity), per_second }
     }
 
     /// Who calls.
@@ -52,10 +61,14 @@ impl Tokens {
         let header = only(headers, &AUTHORIZATION)?.ok_or_else(|| unauthenticated("No access token was sent."))?;
         let token = header.to_str().ok().and_then(bearer);
         let token = token.ok_or_else(|| unauthenticated("The Authorization header is not a bearer token."))?;
-        let caller = match self.known.get(token) {
-            Some(caller) => caller,
-            None => self.check(token)?,
+        let generation = self.keys.generation();
+        let caller = match self.known.get(token).filter(|known| known.generation == generation) {
+            Some(known) => known.caller,
+            None => self.check(token, generation, now)?,
         };
+        if self.revocations.cover(&caller) {
+            return Err(unauthenticated("The session is over."));
+        }
         if caller.expires_at <= now && !Bug::ExpiredTokenAccepted.is_on() {
             return Err(unauthenticated("The access token has expired."));
         }
@@ -63,9 +76,9 @@ impl Tokens {
         Ok(caller)
     }
 
-    fn check(&self, token: &str) -> Result<Caller, Problem> {
-        let caller = self.key.check(token).map_err(|error| unauthenticated(&sentence(&error.to_string())))?;
-        self.known.insert(token.into(), caller);
+    fn check(&self, token: &str, generation: u64, now: Timestamp) -> Result<Caller, Problem> {
+        let caller = self.keys.check(token, now).map_err(|error| unauthenticated(&sentence(&error.to_string())))?;
+        self.known.insert(token.into(), Known { caller, generation });
         Ok(caller)
     }
 
@@ -75,8 +88,8 @@ impl Tokens {
         let bucket = match self.buckets.get(account) {
             Some(bucket) => bucket,
             None => {
-                let bucket = std::sync::Arc::new(full());
-                self.buckets.insert(*account, std::sync::Arc::clone(&bucket));
+                let bucket = Arc::new(full());
+                self.buckets.insert(*account, Arc::clone(&bucket));
                 bucket
             }
         };
@@ -85,11 +98,6 @@ impl Tokens {
         }
         Err(Problem::new(Kind::TooManyRequests).limit(u64::from(self.per_second)).retry_after(1))
     }
-}
-
-fn bearer(header: &str) -> Option<&str> {
-    let (scheme, token) = header.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start())
 }
 
 fn sentence(text: &str) -> String {
@@ -104,12 +112,20 @@ fn unauthenticated(detail: &str) -> Problem {
 
 /// Demands one of some roles.
 pub(crate) fn require(caller: Caller, roles: &[Role]) -> Result<Caller, Problem> {
-    if roles.contains(&caller.role) { Ok(caller) } else { Err(Problem::new(Kind::Forbidden)) }
+    if !roles.contains(&caller.role) {
+        return Err(Problem::new(Kind::Forbidden));
+    }
+    if !caller.scopes.cover(roles) {
+        return Err(Problem::new(Kind::Forbidden).detail("The key that you signed in with does not have this scope."));
+    }
+    Ok(caller)
 }
 
 /// The caller as the engine knows it.
 pub(crate) fn engine_caller(caller: &Caller) -> onrush_engine::command::Caller {
-    onrush_engine::command::Caller { account: caller.account, admin: caller.role == Role::Admin }
+    // An admin's key that is good for selling only is no admin.
+    let admin = caller.role == Role::Admin && caller.scopes.cover(&[Role::Admin]);
+    onrush_engine::command::Caller { account: caller.account, admin }
 }
 
 #[cfg(test)]
@@ -124,13 +140,5 @@ mod tests {
         assert_eq!((0..30).filter(|_| bucket.take(start, 10.0)).count(), 20);
         let later = start + Duration::from_millis(500);
         assert_eq!((0..30).filter(|_| bucket.take(later, 10.0)).count(), 5);
-    }
-
-    #[test]
-    fn only_a_bearer_is_read() {
-        assert_eq!(bearer("Bearer abc"), Some("abc"));
-        assert_eq!(bearer("bearer abc"), Some("abc"));
-        assert_eq!(bearer("Basic abc"), None);
-        assert_eq!(bearer("abc"), None);
     }
 }

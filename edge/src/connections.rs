@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dashmap::DashMap;
+use onrush_api::peer::{Peer, Prefix};
 
 /// Open connections.
 pub(crate) struct Connections {
@@ -12,13 +13,6 @@ pub(crate) struct Connections {
     by_prefix: DashMap<Prefix, usize>,
     total_max: usize,
     per_prefix_max: usize,
-}
-
-/// An IPv4 address or an IPv6 /64: what one customer of a provider has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Prefix {
-    V4([u8; 4]),
-    V6([u16; 4]),
 }
 
 /// One open connection, until dropped.
@@ -40,8 +34,7 @@ impl Connections {
             return None;
         }
         let mut connection = Connection { connections: Arc::clone(self), prefix: None };
-        if !address.to_canonical().is_loopback() {
-            let prefix = prefix(address.to_canonical());
+        if let Some(prefix) = Peer(address).prefix() {
             let mut count = self.by_prefix.entry(prefix).or_default();
             if *count >= self.per_prefix_max {
                 return None;
@@ -54,16 +47,6 @@ impl Connections {
 
     pub(crate) fn count(&self) -> usize {
         self.total.load(Ordering::Relaxed)
-    }
-}
-
-fn prefix(address: IpAddr) -> Prefix {
-    match address {
-        IpAddr::V4(address) => Prefix::V4(address.octets()),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            Prefix::V6([a, b, c, d])
-        }
     }
 }
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use onrush_api::token::TokenKey;
+use onrush_api::session::Revocations;
+use onrush_api::token::TokenKeys;
 use onrush_engine::time::Timestamp;
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -11,6 +12,7 @@ use crate::auth::Tokens;
 use crate::availability::Availabilities;
 use crate::config::Config;
 use crate::connections::Connections;
+use crate::control_plane::ControlPlane;
 use crate::directory::Directory;
 use crate::metrics::Metrics;
 use crate::pages::Pages;
@@ -24,6 +26,8 @@ pub struct Context {
     pub(crate) config: Config,
     pub(crate) directory: Directory,
     pub(crate) tokens: Tokens,
+    /// Nothing where this edge knows of none.
+    pub(crate) control_plane: Option<ControlPlane>,
     pub(crate) availabilities: Availabilities,
     pub(crate) connections: Arc<Connections>,
     pub(crate) in_flight: InFlight,
@@ -37,9 +41,17 @@ pub struct Context {
 impl Context {
     /// What an edge needs to serve the performances of a directory. `prometheus` must be the handle of the recorder
     /// that is installed.
-    pub fn new(config: Config, directory: Directory, key: TokenKey, prometheus: PrometheusHandle) -> Self {
+    pub fn new(
+        config: Config,
+        directory: Directory,
+        keys: Arc<TokenKeys>,
+        revocations: Arc<Revocations>,
+        prometheus: PrometheusHandle,
+    ) -> Self {
+        let (capacity, per_second) = (config.token_cache_capacity, config.requests_per_second_per_account);
         Self {
-            tokens: Tokens::new(key, config.token_cache_capacity, config.requests_per_second_per_account),
+            tokens: Tokens::new(keys, revocations, capacity, per_second),
+            control_plane: None,
             connections: Arc::new(Connections::new(config.connections_max, config.connections_per_prefix_max)),
             in_flight: InFlight::new(config.requests_in_flight_max),
             availabilities: Availabilities::default(),
@@ -50,6 +62,12 @@ impl Context {
             directory,
             prometheus,
         }
+    }
+
+    /// With a control plane, to which this edge passes on what is not its own.
+    #[must_use]
+    pub fn with_control_plane(self, control_plane: ControlPlane) -> Self {
+        Self { control_plane: Some(control_plane), ..self }
     }
 
     /// To be held from reading what a patch is merged into until the result is durable: of two at once, both take effect.

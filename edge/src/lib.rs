@@ -10,11 +10,13 @@ mod availability;
 pub mod config;
 mod connections;
 pub mod context;
+pub mod control_plane;
 pub mod directory;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod labels;
 mod metrics;
+mod obligations;
 pub mod openapi;
 mod pages;
 mod problems;

@@ -3,7 +3,7 @@
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::routes::{availability, blocks, bookings, holds, operating, performances, shows};
+use crate::routes::{accounts, availability, blocks, bookings, holds, operating, performances, shows};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -14,6 +14,8 @@ use crate::routes::{availability, blocks, bookings, holds, operating, performanc
         holds::hold, holds::read, holds::release,
         bookings::book, bookings::list, bookings::read, bookings::cancel,
         bookings::list_sold, blocks::block, blocks::lift,
+        accounts::sign_up, accounts::read, accounts::change, accounts::close, accounts::make_key, accounts::list_keys,
+        accounts::revoke_key, accounts::sign_in, accounts::refresh, accounts::sign_out,
         operating::health, operating::ready, operating::metrics,
     ),
     components(schemas(onrush_api::problem::ProblemBody)),

@@ -1,5 +1,6 @@
 //! A request as a handler sees it: who calls, which path, what body; read with limits.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,6 +32,8 @@ pub(crate) struct Request<'a> {
     /// Nothing on a route that everybody may call: there no token is looked at.
     pub(crate) caller: Option<Caller>,
     pub(crate) body: Bytes,
+    /// Where it came from.
+    pub(crate) peer: IpAddr,
 }
 
 /// The parts of a path, the first one aside: `/v1/shows` has `["v1", "shows"]`.
@@ -87,14 +90,17 @@ impl Request<'_> {
 
     /// The body as JSON.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        self.check_is_json()?;
+        onrush_api::body::parse(&self.body)
+    }
+
+    /// Whether the body is JSON, as far as the client says.
+    pub(crate) fn check_is_json(&self) -> Result<(), Problem> {
         let json = only(&self.parts.headers, &CONTENT_TYPE)?.is_none_or(|value| {
             let media_type = value.to_str().ok().and_then(|value| value.split(';').next()).unwrap_or("");
             media_type.trim().eq_ignore_ascii_case("application/json")
         });
-        if !json {
-            return Err(Problem::new(Kind::UnsupportedMediaType));
-        }
-        onrush_api::body::parse(&self.body)
+        if json { Ok(()) } else { Err(Problem::new(Kind::UnsupportedMediaType)) }
     }
 
     /// The request's `Idempotency-Key` with its body, digested; `operation` keeps the keys of different calls apart.

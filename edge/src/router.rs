@@ -1,5 +1,6 @@
 //! The route table, and what happens to every request on its way to a handler.
 
+use std::net::IpAddr;
 use std::sync::LazyLock;
 use std::time::Instant;
 
@@ -13,7 +14,7 @@ use crate::answer::{Answer, HttpResponse};
 use crate::config::Config;
 use crate::context::Context;
 use crate::request::{Request, check_head, read_body, segments};
-use crate::routes::{availability, blocks, bookings, holds, operating, performances, shows};
+use crate::routes::{accounts, availability, blocks, bookings, holds, operating, performances, shows};
 use crate::shed::Priority;
 
 /// What is served on a listener.
@@ -90,6 +91,16 @@ routes! {
     ListBookings       GET    "/v1/bookings"                       Token     Read  BODY_LEN_MAX       "list_bookings"
     ReadBooking        GET    "/v1/bookings/*"                     Token     Read  BODY_LEN_MAX       "read_booking"
     CancelBooking      POST   "/v1/bookings/*/cancel"              Token     Begun BODY_LEN_MAX       "cancel_booking"
+    SignUp             POST   "/v1/accounts"                       Everybody New   BODY_LEN_MAX       "sign_up"
+    ReadAccount        GET    "/v1/accounts/me"                    Token     Read  BODY_LEN_MAX       "read_account"
+    ChangeAccount      PATCH  "/v1/accounts/me"                    Token     New   BODY_LEN_MAX       "change_account"
+    CloseAccount       DELETE "/v1/accounts/me"                    Token     Begun BODY_LEN_MAX       "close_account"
+    MakeKey            POST   "/v1/accounts/me/api-keys"           Token     New   BODY_LEN_MAX       "make_key"
+    ListKeys           GET    "/v1/accounts/me/api-keys"           Token     Read  BODY_LEN_MAX       "list_keys"
+    RevokeKey          DELETE "/v1/accounts/me/api-keys/*"         Token     Begun BODY_LEN_MAX       "revoke_key"
+    SignIn             POST   "/v1/sessions"                       Everybody New   BODY_LEN_MAX       "sign_in"
+    RefreshSession     POST   "/v1/sessions/refresh"               Everybody Begun BODY_LEN_MAX       "refresh_session"
+    SignOut            DELETE "/v1/sessions/current"               Token     Begun BODY_LEN_MAX       "sign_out"
     OpenApi            GET    "/openapi.json"                      Everybody Read  BODY_LEN_MAX       "openapi"
     Docs               GET    "/docs"                              Everybody Read  BODY_LEN_MAX       "docs"
     ReadProblem        GET    "/problems/*"                        Everybody Read  BODY_LEN_MAX       "problem_page"
@@ -129,6 +140,16 @@ impl Route {
             Self::ListSold => bookings::list_sold(request).await,
             Self::BlockSeats => blocks::block(request).await,
             Self::LiftBlock => blocks::lift(request).await,
+            Self::SignUp => accounts::sign_up(request).await,
+            Self::ReadAccount => accounts::read(request).await,
+            Self::ChangeAccount => accounts::change(request).await,
+            Self::CloseAccount => accounts::close(request).await,
+            Self::MakeKey => accounts::make_key(request).await,
+            Self::ListKeys => accounts::list_keys(request).await,
+            Self::RevokeKey => accounts::revoke_key(request).await,
+            Self::SignIn => accounts::sign_in(request).await,
+            Self::RefreshSession => accounts::refresh(request).await,
+            Self::SignOut => accounts::sign_out(request).await,
             Self::OpenApi => Ok(operating::openapi(request)),
             Self::Docs => Ok(operating::docs(request)),
             Self::ReadProblem => operating::problem(request),
@@ -183,14 +204,19 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const DURABILITY: HeaderName = HeaderName::from_static("onrush-durability");
 
 /// Answers a request, whatever it is.
-pub(crate) async fn respond(context: &Context, surface: Surface, request: hyper::Request<Incoming>) -> HttpResponse {
+pub(crate) async fn respond(
+    context: &Context,
+    surface: Surface,
+    peer: IpAddr,
+    request: hyper::Request<Incoming>,
+) -> HttpResponse {
     let begun = Instant::now();
     let (parts, body) = request.into_parts();
     let found = find(&parts.method, parts.uri.path());
     let found = found.and_then(|route| if route.is_on(surface) { Ok(route) } else { Err(Vec::new()) });
     let outcome = match (check_head(&parts), &found) {
         (Err(problem), _) => Ok(Answer::problem(&problem).last(parts.version)),
-        (Ok(()), Ok(route)) => run(context, *route, &parts, body).await,
+        (Ok(()), Ok(route)) => run(context, *route, peer, &parts, body).await,
         (Ok(()), Err(methods)) if methods.is_empty() => Err(Problem::new(Kind::NotFound)),
         (Ok(()), Err(methods)) => Ok(method_not_allowed(methods)),
     };
@@ -214,6 +240,7 @@ pub(crate) async fn respond(context: &Context, surface: Surface, request: hyper:
 async fn run(
     context: &Context,
     route: Route,
+    peer: IpAddr,
     parts: &hyper::http::request::Parts,
     body: Incoming,
 ) -> Result<Answer, Problem> {
@@ -226,7 +253,7 @@ async fn run(
     let deadline = tokio::time::Instant::now() + request_timeout;
     let body_timeout = body_read_timeout.min(request_timeout);
     let body = read_body(&parts.headers, body, route.body_len_max(), body_timeout).await?;
-    let request = Request { context, parts, caller, body };
+    let request = Request { context, parts, caller, body, peer };
     let answered = tokio::time::timeout_at(deadline, route.handle(&request)).await;
     answered.unwrap_or_else(|_| Err(Problem::new(Kind::OutcomeUnknown).retry_after(1)))
 }

@@ -1,5 +1,6 @@
 //! The handlers: each reads its request, asks the engine once, and answers.
 
+pub(crate) mod accounts;
 pub(crate) mod availability;
 pub(crate) mod blocks;
 pub(crate) mod bookings;

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::net::TcpListener as StdListener;
+use std::net::{IpAddr, TcpListener as StdListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,7 +55,7 @@ pub async fn run(
         match accepted {
             Ok((stream, address)) => {
                 let Some(connection) = context.connections.open(address.ip()) else { continue };
-                serve(stream, connection, &context, surface, &builder, &graceful);
+                serve(stream, address.ip(), connection, &context, surface, &builder, &graceful);
             }
             // Out of descriptors, or the client went away in the queue: the others must not suffer.
             Err(error) => {
@@ -91,6 +91,7 @@ fn builder(config: &Config) -> Builder<LocalExecutor> {
 
 fn serve(
     stream: TcpStream,
+    peer: IpAddr,
     connection: Connection,
     context: &Arc<Context>,
     surface: Surface,
@@ -109,7 +110,7 @@ fn serve(
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         asked.set(Instant::now());
         let context = Arc::clone(&context);
-        async move { Ok::<_, Infallible>(respond(&context, surface, request).await) }
+        async move { Ok::<_, Infallible>(respond(&context, surface, peer, request).await) }
     });
     let served = graceful.watch(builder.serve_connection(io, service).into_owned());
     tokio::task::spawn_local(async move {

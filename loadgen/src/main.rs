@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use onrush_api::token::KeyFile;
+use onrush_api::key_file::KeyFile;
 use onrush_loadgen::bare::{BareOptions, bare};
 use onrush_loadgen::options::{ReplayOptions, RushOptions};
 use onrush_loadgen::report::Report;

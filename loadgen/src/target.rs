@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, bail, ensure};
 use onrush_api::text::Time;
-use onrush_api::token::{Role, TokenKey};
+use onrush_api::token::{Role, TokenKeys};
 
 use crate::client::Connection;
 
@@ -15,7 +15,7 @@ use crate::client::Connection;
 pub struct Target {
     address: SocketAddr,
     authority: Arc<str>,
-    key: Option<Arc<TokenKey>>,
+    key: Option<Arc<TokenKeys>>,
     /// The server's process, where it is known; on this machine it is looked for otherwise.
     pub server_pid: Option<u32>,
 }
@@ -28,7 +28,7 @@ impl Target {
     ///
     /// # Errors
     /// Where the URL is of another form, or its host has no address.
-    pub fn new(url: &str, key: TokenKey) -> anyhow::Result<Self> {
+    pub fn new(url: &str, key: TokenKeys) -> anyhow::Result<Self> {
         let (target, path) = Self::without_key(url)?;
         ensure!(path == "/", "the target '{url}' has a path; give scheme, host and port only");
         Ok(Self { key: Some(Arc::new(key)), ..target })
@@ -102,9 +102,9 @@ pub(crate) fn now() -> Time {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use onrush_api::token::KeyFile;
+    use onrush_api::key_file::KeyFile;
 
-    pub(crate) fn key() -> TokenKey {
+    pub(crate) fn key() -> TokenKeys {
         let dir = tempfile::tempdir().unwrap();
         KeyFile::open_or_create(&KeyFile::path_in(dir.path())).unwrap()
     }
@@ -124,7 +124,7 @@ pub(crate) mod tests {
     fn tokens_speak_for_whom_they_were_minted() {
         let key = key();
         let target = Target::new("http://127.0.0.1:1", key).unwrap();
-        let caller = target.key.as_ref().unwrap().check(&target.buyer_token("acc_bot-1-2")).unwrap();
+        let caller = target.key.as_ref().unwrap().check(&target.buyer_token("acc_bot-1-2"), now().0).unwrap();
         assert_eq!((caller.account.as_str(), caller.role), ("acc_bot-1-2", Role::Buyer));
         assert!(target.seller_token("kim").unwrap_err().to_string().contains("acc_rush-seller"));
     }

@@ -4,7 +4,8 @@
 mod server;
 
 use clap::Parser as _;
-use onrush_api::token::{KeyFile, TokenKey};
+use onrush_api::key_file::KeyFile;
+use onrush_api::token::TokenKeys;
 use onrush_loadgen::audit::Violation;
 use onrush_loadgen::options::{ReplayOptions, RushOptions};
 use onrush_loadgen::report::Report;
@@ -25,7 +26,7 @@ struct Replay {
     options: ReplayOptions,
 }
 
-fn key() -> TokenKey {
+fn key() -> TokenKeys {
     let dir = tempfile::tempdir().unwrap();
     KeyFile::open_or_create(&KeyFile::path_in(dir.path())).unwrap()
 }

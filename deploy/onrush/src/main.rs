@@ -4,6 +4,7 @@ mod demo;
 mod journal;
 mod listen;
 mod logging;
+mod people;
 mod rush;
 mod serve;
 mod settings;
@@ -42,6 +43,8 @@ enum Role {
     Serve(serve::Arguments),
     /// Print an access token, and nothing else
     Token(token::Arguments),
+    /// Add a new signing key; servers take it up by themselves, and it signs nobody out
+    RotateKey(token::Rotation),
     /// Start a server on a free port, send a ticket rush at it, report, audit, clean up
     Rush(rush::Arguments),
     /// Send a recorded arrival profile at a server of its own, as `rush` does
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
     let outcome = match role {
         Role::Serve(arguments) => serve::run(&arguments),
         Role::Token(arguments) => token::run(&arguments),
+        Role::RotateKey(arguments) => token::rotate(&arguments),
         Role::Rush(arguments) => rush::run(&arguments),
         Role::Replay(arguments) => rush::replay(&arguments),
         Role::Journal(action) => journal::run(&action),

@@ -5,7 +5,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use onrush_api::token::KeyFile;
+use onrush_api::key_file::KeyFile;
 use onrush_loadgen::options::{OutputOptions, ReplayOptions, RushOptions};
 use onrush_loadgen::report::Report;
 use onrush_loadgen::target::Target;

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use actix_rt::{Arbiter, ArbiterHandle, System};
 use anyhow::Context as _;
-use onrush_api::token::{KeyFile, Role};
+use onrush_api::key_file::{FollowedKeyFile, KeyFile};
+use onrush_api::token::Role;
 use onrush_edge::context::Context;
 use onrush_edge::directory::Directory;
 use onrush_edge::server::{self, Surface};
@@ -19,8 +20,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use crate::people::People;
 use crate::settings::{Layers, Settings, SettingsError};
-use crate::{demo, listen, logging, telemetry};
+use crate::{demo, listen, logging, people, telemetry};
 
 #[derive(Debug, Default, clap::Args)]
 #[command(
@@ -99,15 +101,25 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     let engine = Engine::open(&settings.engine)?;
     withdraw(&settings)?;
     tracing::info!(events = engine.recovered_events, took = ?engine.recovery, "the journal is recovered");
-    let key = KeyFile::open_or_create(&KeyFile::path_in(&settings.engine.data))?;
+    let key_file = KeyFile::path_in(&settings.engine.data);
+    let keys = Arc::new(KeyFile::open_or_create(&key_file)?);
     let owner = Arbiter::new();
     let client = engine.start(&owner.handle()).await.context("the owner's thread ended")?;
     if settings.demo {
         demo::publish(&client).await?;
     }
-    let banner = banner(&settings, &client, &key, address);
+    let banner = banner(&settings, &client, &keys, address);
 
-    let context = Arc::new(Context::new(settings.edge.clone(), Directory::of(client.clone()), key, prometheus.clone()));
+    let people = People::open(&settings, &keys).await?;
+    let context = Context::new(
+        settings.edge.clone(),
+        Directory::of(client.clone()),
+        Arc::clone(&keys),
+        Arc::clone(&people.revocations),
+        prometheus.clone(),
+    );
+    let context = Arc::new(context.with_control_plane(people.face()));
+    people.know(&context);
     let shutdown = CancellationToken::new();
     let surface = if ops.is_some() { Surface::Public } else { Surface::Everything };
     let mut served = Vec::new();
@@ -124,6 +136,8 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     announce(&settings, address)?;
     print(&banner);
     actix_rt::spawn(watch_for_stalls(client.clone()));
+    actix_rt::spawn(people.upkeep());
+    actix_rt::spawn(people::follow(FollowedKeyFile::new(&key_file), keys));
 
     until_stopped(&client, prometheus, signals).await;
     tracing::info!("stopping: requests under way are answered first");
@@ -251,7 +265,7 @@ fn announce(settings: &Settings, address: SocketAddr) -> anyhow::Result<()> {
     std::fs::write(&path, format!("{address}\n")).with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn banner(settings: &Settings, client: &Client, key: &onrush_api::token::TokenKey, address: SocketAddr) -> String {
+fn banner(settings: &Settings, client: &Client, key: &onrush_api::token::TokenKeys, address: SocketAddr) -> String {
     let mut text = format!(
         "Onrush serves http://{address}  (docs: http://{address}/docs, data: {})\n",
         settings.engine.data.display()

@@ -12,7 +12,7 @@ use thiserror::Error;
 
 /// Every setting: name, default, meaning.
 const TABLE: &[(&str, &str, &str)] = &[
-    ("data", "./onrush-data", "directory of the journal, the snapshots and the signing key"),
+    ("data", "./onrush-data", "directory of the journal, the snapshots, the accounts and the signing keys"),
     ("listen", "127.0.0.1:8080", "address of the API"),
     ("ops_listen", "", "address of /healthz, /readyz and /metrics; empty: the API's"),
     ("durability", "fsync", "fsync: an answer means that the disk has it; relaxed: up to a second may be lost"),
@@ -40,6 +40,14 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("write_timeout_ms", "10000", "a client that takes nothing for so long is cut off"),
     ("drain_timeout_ms", "20000", "requests under way at a stop have so long to end"),
     ("token_cache_capacity", "100000", "access tokens whose check is remembered"),
+    ("admin_email", "", "address of the first admin, who is made at a start where nobody has it; empty: none"),
+    ("admin_password_file", "", "a file with the first admin's password"),
+    ("access_token_ttl_seconds", "900", "how long an access token is valid"),
+    ("session_ttl_hours", "720", "a session that is not refreshed for so long is over"),
+    ("session_max_hours", "4320", "a session lasts so long at most, however often it is refreshed"),
+    ("hashes_at_once_max", "2", "passwords that are hashed at one time; each takes a core and 19 MiB"),
+    ("hashes_waiting_max", "200", "sign-ins that may wait for that"),
+    ("erase_after_seconds", "60", "what was erased is gone from the disk, too, after so long"),
 ];
 
 /// Where a value came from.
@@ -191,6 +199,9 @@ pub(crate) struct Settings {
     pub(crate) log_format: LogFormat,
     pub(crate) engine: onrush_engine::config::Config,
     pub(crate) edge: onrush_edge::config::Config,
+    pub(crate) control_plane: onrush_control_plane::config::Config,
+    /// The first admin's address, and the file with the password.
+    pub(crate) admin: Option<(String, PathBuf)>,
 }
 
 impl Settings {
@@ -208,9 +219,12 @@ impl Settings {
             log_format: layers.one_of("log_format", &[("text", LogFormat::Text), ("json", LogFormat::Json)])?,
             engine: engine(layers)?,
             edge: edge(layers)?,
+            control_plane: control_plane(layers)?,
+            admin: admin(layers)?,
         };
         settings.engine.validate().map_err(|error| SettingsError::Contradiction(error.to_string()))?;
         settings.edge.validate().map_err(|error| SettingsError::Contradiction(error.to_string()))?;
+        settings.control_plane.validate().map_err(|error| SettingsError::Contradiction(error.to_string()))?;
         if settings.ops_listen == Some(settings.listen) && settings.listen.port() != 0 {
             return Err(SettingsError::Contradiction(
                 "listen and ops_listen are the same address; leave ops_listen empty".to_owned(),
@@ -257,6 +271,29 @@ fn edge(layers: &Layers) -> Result<onrush_edge::config::Config, SettingsError> {
     })
 }
 
+fn control_plane(layers: &Layers) -> Result<onrush_control_plane::config::Config, SettingsError> {
+    let hours = |name| layers.get(name).map(|hours: u64| Duration::from_secs(hours.saturating_mul(3600)));
+    Ok(onrush_control_plane::config::Config {
+        data: layers.get("data")?,
+        access_token_ttl: layers.get("access_token_ttl_seconds").map(Duration::from_secs)?,
+        session_ttl: hours("session_ttl_hours")?,
+        session_max: hours("session_max_hours")?,
+        hashes_at_once_max: layers.get("hashes_at_once_max")?,
+        hashes_waiting_max: layers.get("hashes_waiting_max")?,
+        erase_after: layers.get("erase_after_seconds").map(Duration::from_secs)?,
+        low_water_bytes: layers.mebibytes("low_water_mib")?,
+    })
+}
+
+fn admin(layers: &Layers) -> Result<Option<(String, PathBuf)>, SettingsError> {
+    let (email, file): (String, String) = (layers.get("admin_email")?, layers.get("admin_password_file")?);
+    match (email.is_empty(), file.is_empty()) {
+        (true, true) => Ok(None),
+        (false, false) => Ok(Some((email, file.into()))),
+        _ => Err(SettingsError::Contradiction("admin_email and admin_password_file need each other".to_owned())),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -266,6 +303,8 @@ mod tests {
         let settings = Settings::read(&Layers::defaults()).unwrap();
         assert_eq!(settings.engine, onrush_engine::config::Config::new("./onrush-data".into()));
         assert_eq!(settings.edge, onrush_edge::config::Config::default());
+        assert_eq!(settings.control_plane, onrush_control_plane::config::Config::new("./onrush-data".into()));
+        assert_eq!(settings.admin, None);
     }
 
     #[test]
@@ -302,5 +341,8 @@ mod tests {
         assert_eq!(wrong("mailbox_capacity", "1"), "mailbox_capacity must be 16 to 65536");
         assert!(wrong("ops_listen", "127.0.0.1:8080").contains("the same address"));
         assert!(wrong("ballast_mib", "99999999999999999").contains("too much"));
+        assert!(wrong("admin_email", "kim@example.org").contains("need each other"));
+        assert!(wrong("access_token_ttl_seconds", "5").contains("at least 10"));
+        assert!(wrong("session_max_hours", "1").contains("no more than session_max_hours"));
     }
 }

@@ -1,10 +1,12 @@
-//! `onrush token`: mints an access token from the key file.
+//! `onrush token`: mints an access token from the key file. `onrush rotate-key`: adds a new key to it.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use onrush_api::token::{KeyFile, Role};
+use onrush_api::key_file::KeyFile;
+use onrush_api::text::Time;
+use onrush_api::token::Role;
 use onrush_engine::id::AccountId;
 use onrush_engine::time::Timestamp;
 
@@ -37,6 +39,22 @@ struct KeySource {
     key_file: Option<PathBuf>,
 }
 
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The new key signs from ten seconds on; the two before it go on checking what they have signed.\n\nExample:\n  onrush rotate-key --data ./onrush-data"
+)]
+pub(crate) struct Rotation {
+    #[command(flatten)]
+    key: KeySource,
+}
+
+impl KeySource {
+    fn path(&self) -> PathBuf {
+        let in_data = self.data.as_deref().map(KeyFile::path_in);
+        in_data.or_else(|| self.key_file.clone()).expect("clap demands one of the two")
+    }
+}
+
 fn span(text: &str) -> Result<Duration, String> {
     let wrong = || "expected a number with s, m, h or d, such as 12h".to_owned();
     let unit = text.chars().last().ok_or_else(wrong)?;
@@ -60,9 +78,15 @@ pub(crate) fn now() -> Timestamp {
 #[expect(clippy::print_stdout, reason = "the token is what the command is for")]
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let Arguments { role, subject, ttl, key } = arguments;
-    let in_data = key.data.as_deref().map(KeyFile::path_in);
-    let path = in_data.or_else(|| key.key_file.clone()).expect("clap demands one of the two");
-    println!("{}", KeyFile::open(&path)?.mint(*subject, *role, now(), *ttl));
+    println!("{}", KeyFile::open(&key.path())?.mint(*subject, *role, now(), *ttl));
+    Ok(ExitCode::SUCCESS)
+}
+
+#[expect(clippy::print_stdout, reason = "what an operator who exchanges keys wants to know")]
+pub(crate) fn rotate(arguments: &Rotation) -> anyhow::Result<ExitCode> {
+    let (path, now) = (arguments.key.path(), now());
+    KeyFile::rotate(&path, now)?;
+    println!("{} has a new key, which signs from {} on", path.display(), Time(now + KeyFile::SIGNS_AFTER));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -2,14 +2,18 @@
 //!
 //! Bodies are plain structs that serde reads and writes; unknown fields are refused. They hold no rules: a body that
 //! parses is well-formed, and the edge turns it into the engine's own types. Nothing here opens a socket or a file but
-//! [`token::KeyFile`], which keeps the signing key.
+//! [`key_file::KeyFile`], which keeps the signing keys.
 
 pub mod body;
+pub mod key_file;
 pub mod page;
+pub mod peer;
 pub mod problem;
+pub mod session;
 pub mod text;
 pub mod token;
 
+pub mod accounts;
 pub mod availability;
 pub mod blocks;
 pub mod bookings;

@@ -1,28 +1,27 @@
-//! Access tokens: HS256 JWTs, minted and checked with a key that every process of a platform shares.
+//! Access tokens: HS256 JWTs, minted and checked with keys that every process of a platform shares.
 //!
-//! One algorithm, one audience, one `typ`; `kid` names the key. `alg: none`, another algorithm or an unknown key is
+//! One algorithm, one audience, one `typ`; `kid` names the key. Where there is a newer key, the older ones still check
+//! what they have signed, so that a new key signs nobody out. `alg: none`, another algorithm or an unknown key is
 //! refused before anything in the token is believed.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use arc_swap::ArcSwap;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use onrush_engine::id::AccountId;
 use onrush_engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use utoipa::ToSchema;
 
+use crate::session::{Scope, Scopes, SessionId};
 use crate::text::Text;
 
 /// What an account may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Holds and books.
@@ -52,6 +51,10 @@ pub struct Caller {
     pub account: AccountId,
     /// What it may do.
     pub role: Role,
+    /// The session it belongs to; none for a token that an operator minted.
+    pub session: Option<SessionId>,
+    /// What of that the token may be used for.
+    pub scopes: Scopes,
     /// From then on the token is void.
     pub expires_at: Timestamp,
 }
@@ -60,6 +63,10 @@ pub struct Caller {
 struct Claims {
     sub: Text<AccountId>,
     role: Role,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sid: Option<Text<SessionId>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scopes: Option<Vec<Scope>>,
     aud: String,
     iat: i64,
     nbf: i64,
@@ -67,11 +74,21 @@ struct Claims {
 }
 
 /// A key for signing and checking, with the `kid` by which tokens name it.
-pub struct TokenKey {
+pub(crate) struct TokenKey {
     kid: String,
     signing: EncodingKey,
     checking: DecodingKey,
     validation: Validation,
+    /// Nothing is signed with it before that: by then every process of the platform knows it.
+    signs_from: Timestamp,
+}
+
+/// The keys of a platform, the newest last. They can be exchanged while they are in use.
+#[derive(Debug)]
+pub struct TokenKeys {
+    /// Invariant: there is at least one.
+    keys: ArcSwap<Vec<TokenKey>>,
+    generation: AtomicU64,
 }
 
 /// Why a token was not accepted. The client learns no more than the sentence.
@@ -96,29 +113,32 @@ impl TokenKey {
     const AUDIENCE: &'static str = "onrush";
     /// RFC 9068: what an access token calls itself, so that no other JWT of this key passes for one.
     const TYP: &'static str = "at+jwt";
-    /// Clocks of one platform may differ by so much. The library's default would be a minute.
-    const LEEWAY_SECONDS: u64 = 2;
+    /// Clocks of one platform may differ by so much.
+    const LEEWAY: Duration = Duration::from_secs(2);
 
     /// From a secret of at least 32 bytes.
-    fn new(kid: String, secret: &[u8]) -> Self {
+    pub(crate) fn new(kid: String, secret: &[u8], signs_from: Timestamp) -> Self {
         let mut validation = Validation::new(Algorithm::HS256);
-        validation.leeway = Self::LEEWAY_SECONDS;
-        validation.validate_nbf = true;
+        // Times are compared here: the library reads the wall clock, which may be stepped while a server runs.
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
         validation.set_audience(&[Self::AUDIENCE]);
         validation.set_required_spec_claims(&["exp", "nbf", "aud", "sub"]);
-        Self { kid, signing: EncodingKey::from_secret(secret), checking: DecodingKey::from_secret(secret), validation }
+        let (signing, checking) = (EncodingKey::from_secret(secret), DecodingKey::from_secret(secret));
+        Self { kid, signing, checking, validation, signs_from }
     }
 
-    /// A token for `account` that is valid from `now` on for `ttl`.
-    pub fn mint(&self, account: AccountId, role: Role, now: Timestamp, ttl: Duration) -> String {
+    fn mint(&self, caller: &Caller, now: Timestamp) -> String {
         let seconds = now.as_millis() / 1000;
         let claims = Claims {
-            sub: Text(account),
-            role,
+            sub: Text(caller.account),
+            role: caller.role,
+            sid: caller.session.map(Text),
+            scopes: caller.scopes.list(),
             aud: Self::AUDIENCE.to_owned(),
             iat: seconds,
             nbf: seconds,
-            exp: seconds.saturating_add(i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX)),
+            exp: caller.expires_at.as_millis() / 1000,
         };
         let mut header = Header::new(Algorithm::HS256);
         header.typ = Some(Self::TYP.to_owned());
@@ -126,111 +146,87 @@ impl TokenKey {
         jsonwebtoken::encode(&header, &claims, &self.signing).expect("claims of plain fields are always JSON")
     }
 
-    /// Who `token` speaks for. `expires_at` must still be compared with the time of each use.
+    fn check(&self, token: &str, now: Timestamp) -> Result<Caller, TokenError> {
+        let data = jsonwebtoken::decode::<Claims>(token, &self.checking, &self.validation);
+        let Claims { sub, role, sid, scopes, nbf, exp, .. } = data.map_err(|_| TokenError::Invalid)?.claims;
+        let scopes = scopes.map_or(Scopes::All, |scopes| Scopes::some(&scopes));
+        let time = |seconds: i64| Timestamp::from_millis(seconds.saturating_mul(1000));
+        let expires_at = time(exp);
+        if expires_at <= now {
+            return Err(TokenError::Expired);
+        }
+        // Whoever minted it may go by the wall clock, and a server by one that has run on since its start.
+        let wall = Timestamp::MIN + SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        if time(nbf) > now.max(wall) + Self::LEEWAY {
+            return Err(TokenError::Invalid);
+        }
+        Ok(Caller { account: sub.0, role, session: sid.map(|Text(session)| session), scopes, expires_at })
+    }
+}
+
+/// The token of an `Authorization` header of the bearer scheme.
+pub fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start())
+}
+
+impl TokenKeys {
+    /// Keys in the order in which they were made, of which there is at least one.
+    pub(crate) fn new(keys: Vec<TokenKey>) -> Self {
+        assert!(!keys.is_empty(), "a key file without a key is refused");
+        Self { keys: ArcSwap::from_pointee(keys), generation: AtomicU64::new(0) }
+    }
+
+    /// Goes on with other keys.
+    pub(crate) fn exchange(&self, with: &Self) {
+        self.keys.store(with.keys.load_full());
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How often the keys were exchanged: what was checked before is to be checked anew, as its key may be gone.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// A token for all that `account` may do, of no session, valid from `now` on for `ttl`.
+    pub fn mint(&self, account: AccountId, role: Role, now: Timestamp, ttl: Duration) -> String {
+        self.mint_for(&Caller { account, role, session: None, scopes: Scopes::All, expires_at: now + ttl }, now)
+    }
+
+    /// A token that speaks for `caller`, valid from `now` on.
+    pub fn mint_for(&self, caller: &Caller, now: Timestamp) -> String {
+        let keys = self.keys.load();
+        let signing = keys.iter().rev().find(|key| key.signs_from <= now).or(keys.first());
+        signing.expect("there is at least one key").mint(caller, now)
+    }
+
+    /// Who `token` speaks for at a time. `expires_at` must be compared with the time of each later use.
     ///
     /// # Errors
     /// [`TokenError`], where the token is not to be believed.
-    pub fn check(&self, token: &str) -> Result<Caller, TokenError> {
+    pub fn check(&self, token: &str, now: Timestamp) -> Result<Caller, TokenError> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid)?;
-        let ours = header.kid.as_deref() == Some(self.kid.as_str()) && header.typ.as_deref() == Some(Self::TYP);
-        if !ours || header.alg != Algorithm::HS256 {
+        if header.typ.as_deref() != Some(TokenKey::TYP) || header.alg != Algorithm::HS256 {
             return Err(TokenError::Invalid);
         }
-        let data = jsonwebtoken::decode::<Claims>(token, &self.checking, &self.validation);
-        let claims = data.map_err(|error| match error.kind() {
-            jsonwebtoken::errors::ErrorKind::ExpiredSignature => TokenError::Expired,
-            _ => TokenError::Invalid,
-        })?;
-        let Claims { sub, role, exp, .. } = claims.claims;
-        Ok(Caller { account: sub.0, role, expires_at: Timestamp::from_millis(exp.saturating_mul(1000)) })
-    }
-}
-
-/// The file that keeps the signing key: one line, `<kid>:<base64url of 32 random bytes>`, readable by its owner only.
-pub struct KeyFile;
-
-/// What is wrong with a key file.
-#[derive(Debug, Error)]
-pub enum KeyFileError {
-    /// It cannot be read or made.
-    #[error("cannot use the key file {path}; a server makes it at its first start, in its data directory")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// Others may read it.
-    #[error("the key file {path} may be read by others; run: chmod 600 {path}")]
-    Exposed {
-        /// The file.
-        path: PathBuf,
-    },
-    /// It holds something else.
-    #[error("the key file {path} does not hold a key; move it away and a new one is made at the next start")]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-    },
-}
-
-impl KeyFile {
-    /// Where the key of a data directory lives.
-    pub fn path_in(data: &Path) -> PathBuf {
-        data.join("token.key")
-    }
-
-    /// Reads the key, and makes the file first if it is not there.
-    ///
-    /// # Errors
-    /// [`KeyFileError`], with what to do.
-    pub fn open_or_create(path: &Path) -> Result<TokenKey, KeyFileError> {
-        if !path.exists() {
-            Self::create(path).map_err(|source| KeyFileError::Io { path: path.to_owned(), source })?;
-        }
-        Self::open(path)
-    }
-
-    /// Reads the key.
-    ///
-    /// # Errors
-    /// [`KeyFileError`], with what to do.
-    pub fn open(path: &Path) -> Result<TokenKey, KeyFileError> {
-        let io = |source| KeyFileError::Io { path: path.to_owned(), source };
-        let mode = fs::metadata(path).map_err(io)?.mode();
-        if mode & 0o077 != 0 {
-            return Err(KeyFileError::Exposed { path: path.to_owned() });
-        }
-        let text = fs::read_to_string(path).map_err(io)?;
-        Self::parse(text.trim()).ok_or_else(|| KeyFileError::Malformed { path: path.to_owned() })
-    }
-
-    fn parse(line: &str) -> Option<TokenKey> {
-        let (kid, secret) = line.split_once(':')?;
-        let secret = URL_SAFE_NO_PAD.decode(secret).ok()?;
-        (!kid.is_empty() && secret.len() >= 32).then(|| TokenKey::new(kid.to_owned(), &secret))
-    }
-
-    fn create(path: &Path) -> io::Result<()> {
-        let mut random = [0u8; 40];
-        getrandom::fill(&mut random).map_err(io::Error::other)?;
-        let (kid, secret) = random.split_at(8);
-        let line = format!("{}:{}\n", URL_SAFE_NO_PAD.encode(kid), URL_SAFE_NO_PAD.encode(secret));
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        file.write_all(line.as_bytes())?;
-        file.sync_all()?;
-        path.parent()
-            .map_or(Ok(()), |dir| File::open(if dir.as_os_str().is_empty() { Path::new(".") } else { dir })?.sync_all())
+        let keys = self.keys.load();
+        let key = keys.iter().find(|key| header.kid.as_deref() == Some(key.kid.as_str()));
+        key.ok_or(TokenError::Invalid)?.check(token, now)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt as _;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-    fn key() -> TokenKey {
-        TokenKey::new("k1".to_owned(), &[7; 32])
+    fn keys(kid: &str, secret: u8) -> TokenKeys {
+        TokenKeys::new(vec![TokenKey::new(kid.to_owned(), &[secret; 32], Timestamp::MIN)])
+    }
+
+    fn key() -> TokenKeys {
+        keys("k1", 7)
     }
 
     fn now() -> Timestamp {
@@ -244,7 +240,7 @@ mod tests {
 
     #[test]
     fn what_is_minted_is_accepted() {
-        let caller = key().check(&key().mint(kim(), Role::Seller, now(), Duration::from_secs(60))).unwrap();
+        let caller = key().check(&key().mint(kim(), Role::Seller, now(), Duration::from_secs(60)), now()).unwrap();
         assert_eq!((caller.account, caller.role), (kim(), Role::Seller));
     }
 
@@ -252,13 +248,13 @@ mod tests {
     fn a_token_ends() {
         let past = Timestamp::from_millis(now().as_millis() - 100_000);
         let token = key().mint(kim(), Role::Buyer, past, Duration::from_secs(60));
-        assert_eq!(key().check(&token), Err(TokenError::Expired));
+        assert_eq!(key().check(&token, now()), Err(TokenError::Expired));
     }
 
     #[test]
     fn a_token_of_the_future_is_refused() {
         let token = key().mint(kim(), Role::Buyer, now() + Duration::from_secs(60), Duration::from_secs(60));
-        assert_eq!(key().check(&token), Err(TokenError::Invalid));
+        assert_eq!(key().check(&token, now()), Err(TokenError::Invalid));
     }
 
     #[test]
@@ -268,7 +264,7 @@ mod tests {
             let mut forged = token.clone().into_bytes();
             forged[place] = if forged[place] == b'A' { b'B' } else { b'A' };
             // The last digit of a base64 text has bits that stand for nothing; a decoder must refuse them too.
-            assert!(key().check(std::str::from_utf8(&forged).unwrap()).is_err(), "at {place}");
+            assert!(key().check(std::str::from_utf8(&forged).unwrap(), now()).is_err(), "at {place}");
         }
     }
 
@@ -277,24 +273,58 @@ mod tests {
         let claims = r#"{"sub":"acc_kim","role":"admin","aud":"onrush","iat":0,"nbf":0,"exp":99999999999}"#;
         for header in [r#"{"alg":"none","typ":"at+jwt","kid":"k1"}"#, r#"{"alg":"HS512","typ":"at+jwt","kid":"k1"}"#] {
             let token = format!("{}.{}.", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
-            assert_eq!(key().check(&token), Err(TokenError::Invalid));
+            assert_eq!(key().check(&token, now()), Err(TokenError::Invalid));
         }
-        let stranger = TokenKey::new("k1".to_owned(), &[8; 32]);
+        let stranger = keys("k1", 8);
         let token = stranger.mint(kim(), Role::Buyer, now(), Duration::from_secs(60));
-        assert_eq!(key().check(&token), Err(TokenError::Invalid));
-        let other_kid = TokenKey::new("k2".to_owned(), &[7; 32]);
+        assert_eq!(key().check(&token, now()), Err(TokenError::Invalid));
+        let other_kid = keys("k2", 7);
         let token = other_kid.mint(kim(), Role::Buyer, now(), Duration::from_secs(60));
-        assert_eq!(key().check(&token), Err(TokenError::Invalid));
+        assert_eq!(key().check(&token, now()), Err(TokenError::Invalid));
     }
 
     #[test]
-    fn the_key_file_is_made_once_and_for_its_owner_only() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = KeyFile::path_in(dir.path());
-        let token = KeyFile::open_or_create(&path).unwrap().mint(kim(), Role::Buyer, now(), Duration::from_secs(60));
-        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
-        assert!(KeyFile::open_or_create(&path).unwrap().check(&token).is_ok());
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(matches!(KeyFile::open(&path), Err(KeyFileError::Exposed { .. })));
+    fn what_our_own_key_signs_for_another_purpose_is_refused() {
+        let mint = |typ: &str, audience: &str| {
+            let (now, header) = (now().as_millis() / 1000, Header { typ: Some(typ.to_owned()), ..Header::default() });
+            let claims = serde_json::json!({
+                "sub": "acc_kim", "role": "buyer", "aud": audience, "iat": now, "nbf": now, "exp": now + 60,
+            });
+            let header = Header { kid: Some("k1".to_owned()), ..header };
+            jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(&[7; 32])).unwrap()
+        };
+        assert!(key().check(&mint("at+jwt", "onrush"), now()).is_ok());
+        for (typ, audience) in [("JWT", "onrush"), ("at+jwt", "others"), ("", "onrush")] {
+            assert_eq!(key().check(&mint(typ, audience), now()), Err(TokenError::Invalid), "{typ} for {audience}");
+        }
+    }
+
+    #[test]
+    fn a_session_and_its_scopes_stand_in_its_tokens() {
+        let scopes = Scopes::some(&[Scope::Sell]);
+        let expires_at = Timestamp::from_millis(now().as_millis() / 1000 * 1000) + Duration::from_secs(60);
+        let caller = Caller { account: kim(), role: Role::Admin, session: Some(SessionId(7)), scopes, expires_at };
+        assert_eq!(key().check(&key().mint_for(&caller, now()), now()), Ok(caller));
+    }
+
+    #[test]
+    fn a_newer_key_signs_from_its_time_on_and_the_older_one_still_checks() {
+        let key = |kid: &str, from| TokenKey::new(kid.to_owned(), kid.repeat(16).as_bytes(), from);
+        let both = TokenKeys::new(vec![key("k1", Timestamp::MIN), key("k2", now() + Duration::from_secs(10))]);
+        let mint = |at| both.mint(kim(), Role::Buyer, at, Duration::from_secs(60));
+        let (old, new) = (mint(now()), mint(now() + Duration::from_secs(10)));
+        let kid = |token: &str| jsonwebtoken::decode_header(token).unwrap().kid;
+        assert_eq!((kid(&old).as_deref(), kid(&new).as_deref()), (Some("k1"), Some("k2")));
+        assert!(both.check(&old, now()).is_ok());
+        both.exchange(&TokenKeys::new(vec![key("k2", Timestamp::MIN)]));
+        assert_eq!((both.check(&old, now()), both.generation()), (Err(TokenError::Invalid), 1));
+    }
+
+    #[test]
+    fn only_a_bearer_is_read() {
+        assert_eq!(bearer("Bearer abc"), Some("abc"));
+        assert_eq!(bearer("bearer abc"), Some("abc"));
+        assert_eq!(bearer("Basic abc"), None);
+        assert_eq!(bearer("abc"), None);
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use onrush_api::session::Scope;
 use onrush_api::token::Role;
 use onrush_edge::config::Config;
 use onrush_engine::time::Timestamp;
@@ -225,4 +226,32 @@ fn what_was_never_made_is_not_there() {
         let nowhere = "/v1/performances/perf_0000000000000/holds";
         hall.post(nowhere).token(&kim).json(&json!({"seats": ["A-1-1"]})).refused(404, "not-found");
     });
+}
+
+#[test]
+fn a_token_for_a_part_does_no_more_than_that_part() {
+    let hall = Hall::open();
+    let wish = json!({"seats": ["A-1-1"]});
+    let hold = |scopes: &[Scope]| {
+        let token = hall.token_for("acc_kim", Role::Buyer, scopes);
+        hall.post(&format!("/v1/performances/{}/holds", hall.performance)).token(&token).json(&wish)
+    };
+    for too_little in [&[][..], &[Scope::Sell], &[Scope::Sell, Scope::Ops]] {
+        let problem = hold(too_little).refused(403, "forbidden");
+        let detail = problem.body["detail"].as_str().expect("a sentence");
+        assert!(detail.contains("scope"), "{detail}");
+    }
+    hold(&[Scope::Book]).expect(201);
+    let show = |role, scopes: &[Scope]| {
+        hall.post("/v1/shows").token(&hall.token_for("acc_lee", role, scopes)).json(&show_draft())
+    };
+    show(Role::Seller, &[Scope::Book]).refused(403, "forbidden");
+    show(Role::Seller, &[Scope::Sell]).expect(201);
+    show(Role::Buyer, &[Scope::Sell]).refused(403, "forbidden");
+}
+
+#[test]
+fn an_edge_without_a_control_plane_has_no_accounts() {
+    let hall = Hall::open();
+    hall.post("/v1/sessions").json(&json!({"email": "kim@example.org", "password": "x"})).refused(404, "not-found");
 }

@@ -11,7 +11,9 @@ use actix_rt::{Arbiter, System};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use onrush_api::token::{KeyFile, Role, TokenKey};
+use onrush_api::key_file::KeyFile;
+use onrush_api::session::{Scope, Scopes};
+use onrush_api::token::{Caller, Role, TokenKeys};
 use onrush_edge::config::Config;
 use onrush_edge::context::Context;
 use onrush_edge::directory::Directory;
@@ -57,7 +59,7 @@ pub(crate) struct Server {
     /// One for each surface that was asked for.
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) shutdown: CancellationToken,
-    key: TokenKey,
+    key: TokenKeys,
     thread: Option<JoinHandle<()>>,
     data: Option<TempDir>,
 }
@@ -147,6 +149,13 @@ impl Server {
         self.key.mint(account.parse().expect("an account"), role, from, ttl)
     }
 
+    /// A token that is good for a part of what its role may do.
+    pub(crate) fn token_for(&self, account: &str, role: Role, scopes: &[Scope]) -> String {
+        let (account, scopes) = (account.parse().expect("an account"), Scopes::some(scopes));
+        let expires_at = now() + Duration::from_hours(1);
+        self.key.mint_for(&Caller { account, role, session: None, scopes, expires_at }, now())
+    }
+
     /// Adds a show and gives its id.
     #[track_caller]
     pub(crate) fn show(&self) -> String {
@@ -187,7 +196,8 @@ async fn serve(
     let owner = Arbiter::new();
     let client = Engine::open(&engine).expect("the engine opens").start(&owner.handle()).await.expect("it starts");
     let key = KeyFile::open(&KeyFile::path_in(data)).expect("a key file");
-    let context = Arc::new(Context::new(config, Directory::of(client.clone()), key, prometheus));
+    let context =
+        Arc::new(Context::new(config, Directory::of(client.clone()), Arc::new(key), Arc::default(), prometheus));
     let serve = |(listener, surface): (TcpListener, Surface)| {
         listener.set_nonblocking(true).expect("a socket has options");
         actix_rt::spawn(server::run(listener, Arc::clone(&context), surface, shutdown.clone()))
@@ -207,7 +217,7 @@ pub(crate) fn now() -> Timestamp {
 }
 
 /// A signing key of somebody else's, who knows what ours is called.
-pub(crate) fn forged_key(server: &Server) -> TokenKey {
+pub(crate) fn forged_key(server: &Server) -> TokenKeys {
     let data = server.data.as_ref().expect("a server has its data until it is gone").path();
     let ours = std::fs::read_to_string(KeyFile::path_in(data)).expect("a key file");
     let kid = ours.split(':').next().expect("a kid");

@@ -8,7 +8,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
-use onrush_api::token::{Caller, KeyFile, Role, TokenKey};
+use onrush_api::key_file::KeyFile;
+use onrush_api::token::{Caller, Role, TokenKeys};
 use onrush_engine::time::Timestamp;
 use serde::Deserialize;
 
@@ -27,7 +28,7 @@ const SECRET: [u8; 32] = {
     secret
 };
 
-static KEY: LazyLock<TokenKey> = LazyLock::new(|| {
+static KEY: LazyLock<TokenKeys> = LazyLock::new(|| {
     let dir = tempfile::tempdir().expect("a directory");
     let path = KeyFile::path_in(dir.path());
     fs::write(&path, KEY_FILE).expect("a file");
@@ -75,7 +76,7 @@ struct Claims {
 
 /// Checks a token; one that is accepted was signed with our key over these very bytes, and speaks for whom it says.
 fn check(token: &str) -> Option<Caller> {
-    let caller = KEY.check(token).ok()?;
+    let caller = KEY.check(token, Timestamp::MIN).ok()?;
     let (message, signature) = token.rsplit_once('.').expect("an accepted token has a signature");
     assert_eq!(signature, sign(message, Algorithm::HS256, &SECRET), "accepted, but never signed");
     let part = |place: usize| {

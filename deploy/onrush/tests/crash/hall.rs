@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use onrush_api::token::{KeyFile, Role, TokenKey};
+use onrush_api::key_file::KeyFile;
+use onrush_api::token::{Role, TokenKeys};
 use onrush_engine::time::Timestamp;
 use serde_json::{Value, json};
 
@@ -16,7 +17,7 @@ const SEATS_PER_ROW: u64 = 50;
 pub(crate) const CAPACITY: usize = (ROWS * SEATS_PER_ROW) as usize;
 
 /// Signs tokens as the server does.
-pub(crate) struct Tokens(TokenKey);
+pub(crate) struct Tokens(TokenKeys);
 
 impl Tokens {
     pub(crate) fn of(data: &Path) -> Self {

@@ -21,10 +21,13 @@ mod sale;
 mod server;
 mod visit;
 
+mod accounts;
+mod checklist;
 mod cli;
 mod disk_full;
 mod journals;
 mod kill;
+mod matrix;
 mod power;
 mod replay;
 mod rot;

@@ -1,0 +1,551 @@
+//! Accounts: signing up, changing, closing. [`sessions`] has signing in and out, [`machines`] the keys for machines.
+
+mod machines;
+pub mod password;
+mod record;
+mod secret;
+mod sessions;
+pub mod throttle;
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use onrush_api::accounts::{Account, AccountClosing, AccountDraft, AccountPatch, Secret, SignUpRole};
+use onrush_api::peer::Peer;
+use onrush_api::problem::{Kind, Problem};
+use onrush_api::session::{Revocations, Scopes, SessionId};
+use onrush_api::text::{Text, Time};
+use onrush_api::token::{Caller, Role, TokenKeys};
+use onrush_engine::id::AccountId;
+use onrush_engine::time::{Clock, Timestamp};
+use tokio::sync::Semaphore;
+
+use self::password::Hasher;
+use self::record::{AccountRecord, MACHINE, SESSION, by_email, key, owned, read};
+use self::throttle::{Subject, Throttle};
+use crate::config::Config;
+use crate::store::{Change, Store, StoreError};
+
+/// Makes sure that nothing is outstanding for an account that is to be closed; told whether to cancel what is. Only who
+/// knows the engines can.
+pub type Obligations =
+    Box<dyn Fn(AccountId, bool) -> Pin<Box<dyn Future<Output = Result<(), Problem>> + Send>> + Send + Sync>;
+
+/// See the module.
+pub struct Accounts {
+    store: Arc<Store>,
+    hasher: Hasher,
+    throttle: Throttle,
+    keys: Arc<TokenKeys>,
+    revocations: Arc<Revocations>,
+    clock: Arc<dyn Clock + Send + Sync>,
+    obligations: Obligations,
+    config: Config,
+    /// Of calls that wait for the store; whoever comes on top is asked to come back.
+    store_places: Arc<Semaphore>,
+    tidied: Mutex<Tidied>,
+}
+
+/// When the store was last tidied up.
+#[derive(Debug, Clone, Copy)]
+struct Tidied {
+    /// When it was written anew, and how long that took.
+    rewritten: Option<(Timestamp, Duration)>,
+    /// When expired sessions were last looked for.
+    looked: Option<Timestamp>,
+}
+
+/// Why the store was not changed.
+enum Refused {
+    Problem(Problem),
+    EmailTaken(Box<AccountRecord>),
+}
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
+        Self::Problem(of_store(&error))
+    }
+}
+
+impl From<Problem> for Refused {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Problem(problem) => problem,
+            Refused::EmailTaken(_) => Self::new(Kind::EmailTaken),
+        }
+    }
+}
+
+fn of_store(error: &StoreError) -> Problem {
+    tracing::error!(%error, "accounts are down");
+    Problem::new(Kind::OutcomeUnknown).retry_after(1)
+}
+
+/// The same whatever is wrong: nobody learns which part.
+fn wrong_credentials() -> Problem {
+    Problem::new(Kind::WrongCredentials)
+}
+
+/// Places that an account knows.
+const PLACES_MAX: usize = 8;
+/// Calls that may wait for the store.
+const STORE_PLACES: usize = 256;
+/// How long it is remembered that a session is over: longer than any access token is valid.
+const ENDED_REMEMBERED: Duration = Config::ACCESS_TOKEN_TTL_MAX.saturating_add(Duration::from_mins(1));
+/// Between two looks for sessions that have expired.
+const LOOK_EVERY: Duration = Duration::from_hours(1);
+/// Of the time no more than one part in so many goes into writing the store anew.
+const REWRITE_SHARE: u32 = 100;
+/// A request that made an account answers again for so long.
+const REQUEST_REMEMBERED: Duration = Duration::from_hours(24);
+
+impl Accounts {
+    /// Goes on with what the store has: sessions and accounts that are over are over here, too.
+    ///
+    /// # Errors
+    /// [`StoreError`], where it cannot be read.
+    pub fn new(
+        store: Store,
+        keys: Arc<TokenKeys>,
+        revocations: Arc<Revocations>,
+        clock: Arc<dyn Clock + Send + Sync>,
+        obligations: Obligations,
+        config: Config,
+    ) -> Result<Self, StoreError> {
+        let hasher = Hasher::new(config.hashes_at_once_max, config.hashes_waiting_max);
+        let (store, throttle) = (Arc::new(store), Throttle::default());
+        let store_places = Arc::new(Semaphore::new(STORE_PLACES));
+        let tidied = Mutex::new(Tidied { rewritten: None, looked: None });
+        let accounts =
+            Self { store, hasher, throttle, keys, revocations, clock, obligations, config, store_places, tidied };
+        accounts.recall()?;
+        Ok(accounts)
+    }
+
+    fn recall(&self) -> Result<(), StoreError> {
+        for (key, _) in self.store.below(key::CLOSED)? {
+            let account = key::name(&key, key::CLOSED.len()).and_then(|id| id.parse().ok());
+            self.revocations.close_account(account.ok_or_else(|| record::unreadable(&key))?);
+        }
+        for (session, until) in self.ended()? {
+            self.revocations.end_session(session, until);
+        }
+        Ok(())
+    }
+
+    /// Sessions that are over, with the time at which their last access token expires.
+    fn ended(&self) -> Result<Vec<(SessionId, Timestamp)>, StoreError> {
+        let pair = |(key, until): (Vec<u8>, Vec<u8>)| {
+            let session = key::name(&key, key::ENDED.len()).and_then(|id| id.parse().ok());
+            let until = record::time(&until);
+            session.zip(until).ok_or_else(|| record::unreadable(&key))
+        };
+        self.store.below(key::ENDED)?.into_iter().map(pair).collect()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Does what waits for the disk where nobody else waits for it.
+    async fn with_store<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T, Refused> + Send + 'static,
+    ) -> Result<T, Refused> {
+        let busy = || Problem::new(Kind::Overloaded).retry_after(2);
+        let place = Arc::clone(&self.store_places).try_acquire_owned().map_err(|_| busy())?;
+        let store = Arc::clone(&self.store);
+        // A caller who goes away does not stop the work, so its place is free only when that is done.
+        let work = move || {
+            let _place = place;
+            work(&store)
+        };
+        let worked = tokio::task::spawn_blocking(work).await;
+        worked.unwrap_or_else(|_| Err(Problem::new(Kind::Internal).into()))
+    }
+
+    /// Makes an account. `request` is the caller's idempotency key. Says whether it was there already.
+    ///
+    /// # Errors
+    /// `email-taken`; `invalid-body`; `idempotency-key-reused`; `quota-exceeded`, where too many were made at one place.
+    pub async fn sign_up(
+        &self,
+        draft: AccountDraft,
+        request: Option<&str>,
+        peer: Peer,
+    ) -> Result<(Account, bool), Problem> {
+        let role = match draft.role {
+            SignUpRole::Buyer => Role::Buyer,
+            SignUpRole::Seller => Role::Seller,
+        };
+        let email = email(&draft.email, "/email")?;
+        let name = name(&draft.name)?;
+        let place: Vec<Subject> = place(peer).map(Subject::SignUps).into_iter().collect();
+        self.throttle.take(&place, self.now()).map_err(too_often)?;
+        self.hasher.check(&draft.password, &email, &name).await?;
+        let request = request.map(|key| secret::short(key.as_bytes()));
+        let record = self.record(email, name, role, &draft.password, request).await?;
+        match self.insert(record.clone()).await {
+            Ok(()) => Ok((account(&record), false)),
+            Err(Refused::EmailTaken(known)) if request.is_some() && known.request == request => {
+                self.replay(&known, &record, &draft.password, peer).await
+            }
+            Err(refused) => Err(refused.into()),
+        }
+    }
+
+    async fn record(
+        &self,
+        email: String,
+        name: String,
+        role: Role,
+        password: &Secret,
+        request: Option<u64>,
+    ) -> Result<AccountRecord, Problem> {
+        let id = format!("acc_{}", secret::id()?).parse().map_err(|_| Problem::new(Kind::Internal))?;
+        let password = self.hasher.hash(password).await?;
+        let created_at = Time(self.now());
+        Ok(AccountRecord { id: Text(id), email, name, role, password, created_at, request, places: Vec::new() })
+    }
+
+    async fn insert(&self, record: AccountRecord) -> Result<(), Refused> {
+        self.with_store(move |store| {
+            store.write(|| match by_email(store, &record.email)? {
+                Some(known) => Err(Refused::EmailTaken(Box::new(known))),
+                None => {
+                    let email = key::email(&record.email);
+                    let change = Change::default().account(&record).put(email, record.id.0.as_str());
+                    let is_admin = record.role == Role::Admin;
+                    Ok((if is_admin { change.put(key::FIRST_ADMIN, record.id.0.as_str()) } else { change }, ()))
+                }
+            })
+        })
+        .await
+    }
+
+    /// The answer to a request that made an account before, if it is the same request. A digest of its body would tell
+    /// of the password; so its parts are compared.
+    async fn replay(
+        &self,
+        known: &AccountRecord,
+        asked: &AccountRecord,
+        password: &Secret,
+        peer: Peer,
+    ) -> Result<(Account, bool), Problem> {
+        if self.now() - known.created_at.0 > REQUEST_REMEMBERED {
+            return Err(Problem::new(Kind::EmailTaken));
+        }
+        let same = known.name == asked.name && known.role == asked.role;
+        // Whoever guesses a key must not be able to try passwords with it.
+        match self.confirm(known, password, peer).await {
+            Ok(()) if same => Ok((account(known), true)),
+            Err(problem) if problem.kind != Kind::WrongCredentials => Err(problem),
+            _ => Err(Problem::new(Kind::KeyReused)),
+        }
+    }
+
+    /// Whether the first admin was made already. That is once for each store, whatever has become of the account since.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn has_first_admin(&self) -> Result<bool, Problem> {
+        Ok(self.with_store(|store| Ok(store.get(key::FIRST_ADMIN)?.is_some())).await?)
+    }
+
+    /// Makes the first admin.
+    ///
+    /// # Errors
+    /// A problem that says what is wrong; also where somebody has the address.
+    pub async fn make_first_admin(&self, address: &str, password: &Secret) -> Result<(), Problem> {
+        let email = email(address, "/email")?;
+        self.hasher.check(password, &email, "admin").await?;
+        let record = self.record(email, "admin".to_owned(), Role::Admin, password, None).await?;
+        Ok(self.insert(record).await?)
+    }
+
+    /// The account of a caller. An operator's token may speak for one that there is not.
+    ///
+    /// # Errors
+    /// `not-found`.
+    pub async fn read(&self, caller: &Caller) -> Result<Account, Problem> {
+        Ok(account(&self.of(caller.account).await?))
+    }
+
+    async fn of(&self, id: AccountId) -> Result<AccountRecord, Problem> {
+        let record = self.with_store(move |store| Ok(read(store, &key::account(&id))?)).await?;
+        record.ok_or_else(|| Problem::new(Kind::NotFound).detail("Nobody has signed up for this account."))
+    }
+
+    /// Makes sure that it is the account's owner who asks, as whoever holds the token need not be.
+    async fn confirm(&self, known: &AccountRecord, password: &Secret, peer: Peer) -> Result<(), Problem> {
+        let subjects = subjects(&known.email, Some(known), peer);
+        self.throttle.take(&subjects, self.now()).map_err(too_often)?;
+        let is_right = self.hasher.is_right(password, Some(&known.password)).await;
+        if !matches!(is_right, Ok(false)) {
+            // What was not even looked at is no try.
+            self.throttle.give_back(&subjects, self.now());
+        }
+        if is_right? { Ok(()) } else { Err(wrong_credentials()) }
+    }
+
+    /// Changes an account. A new password ends all its other sessions in the same step.
+    ///
+    /// # Errors
+    /// `wrong-credentials` where a new address or password comes with another than the current one; `email-taken`;
+    /// `invalid-body`; `quota-exceeded`.
+    pub async fn change(&self, caller: &Caller, patch: AccountPatch, peer: Peer) -> Result<Account, Problem> {
+        let caller = *whole(caller)?;
+        let known = self.of(caller.account).await?;
+        if patch.email.is_some() || patch.password.is_some() {
+            let current = patch.current_password.as_ref();
+            let current = current.ok_or_else(|| Problem::field("/current_password", "needed for this change"))?;
+            self.confirm(&known, current, peer).await?;
+        }
+        let wanted = self.wanted(&known, &patch).await?;
+        let (changed, ended, until) = self.apply(caller, known.password, wanted).await?;
+        ended.into_iter().for_each(|id| self.revocations.end_session(id, until));
+        Ok(account(&changed))
+    }
+
+    /// What a patch asks for, checked.
+    async fn wanted(&self, known: &AccountRecord, patch: &AccountPatch) -> Result<Wanted, Problem> {
+        let name = patch.name.as_deref().map(name).transpose()?;
+        let email = patch.email.as_deref().map(|address| email(address, "/email")).transpose()?;
+        if email.as_ref().is_some_and(|email| *email != known.email) {
+            let moves = [Subject::Moves(secret::short(known.id.0.as_str().as_bytes()))];
+            self.throttle.take(&moves, self.now()).map_err(too_often)?;
+        }
+        let Some(new) = &patch.password else { return Ok(Wanted { name, email, password: None }) };
+        let (of_email, of_name) = (email.as_ref().unwrap_or(&known.email), name.as_ref().unwrap_or(&known.name));
+        self.hasher.check(new, of_email, of_name).await?;
+        Ok(Wanted { name, email, password: Some(self.hasher.hash(new).await?) })
+    }
+
+    /// Changes an account whose password is still `confirmed`. Says what it is now, and which sessions are over.
+    async fn apply(
+        &self,
+        caller: Caller,
+        confirmed: String,
+        wanted: Wanted,
+    ) -> Result<(AccountRecord, Vec<SessionId>, Timestamp), Problem> {
+        let now = self.now();
+        let until = now + ENDED_REMEMBERED;
+        let applied = self.with_store(move |store| {
+            store.write(|| {
+                let before: Option<AccountRecord> = read(store, &key::account(&caller.account))?;
+                let before = before.ok_or_else(|| Problem::new(Kind::NotFound))?;
+                if before.password != confirmed {
+                    return Err(wrong_credentials().into());
+                }
+                let after = wanted.of(before.clone());
+                let mut change = Change::default().account(&after);
+                if after.email != before.email {
+                    if let Some(other) = by_email(store, &after.email)? {
+                        return Err(Refused::EmailTaken(Box::new(other)));
+                    }
+                    change =
+                        change.remove(key::email(&before.email)).put(key::email(&after.email), after.id.0.as_str());
+                }
+                if (&after.email, &after.name) != (&before.email, &before.name) {
+                    change = erasing(store, change, now)?;
+                }
+                let others = if after.password == before.password { Vec::new() } else { others(store, &caller)? };
+                let change = others.iter().fold(change, |change, id| change.end_session(*id, &caller.account, until));
+                Ok((change, (after, others, until)))
+            })
+        });
+        Ok(applied.await?)
+    }
+
+    /// Closes an account for good: what identifies its owner is erased.
+    ///
+    /// # Errors
+    /// `wrong-credentials`; `bookings-outstanding`, unless `force` is set.
+    pub async fn close(&self, caller: &Caller, closing: AccountClosing, peer: Peer) -> Result<(), Problem> {
+        let known = self.of(whole(caller)?.account).await?;
+        self.confirm(&known, &closing.password, peer).await?;
+        // Nothing is cancelled for an account that could not be closed.
+        self.store.check().map_err(|error| of_store(&error))?;
+        (self.obligations)(caller.account, closing.force).await?;
+        self.erase(known).await?;
+        // What was under way when the account was closed may have booked something since.
+        if let Err(problem) = (self.obligations)(caller.account, true).await {
+            tracing::error!(account = %caller.account, problem = problem.body().detail, "a closed account has left something behind");
+        }
+        Ok(())
+    }
+
+    async fn erase(&self, confirmed: AccountRecord) -> Result<(), Problem> {
+        let (account, now) = (confirmed.id.0, self.now());
+        let until = now + ENDED_REMEMBERED;
+        self.with_store(move |store| {
+            store.write(|| {
+                let known: Option<AccountRecord> = read(store, &key::account(&account))?;
+                let known = known.ok_or_else(|| Problem::new(Kind::NotFound))?;
+                if known.password != confirmed.password {
+                    return Err(wrong_credentials().into());
+                }
+                let mut change = Change::default().remove(key::account(&account)).remove(key::email(&known.email));
+                for (id, _) in owned::<serde::de::IgnoredAny>(store, SESSION, &account)? {
+                    change = change.end_session(id, &account, until);
+                }
+                for (id, _) in owned::<serde::de::IgnoredAny>(store, MACHINE, &account)? {
+                    change = change.end_machine(id, &account, until);
+                }
+                let change = change.put(key::closed(&account), now.as_millis().to_string());
+                Ok::<_, Refused>((erasing(store, change, now)?, ()))
+            })
+        })
+        .await?;
+        self.revocations.close_account(account);
+        Ok(())
+    }
+
+    /// What has to be done now and then: what was erased goes from the disk, and what has expired from the store. Waits
+    /// for the disk.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing is lost, and the next time it is tried again.
+    pub fn upkeep(&self) -> Result<(), StoreError> {
+        let now = self.now();
+        let erased = self.erase_for_good(now);
+        self.forget_expired(now)?;
+        erased
+    }
+
+    /// Writes the store anew, if something was erased long enough ago, and not all the time.
+    fn erase_for_good(&self, now: Timestamp) -> Result<(), StoreError> {
+        let Some(since) = self.store.get(key::ERASING)?.and_then(|since| record::time(&since)) else { return Ok(()) };
+        let tidied = *self.tidied();
+        let rests = tidied.rewritten.is_some_and(|(at, took)| now - at < took * REWRITE_SHARE);
+        if now - since < self.config.erase_after || rests {
+            return Ok(());
+        }
+        let rewritten = self.store.rewrite(key::ERASING, self.config.low_water_bytes);
+        self.tidied().rewritten = Some((self.now(), self.now() - now));
+        if rewritten.is_ok() {
+            tracing::info!("what was erased is gone from the disk");
+        }
+        rewritten
+    }
+
+    fn tidied(&self) -> MutexGuard<'_, Tidied> {
+        self.tidied.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn forget_expired(&self, now: Timestamp) -> Result<(), StoreError> {
+        if self.tidied().looked.is_some_and(|looked| now - looked < LOOK_EVERY) {
+            return Ok(());
+        }
+        self.revocations.forget_expired(now);
+        let ended = self.ended()?;
+        let over = ended.iter().filter(|(_, until)| *until <= now).map(|(session, _)| key::ended(*session));
+        let over: Vec<Vec<u8>> = over.chain(self.expired_sessions(now)?).collect();
+        for part in over.chunks(KEYS_AT_ONCE) {
+            let change = part.iter().cloned().fold(Change::default(), Change::remove);
+            self.store.write(|| Ok::<_, StoreError>((change, ())))?;
+        }
+        self.tidied().looked = Some(now);
+        Ok(())
+    }
+}
+
+/// Keys that one change takes away.
+const KEYS_AT_ONCE: usize = 1_000;
+
+/// What an account is to have instead.
+struct Wanted {
+    name: Option<String>,
+    email: Option<String>,
+    /// Hashed.
+    password: Option<String>,
+}
+
+impl Wanted {
+    fn of(self, before: AccountRecord) -> AccountRecord {
+        AccountRecord {
+            name: self.name.unwrap_or(before.name),
+            email: self.email.unwrap_or(before.email),
+            password: self.password.unwrap_or(before.password),
+            ..before
+        }
+    }
+}
+
+/// With a note that something has to be erased, since the first that was.
+fn erasing(store: &Store, change: Change, now: Timestamp) -> Result<Change, StoreError> {
+    Ok(match store.get(key::ERASING)? {
+        Some(_) => change,
+        None => change.put(key::ERASING, now.as_millis().to_string()),
+    })
+}
+
+/// The sessions of a caller's account but the caller's own.
+fn others(store: &Store, caller: &Caller) -> Result<Vec<SessionId>, StoreError> {
+    let sessions = owned::<serde::de::IgnoredAny>(store, SESSION, &caller.account)?;
+    Ok(sessions.into_iter().map(|(id, _)| id).filter(|id| Some(*id) != caller.session).collect())
+}
+
+/// What is said of an account to its owner.
+fn account(record: &AccountRecord) -> Account {
+    Account {
+        id: record.id,
+        email: record.email.clone(),
+        name: record.name.clone(),
+        role: record.role,
+        created_at: record.created_at,
+    }
+}
+
+/// A caller who may do all that the account may: not one with a part of it only.
+fn whole(caller: &Caller) -> Result<&Caller, Problem> {
+    match caller.scopes {
+        Scopes::All => Ok(caller),
+        Scopes::Some(_) => Err(Problem::new(Kind::Forbidden).detail("A key for a machine cannot change its account.")),
+    }
+}
+
+fn too_often(wait: Duration) -> Problem {
+    let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
+    Problem::new(Kind::TooManyRequests)
+        .detail("That was tried too often. Nobody is locked out: try again after `Retry-After` seconds.")
+        .retry_after(seconds)
+}
+
+/// Where a peer is, digested; nothing for this machine.
+fn place(peer: Peer) -> Option<u64> {
+    peer.prefix().map(|prefix| secret::short(format!("{prefix:?}").as_bytes()))
+}
+
+/// Whose tries are counted when somebody names an address and a password.
+fn subjects(email: &str, known: Option<&AccountRecord>, peer: Peer) -> Vec<Subject> {
+    let (address, place) = (secret::short(email.as_bytes()), place(peer));
+    // Who shares a place with somebody who guesses is not to suffer for it where the account knows the place.
+    if let Some(place) = place.filter(|place| known.is_some_and(|known| known.places.contains(place))) {
+        return vec![Subject::Known(address, place)];
+    }
+    [Some(Subject::Strangers(address)), place.map(Subject::Place)].into_iter().flatten().collect()
+}
+
+fn name(name: &str) -> Result<String, Problem> {
+    let name = name.trim();
+    let fine = (1..=100).contains(&name.chars().count()) && !name.chars().any(char::is_control);
+    fine.then(|| name.to_owned()).ok_or_else(|| Problem::field("/name", "1 to 100 characters"))
+}
+
+/// An address as it is kept: whoever reads mail there decides whether it is one.
+fn email(address: &str, pointer: &str) -> Result<String, Problem> {
+    let address = address.trim().to_lowercase();
+    let parts = address.split_once('@');
+    let fine = parts.is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.contains('@'))
+        && address.len() <= 254
+        && !address.chars().any(|char| char.is_whitespace() || char.is_control());
+    fine.then_some(address).ok_or_else(|| Problem::field(pointer, "expected an address such as kim@example.org"))
+}

@@ -1,0 +1,141 @@
+//! How often somebody may try: a few wrong passwords in a row are human, a hundred are not.
+//!
+//! Nobody is ever locked out: a bucket fills again, one try after the other, and `Retry-After` says when. From a place at
+//! which its owner has signed in before, an account has a bucket of its own, so that strangers who guess at it do not
+//! stand in its owner's way (ASVS 5.0, 6.1.1).
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use onrush_engine::time::Timestamp;
+use quick_cache::unsync::Cache;
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// Tries at one account from places that it does not know; the address that was given, digested.
+    Strangers(u64),
+    /// Tries at one account from a place that it knows; both digested.
+    Known(u64, u64),
+    /// Wrong tries from one place, whatever the account.
+    Place(u64),
+    /// Accounts made from one place.
+    SignUps(u64),
+    /// New addresses of one account; each tells whether somebody else has it.
+    Moves(u64),
+}
+
+impl Subject {
+    /// How many tries a full bucket has, and how long it takes for one to come back.
+    fn limit(self) -> (u32, Duration) {
+        match self {
+            Self::Strangers(_) | Self::Known(..) => (5, Duration::from_mins(3)),
+            Self::Place(_) => (50, Duration::from_secs(18)),
+            Self::SignUps(_) => (20, Duration::from_mins(3)),
+            Self::Moves(_) => (5, Duration::from_hours(1)),
+        }
+    }
+}
+
+/// How full a bucket was.
+#[derive(Debug, Clone, Copy)]
+struct Level {
+    left: f64,
+    at: Timestamp,
+}
+
+/// See the module.
+pub struct Throttle(Mutex<Cache<Subject, Level>>);
+
+/// Buckets that are remembered; beyond that the one that was used least is taken for full again.
+const BUCKETS_MAX: usize = 200_000;
+
+impl Default for Throttle {
+    fn default() -> Self {
+        Self(Mutex::new(Cache::new(BUCKETS_MAX)))
+    }
+}
+
+impl Throttle {
+    /// Takes one try of each subject, or none at all if one of them has none left.
+    ///
+    /// # Errors
+    /// After how long there is one again.
+    pub fn take(&self, subjects: &[Subject], now: Timestamp) -> Result<(), Duration> {
+        let mut levels = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let left: Vec<f64> = subjects.iter().map(|subject| left(&levels, *subject, now)).collect();
+        let waits = subjects.iter().zip(&left).filter(|(_, left)| **left < 1.0);
+        if let Some(wait) = waits.map(|(subject, left)| subject.limit().1.mul_f64(1.0 - left)).max() {
+            return Err(wait);
+        }
+        for (subject, left) in subjects.iter().zip(left) {
+            levels.insert(*subject, Level { left: left - 1.0, at: now });
+        }
+        Ok(())
+    }
+
+    /// Gives the try of each subject back: it was a right one.
+    pub fn give_back(&self, subjects: &[Subject], now: Timestamp) {
+        let mut levels = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for subject in subjects {
+            let left = left(&levels, *subject, now) + 1.0;
+            levels.insert(*subject, Level { left, at: now });
+        }
+    }
+}
+
+fn left(levels: &Cache<Subject, Level>, subject: Subject, now: Timestamp) -> f64 {
+    let (full, each) = subject.limit();
+    let full = f64::from(full);
+    let gained = |level: &Level| level.left + (now - level.at).as_secs_f64() / each.as_secs_f64();
+    levels.get(&subject).map_or(full, gained).min(full)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::MIN;
+
+    fn tries(throttle: &Throttle, subjects: &[Subject], now: Timestamp) -> usize {
+        (0..100).take_while(|_| throttle.take(subjects, now).is_ok()).count()
+    }
+
+    #[test]
+    fn five_tries_and_then_one_every_three_minutes() {
+        let throttle = Throttle::default();
+        let subject = [Subject::Strangers(1)];
+        assert_eq!(tries(&throttle, &subject, NOW), 5);
+        assert_eq!(throttle.take(&subject, NOW), Err(Duration::from_mins(3)));
+        assert_eq!(tries(&throttle, &subject, NOW + Duration::from_secs(179)), 0);
+        assert_eq!(tries(&throttle, &subject, NOW + Duration::from_secs(181)), 1);
+        assert_eq!(tries(&throttle, &subject, NOW + Duration::from_hours(9)), 5);
+    }
+
+    #[test]
+    fn strangers_do_not_stand_in_the_way_of_whom_the_account_knows() {
+        let throttle = Throttle::default();
+        assert_eq!(tries(&throttle, &[Subject::Strangers(1)], NOW), 5);
+        assert_eq!(tries(&throttle, &[Subject::Known(1, 7)], NOW), 5);
+        assert_eq!(tries(&throttle, &[Subject::Strangers(2)], NOW), 5);
+    }
+
+    #[test]
+    fn a_right_try_costs_nothing() {
+        let throttle = Throttle::default();
+        let subject = [Subject::Strangers(1)];
+        for _ in 0..100 {
+            throttle.take(&subject, NOW).unwrap();
+            throttle.give_back(&subject, NOW);
+        }
+        assert_eq!(tries(&throttle, &subject, NOW), 5);
+    }
+
+    #[test]
+    fn who_has_no_try_left_in_one_bucket_takes_none_of_another() {
+        let throttle = Throttle::default();
+        assert_eq!(tries(&throttle, &[Subject::Strangers(1)], NOW), 5);
+        assert_eq!(tries(&throttle, &[Subject::Strangers(1), Subject::Place(1)], NOW), 0);
+        assert_eq!(tries(&throttle, &[Subject::Place(1)], NOW), 50);
+    }
+}

@@ -1,0 +1,9 @@
+//! Accounts and sessions as an edge sees them: requests in, answers out, time in the test's hands.
+
+mod fixture;
+
+mod closing;
+mod guessing;
+mod machines;
+mod people;
+mod sessions;

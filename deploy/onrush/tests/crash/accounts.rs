@@ -1,0 +1,226 @@
+//! Accounts through the real binary: from signing up to a sale, and what is left of it after a kill.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::cli::{onrush, stderr, stdout};
+use crate::hall::{self, Tokens};
+use crate::http::{Call, Connection, Response};
+use crate::server::{Server, command};
+
+const PASSWORD: &str = "a winter garden, 3 lamps";
+
+fn call(method: &'static str, path: &str, body: &Value) -> Call {
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    Call { method, path: path.to_owned(), key: None, body }
+}
+
+fn sign_up(connection: &mut Connection, email: &str, role: &str) -> Response {
+    let body = json!({"email": email, "password": PASSWORD, "name": "Kim Minji", "role": role});
+    connection.ask(&call("POST", "/v1/accounts", &body), "")
+}
+
+fn sign_in(connection: &mut Connection, email: &str) -> Value {
+    let answer = connection.ask(&call("POST", "/v1/sessions", &json!({"email": email, "password": PASSWORD})), "");
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    answer.json()
+}
+
+fn text(value: &Value, name: &str) -> String {
+    value[name].as_str().unwrap_or_else(|| panic!("no {name} in {value}")).to_owned()
+}
+
+/// Holds two seats and books them.
+fn book(connection: &mut Connection, performance: &str, token: &str) -> Response {
+    let wish = json!({"best_available": {"quantity": 2}});
+    let held = connection.ask(&call("POST", &format!("/v1/performances/{performance}/holds"), &wish), token);
+    assert_eq!(held.status, 201, "{}", held.text());
+    let hold = text(&held.json(), "id");
+    connection.ask(&call("POST", "/v1/bookings", &json!({"hold": hold})), token)
+}
+
+fn status(connection: &mut Connection, method: &'static str, path: &str, token: &str) -> u16 {
+    connection.ask(&call(method, path, &Value::Null), token).status
+}
+
+#[test]
+fn a_buyer_signs_up_books_and_is_forgotten() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let server = Server::start(dir.path());
+    let mut connection = server.connect();
+    let performance = hall::open(&mut connection, &Tokens::of(dir.path()));
+    assert_eq!(sign_up(&mut connection, "kim@example.org", "buyer").status, 201);
+    let token = text(&sign_in(&mut connection, "kim@example.org"), "access_token");
+    let other = text(&sign_in(&mut connection, "kim@example.org"), "access_token");
+    let booked = book(&mut connection, &performance, &token);
+    assert_eq!(booked.status, 201, "{}", booked.text());
+    let booking = text(&booked.json(), "id");
+
+    assert_eq!(status(&mut connection, "DELETE", "/v1/sessions/current", &other), 204);
+    assert_eq!(status(&mut connection, "GET", "/v1/bookings", &other), 401, "at once");
+    assert_eq!(status(&mut connection, "GET", "/v1/bookings", &token), 200);
+
+    let closing = |force: bool| call("DELETE", "/v1/accounts/me", &json!({"password": PASSWORD, "force": force}));
+    let outstanding = connection.ask(&closing(false), &token);
+    assert_eq!((outstanding.status, &outstanding.json::<Value>()["limit"]), (409, &json!(1)), "{}", outstanding.text());
+    let closed = connection.ask(&closing(true), &token);
+    assert_eq!(closed.status, 204, "{}", closed.text());
+    assert_eq!(status(&mut connection, "GET", "/v1/bookings", &token), 401);
+    let seller = Tokens::of(dir.path()).seller();
+    let sold = connection.ask(&Call::get(format!("/v1/performances/{performance}/bookings")), &seller).json::<Value>();
+    assert_eq!((text(&sold["items"][0], "id"), text(&sold["items"][0], "status")), (booking, "cancelled".to_owned()));
+}
+
+#[test]
+fn who_has_sold_seats_cannot_just_go_away() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let server = Server::start(dir.path());
+    let mut connection = server.connect();
+    sign_up(&mut connection, "lee@example.org", "seller");
+    let seller = text(&sign_in(&mut connection, "lee@example.org"), "access_token");
+    let show = connection.ask(&call("POST", "/v1/shows", &json!({"title": "Cats", "field": "musical"})), &seller);
+    let show = text(&show.json(), "id");
+    let tomorrow = onrush_api::text::Time(hall::now() + std::time::Duration::from_hours(24)).to_string();
+    let evening = onrush_api::text::Time(hall::now() + std::time::Duration::from_hours(27)).to_string();
+    let opens = onrush_api::text::Time(hall::now()).to_string();
+    let performance = json!({
+        "starts_at": tomorrow, "ends_at": evening,
+        "tiers": [{"name": "all", "price": {"amount": 0, "currency": "KRW"}}],
+        "seat_map": {"sections": [{"name": "A", "kind": "reserved", "tier": "all", "rows": [{"name": "1", "seats": 10}]}]},
+        "sale": {"opens_at": opens, "closes_at": tomorrow, "max_seats_per_buyer": 4},
+    });
+    let added = connection.ask(&call("POST", &format!("/v1/shows/{show}/performances"), &performance), &seller);
+    assert_eq!(added.status, 201, "{}", added.text());
+    let buyer = Tokens::of(dir.path()).buyer(1);
+    assert_eq!(book(&mut connection, &text(&added.json(), "id"), &buyer).status, 201);
+    let closing = call("DELETE", "/v1/accounts/me", &json!({"password": PASSWORD, "force": true}));
+    let refused = connection.ask(&closing, &seller);
+    assert_eq!(refused.status, 409, "{}", refused.text());
+    assert!(refused.text().contains("You have 1 performances that are on sale"), "{}", refused.text());
+    let at_once = onrush_api::text::Time(hall::now() + std::time::Duration::from_millis(1)).to_string();
+    let close = json!({"sale": {"closes_at": at_once}});
+    let path = format!("/v1/performances/{}", text(&added.json(), "id"));
+    let closed = connection.ask(&call("PATCH", &path, &close), &seller);
+    assert_eq!(closed.status, 200, "{}", closed.text());
+    let refused = connection.ask(&closing, &seller);
+    assert_eq!(refused.status, 409, "{}", refused.text());
+    assert!(refused.text().contains("You have sold 1 bookings"), "{}", refused.text());
+}
+
+#[test]
+fn a_key_for_a_machine_does_a_part_of_what_its_account_may() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let secret = dir.path().join("admin.password");
+    std::fs::write(&secret, format!("{PASSWORD}\n")).expect("a file");
+    let data = dir.path().join("data");
+    std::fs::create_dir(&data).expect("a directory");
+    let admin = format!("ONRUSH_ADMIN_PASSWORD_FILE={}", secret.display());
+    let server = Server::start_under(&data, &["env", "ONRUSH_ADMIN_EMAIL=root@example.org", &admin]);
+    let mut connection = server.connect();
+    let token = text(&sign_in(&mut connection, "root@example.org"), "access_token");
+    let mut machine = |scope: &str| {
+        let draft = json!({"name": "till", "scopes": [scope]});
+        let key = connection.ask(&call("POST", "/v1/accounts/me/api-keys", &draft), &token);
+        let body = json!({"api_key": text(&key.json(), "key")});
+        text(&connection.ask(&call("POST", "/v1/sessions", &body), "").json(), "access_token")
+    };
+    let (sell, ops) = (machine("sell"), machine("ops"));
+    let show = call("POST", "/v1/shows", &json!({"title": "Cats", "field": "musical"}));
+    assert_eq!(connection.ask(&show, &sell).status, 201);
+    assert_eq!(connection.ask(&show, &ops).status, 201, "an admin sells as an admin");
+    assert_eq!(status(&mut connection, "GET", "/v1/accounts/me/api-keys", &sell), 403);
+    // Somebody else's show is an admin's business, not that of a key that is good for selling.
+    let tokens = Tokens::of(&data);
+    let others = connection.ask(&show, &tokens.seller()).json::<Value>();
+    let change = call("PATCH", &format!("/v1/shows/{}", text(&others, "id")), &json!({"description": "x"}));
+    assert_eq!((connection.ask(&change, &sell).status, connection.ask(&change, &ops).status), (404, 200));
+}
+
+#[test]
+fn what_was_answered_is_there_after_a_kill() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let mut server = Server::start(dir.path());
+    let (mut signed_out, mut refreshed) = (Vec::new(), Vec::new());
+    for round in 0..5 {
+        let mut connection = server.connect();
+        let email = format!("u{round}@example.org");
+        assert_eq!(sign_up(&mut connection, &email, "buyer").status, 201);
+        let gone = text(&sign_in(&mut connection, &email), "access_token");
+        assert_eq!(status(&mut connection, "DELETE", "/v1/sessions/current", &gone), 204);
+        signed_out.push(gone);
+        refreshed.push(text(&sign_in(&mut connection, &email), "refresh_token"));
+        server.kill();
+        server = Server::start(dir.path());
+        let mut connection = server.connect();
+        for token in &signed_out {
+            assert_eq!(status(&mut connection, "GET", "/v1/accounts/me", token), 401);
+        }
+        for token in &mut refreshed {
+            let refresh = call("POST", "/v1/sessions/refresh", &json!({"refresh_token": token}));
+            let answer = connection.ask(&refresh, "");
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            *token = text(&answer.json(), "refresh_token");
+        }
+    }
+}
+
+#[test]
+fn a_new_key_is_taken_up_by_a_server_that_runs() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let server = Server::start(dir.path());
+    let mut connection = server.connect();
+    let old = Tokens::of(dir.path()).buyer(1);
+    let data = dir.path().to_str().expect("temporary paths are text");
+    for (rotation, status_of_old) in [(1, 200), (2, 200), (3, 401)] {
+        let rotated = onrush(&["rotate-key", "--data", data]);
+        assert!(rotated.status.success(), "{}", stderr(&rotated));
+        assert!(stdout(&rotated).contains("signs from"), "{}", stdout(&rotated));
+        let new = Tokens::of(dir.path()).buyer(1);
+        // The newest key does not sign yet; what is dropped is dropped within a second.
+        while status(&mut connection, "GET", "/v1/bookings", &old) != status_of_old {}
+        assert_eq!(status(&mut connection, "GET", "/v1/bookings", &new), 200, "after rotation {rotation}");
+    }
+}
+
+#[test]
+fn a_sale_goes_on_without_accounts() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    drop(Server::start(dir.path()));
+    let accounts = dir.path().join("accounts/store.0");
+    std::fs::remove_dir_all(&accounts).expect("the store is there");
+    std::fs::write(&accounts, "no directory").expect("a file");
+    let server = Server::start(dir.path());
+    let mut connection = server.connect();
+    let tokens = Tokens::of(dir.path());
+    let performance = hall::open(&mut connection, &tokens);
+    assert_eq!(book(&mut connection, &performance, &tokens.buyer(1)).status, 201);
+    assert_eq!(sign_up(&mut connection, "kim@example.org", "buyer").status, 503);
+}
+
+/// The message of a server that must not start.
+fn refused(data: &Path, settings: &[(&str, &str)]) -> String {
+    let mut command = command(&[]);
+    command.envs(settings.iter().copied()).args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
+    let output = command.output().expect("the binary runs");
+    assert!(!output.status.success() && output.stdout.is_empty(), "{}", stdout(&output));
+    stderr(&output)
+}
+
+#[test]
+fn an_admin_that_cannot_be_made_is_no_start() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("admin.password");
+    let path = file.to_str().expect("temporary paths are text");
+    let settings = [("ONRUSH_ADMIN_EMAIL", "root@example.org"), ("ONRUSH_ADMIN_PASSWORD_FILE", path)];
+    let message = refused(&dir.path().join("a"), &settings);
+    assert!(message.contains("admin_password_file") && message.contains("No such file"), "{message}");
+    std::fs::write(&file, "password\n").expect("a file");
+    let message = refused(&dir.path().join("b"), &settings);
+    assert!(
+        message.contains("cannot make the admin root@example.org") && message.contains("choose another"),
+        "{message}"
+    );
+    let message = refused(&dir.path().join("c"), &settings[..1]);
+    assert!(message.contains("need each other"), "{message}");
+}

@@ -1,0 +1,282 @@
+//! Who may do what: every route of the API's own description, called by everybody, on things that belong to somebody.
+//!
+//! `authorisation.txt` has the status of each cell. A line that changes there is a change of who may do what;
+//! `UPDATE_GOLDEN=1 cargo test -p onrush --test crash matrix` writes it anew.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use onrush_api::key_file::KeyFile;
+use onrush_api::token::{Role, TokenKeys};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::hall;
+use crate::http::{Call, Connection, Response};
+use crate::server::Server;
+
+const PASSWORD: &str = "a winter garden, 3 lamps";
+
+/// Who calls. The first buyer and the first seller own what is called upon.
+const CALLERS: [&str; 9] = [
+    "nobody",
+    "signed-out",
+    "buyer",
+    "other-buyer",
+    "seller",
+    "other-seller",
+    "admin",
+    "buyers-machine",
+    "sellers-machine",
+];
+
+/// What ends a caller's account or session comes last.
+const LAST: &str = "DELETE /v1/accounts/me";
+
+struct World {
+    server: Server,
+    data: TempDir,
+    connection: Connection,
+    keys: TokenKeys,
+    show: String,
+    performance: String,
+    /// Of each caller; the one of nobody is no token.
+    tokens: Vec<String>,
+    /// How many accounts were named, and how many seats.
+    accounts: usize,
+    seats: usize,
+}
+
+fn call(method: &'static str, path: &str, body: &Value) -> Call {
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    Call { method, path: path.to_owned(), key: None, body }
+}
+
+impl World {
+    fn open() -> Self {
+        let data = tempfile::tempdir().expect("a temporary directory");
+        let secret = data.path().join("admin.password");
+        std::fs::write(&secret, PASSWORD).expect("a file");
+        let file = format!("ONRUSH_ADMIN_PASSWORD_FILE={}", secret.display());
+        let server = Server::start_under(data.path(), &["env", "ONRUSH_ADMIN_EMAIL=admin@example.org", &file]);
+        let connection = server.connect();
+        let keys = KeyFile::open(&KeyFile::path_in(data.path())).expect("the server has made its key");
+        let (show, performance) = (String::new(), String::new());
+        let mut world =
+            Self { server, data, connection, keys, show, performance, tokens: Vec::new(), accounts: 0, seats: 0 };
+        world.sign_everybody_up();
+        world.put_a_hall_on_sale();
+        world
+    }
+
+    fn ask(&mut self, token: &str, method: &'static str, path: &str, body: &Value) -> Response {
+        self.connection.ask(&call(method, path, body), token)
+    }
+
+    /// What a call that must be fine answers, or a member of it.
+    fn make(&mut self, token: &str, method: &'static str, path: &str, body: &Value, member: &str) -> String {
+        let answer = self.ask(token, method, path, body);
+        assert!((200..300).contains(&answer.status), "{method} {path}: {}", answer.text());
+        answer.json::<Value>()[member].as_str().unwrap_or_else(|| panic!("no {member}: {}", answer.text())).to_owned()
+    }
+
+    fn sign_everybody_up(&mut self) {
+        for caller in CALLERS {
+            let token = match caller {
+                "nobody" => String::new(),
+                "buyers-machine" | "sellers-machine" => self.machine(caller),
+                _ => self.person(caller),
+            };
+            self.tokens.push(token);
+        }
+        let gone = self.token("signed-out");
+        assert_eq!(self.ask(&gone, "DELETE", "/v1/sessions/current", &Value::Null).status, 204);
+    }
+
+    fn person(&mut self, caller: &str) -> String {
+        let role = if caller.ends_with("seller") { "seller" } else { "buyer" };
+        let email = format!("{caller}@example.org");
+        if caller != "admin" {
+            let draft = json!({"email": email, "password": PASSWORD, "name": caller, "role": role});
+            self.make("", "POST", "/v1/accounts", &draft, "id");
+        }
+        self.sign_in(caller, "access_token")
+    }
+
+    fn machine(&mut self, caller: &str) -> String {
+        let (owner, scope) = if caller == "buyers-machine" { ("buyer", "book") } else { ("seller", "sell") };
+        let key = self.make_key(owner, scope, "key");
+        self.make("", "POST", "/v1/sessions", &json!({"api_key": key}), "access_token")
+    }
+
+    fn sign_in(&mut self, caller: &str, member: &str) -> String {
+        let body = json!({"email": format!("{caller}@example.org"), "password": PASSWORD});
+        self.make("", "POST", "/v1/sessions", &body, member)
+    }
+
+    fn make_key(&mut self, owner: &str, scope: &str, member: &str) -> String {
+        let draft = json!({"name": "till", "scopes": [scope]});
+        let token = self.token(owner);
+        let answer = self.ask(&token, "POST", "/v1/accounts/me/api-keys", &draft);
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        answer.json::<Value>()[member].as_str().expect("a text").to_owned()
+    }
+
+    fn token(&self, caller: &str) -> String {
+        let place = CALLERS.iter().position(|known| *known == caller).expect("one of the callers");
+        self.tokens[place].clone()
+    }
+
+    fn put_a_hall_on_sale(&mut self) {
+        let seller = self.token("seller");
+        self.show = self.make(&seller, "POST", "/v1/shows", &json!({"title": "Cats", "field": "musical"}), "id");
+        let rows: Vec<Value> = (1..=40).map(|row| json!({"name": row.to_string(), "seats": 50})).collect();
+        let section = |name: &str, rows: Value| json!({"name": name, "kind": "reserved", "tier": "All", "rows": rows});
+        let house = section("House", json!([{"name": "1", "seats": 200}]));
+        let draft = json!({
+            "starts_at": "2099-01-01T20:00:00Z",
+            "seat_map": {"sections": [section("Hall", rows.into()), house]},
+            "tiers": [{"name": "All", "price": {"amount": 0, "currency": "KRW"}}],
+            "sale": {"hold_ttl_seconds": 3600, "max_seats_per_buyer": 10_000, "max_holds_per_buyer": 10_000},
+        });
+        self.performance = self.make(&seller, "POST", &format!("/v1/shows/{}/performances", self.show), &draft, "id");
+    }
+
+    fn hold(&mut self) -> String {
+        let (buyer, path) = (self.token("buyer"), format!("/v1/performances/{}/holds", self.performance));
+        self.make(&buyer, "POST", &path, &json!({"best_available": {"quantity": 1, "section": "Hall"}}), "id")
+    }
+
+    fn booking(&mut self) -> String {
+        let (hold, buyer) = (self.hold(), self.token("buyer"));
+        self.make(&buyer, "POST", "/v1/bookings", &json!({"hold": hold}), "id")
+    }
+
+    /// A seat that nobody else in this test asks for: the best that are on offer are in the hall.
+    fn seat(&mut self) -> String {
+        self.seats += 1;
+        format!("House-1-{}", self.seats)
+    }
+
+    fn block(&mut self) -> String {
+        let (seat, seller) = (self.seat(), self.token("seller"));
+        let path = format!("/v1/performances/{}/blocks", self.performance);
+        self.make(&seller, "POST", &path, &json!({"seats": [seat]}), "id")
+    }
+
+    /// The path of a call, upon fresh things of the first buyer and the first seller.
+    fn path(&mut self, template: &str) -> String {
+        let mut path = template.replace("{show}", &self.show).replace("{performance}", &self.performance);
+        if path.contains("{hold}") {
+            path = path.replace("{hold}", &self.hold());
+        }
+        if path.contains("{booking}") {
+            path = path.replace("{booking}", &self.booking());
+        }
+        if path.contains("{block}") {
+            path = path.replace("{block}", &self.block());
+        }
+        if path.contains("{key}") {
+            path = path.replace("{key}", &self.make_key("buyer", "book", "id"));
+        }
+        path
+    }
+
+    fn body(&mut self, route: &str, caller: &str) -> Value {
+        match route {
+            "POST /v1/accounts" => {
+                self.accounts += 1;
+                let email = format!("new-{}@example.org", self.accounts);
+                json!({"email": email, "password": PASSWORD, "name": "New", "role": "buyer"})
+            }
+            "PATCH /v1/accounts/me" => json!({"name": caller}),
+            "DELETE /v1/accounts/me" => json!({"password": PASSWORD}),
+            "POST /v1/accounts/me/api-keys" => {
+                let scope = match caller {
+                    "admin" => "ops",
+                    seller if seller.contains("seller") => "sell",
+                    _ => "book",
+                };
+                json!({"name": "till", "scopes": [scope]})
+            }
+            "POST /v1/sessions" => json!({"email": "buyer@example.org", "password": PASSWORD}),
+            "POST /v1/sessions/refresh" => json!({"refresh_token": self.sign_in("buyer", "refresh_token")}),
+            "POST /v1/shows" => json!({"title": "Dogs", "field": "musical"}),
+            "PATCH /v1/shows/{show}" => json!({"description": "With cats."}),
+            "POST /v1/shows/{show}/performances" => {
+                json!({"starts_at": "2099-01-02T20:00:00Z", "venue_preset": "study-rooms"})
+            }
+            "PATCH /v1/performances/{performance}" => json!({"sale": {"max_holds_per_buyer": 10_000}}),
+            "POST /v1/performances/{performance}/holds" => json!({"best_available": {"quantity": 1}}),
+            "POST /v1/performances/{performance}/blocks" => json!({"seats": [self.seat()]}),
+            "POST /v1/bookings" => json!({"hold": self.hold()}),
+            _ => Value::Null,
+        }
+    }
+
+    fn status(&mut self, method: &'static str, template: &str, caller: &str) -> u16 {
+        let (path, body) = (self.path(template), self.body(&format!("{method} {template}"), caller));
+        let machine = caller.ends_with("machine");
+        let ends_its_session = template.ends_with("/sessions/current") && !machine;
+        let token = match caller {
+            "nobody" | "signed-out" => self.token(caller),
+            _ if ends_its_session => self.sign_in(caller, "access_token"),
+            _ => self.token(caller),
+        };
+        self.ask(&token, method, &path, &body).status
+    }
+}
+
+/// Every route of the API's description, and whether it asks for a token.
+fn routes(world: &mut World) -> Vec<(&'static str, String, bool)> {
+    let description: Value = world.ask("", "GET", "/openapi.json", &Value::Null).json();
+    let paths = description["paths"].as_object().expect("paths").clone();
+    let mut routes = Vec::new();
+    for (path, methods) in paths {
+        for (method, operation) in methods.as_object().expect("methods") {
+            let known =
+                ["GET", "POST", "PATCH", "PUT", "DELETE"].into_iter().find(|known| known.eq_ignore_ascii_case(method));
+            routes.push((known.expect("a method"), path.clone(), operation["security"].is_array()));
+        }
+    }
+    routes.sort_by_key(|(method, path, _)| (format!("{method} {path}") == LAST, path.clone(), *method));
+    routes
+}
+
+#[test]
+fn everybody_may_do_what_they_may_and_nothing_else() {
+    let mut world = World::open();
+    let mut table = format!("{:52}{}\n", "", CALLERS.map(|caller| format!("{caller:>16}")).concat());
+    for (method, path, needs_token) in routes(&mut world) {
+        write!(table, "{:52}", format!("{method} {path}")).expect("memory takes text");
+        for caller in CALLERS {
+            let status = world.status(method, &path, caller);
+            let unknown = needs_token && ["nobody", "signed-out"].contains(&caller);
+            assert!(!unknown || status == 401, "{caller}: {method} {path}: {status}");
+            assert!(status < 500, "{caller}: {method} {path}: {status}");
+            write!(table, "{status:>16}").expect("memory takes text");
+        }
+        table.push('\n');
+    }
+    compare(&table);
+    // Nothing above was answered by a token of the keys alone.
+    let stranger = world.keys.mint(
+        "acc_stranger".parse().expect("an account"),
+        Role::Buyer,
+        hall::now(),
+        std::time::Duration::from_secs(60),
+    );
+    assert_eq!(world.ask(&stranger, "GET", "/v1/accounts/me", &Value::Null).status, 404);
+    assert!(world.data.path().join("accounts").is_dir());
+    world.server.kill();
+}
+
+fn compare(table: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/authorisation.txt");
+    if std::env::var_os("UPDATE_GOLDEN").is_some_and(|value| value == "1") {
+        std::fs::write(&path, table).expect("the file can be written");
+    }
+    let known = std::fs::read_to_string(&path).unwrap_or_default();
+    let differing: Vec<_> = table.lines().filter(|line| !known.lines().any(|other| other == *line)).collect();
+    assert!(table == known, "this is not what authorisation.txt says:\n{}", differing.join("\n"));
+}

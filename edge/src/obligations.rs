@@ -1,0 +1,114 @@
+//! What an account still owes, or is owed, before it can be closed: bookings of performances that are not over yet.
+
+use onrush_api::problem::{Kind, Problem};
+use onrush_engine::command::{Caller, CancelSeats, Command};
+use onrush_engine::id::{AccountId, BookingId, PerformanceId};
+use onrush_engine::inventory::{Answer, BookingView};
+use onrush_engine::mailbox::Ask;
+
+use crate::context::Context;
+
+/// Bookings that are looked at in one go.
+const AT_ONCE: u32 = 200;
+
+impl Context {
+    /// Makes sure that nothing is outstanding for an account; with `force`, cancels what it has booked, each by its
+    /// performance's policy. What can no longer be cancelled is given up.
+    ///
+    /// # Errors
+    /// `bookings-outstanding`, where that is so; for what an account has sold `force` makes no difference.
+    pub async fn settle(&self, account: AccountId, force: bool) -> Result<(), Problem> {
+        let on_sale = self.count_on_sale(account);
+        if on_sale > 0 {
+            let detail =
+                format!("You have {on_sale} performances that are on sale or will be. Close their sales first.");
+            return Err(Problem::new(Kind::BookingsOutstanding).detail(detail).limit(on_sale));
+        }
+        let sold = self.count_sold(account).await?;
+        if sold > 0 {
+            let detail =
+                format!("You have sold {sold} bookings of performances that are not over. Cancel those first.");
+            return Err(Problem::new(Kind::BookingsOutstanding).detail(detail).limit(sold));
+        }
+        let booked = self.booked(account).await?;
+        if booked.is_empty() || force {
+            return self.cancel(account, &booked).await;
+        }
+        let detail = format!(
+            "You have {} bookings of performances that are not over. Cancel them, or close your account with force.",
+            booked.len()
+        );
+        Err(Problem::new(Kind::BookingsOutstanding).detail(detail).limit(booked.len() as u64))
+    }
+
+    fn is_over(&self, performance: PerformanceId) -> bool {
+        let performance = self.directory.performance(performance);
+        performance.is_ok_and(|known| known.publication.rules().terms.ends_at <= self.now())
+    }
+
+    async fn booked(&self, account: AccountId) -> Result<Vec<BookingId>, Problem> {
+        let caller = Caller { account, admin: false };
+        let (ids, _) = self.directory.history(&account, 0, usize::MAX);
+        let mut outstanding = Vec::new();
+        for id in ids.into_iter().filter(|id| !self.is_over(id.performance)) {
+            let performance = self.directory.performance(id.performance)?;
+            let answered = self.directory.ask(&performance, Ask::Booking(caller, id)).await?;
+            let Answer::Booking(view) = answered.answer else { return Err(Problem::new(Kind::Internal)) };
+            outstanding.extend(Some(id).filter(|_| is_standing(&view)));
+        }
+        Ok(outstanding)
+    }
+
+    async fn cancel(&self, account: AccountId, bookings: &[BookingId]) -> Result<(), Problem> {
+        let caller = Caller { account, admin: false };
+        for booking in bookings {
+            let performance = self.directory.performance(booking.performance)?;
+            let command = CancelSeats { caller, booking: *booking, seats: None, key: None };
+            match self.directory.ask(&performance, Ask::Command(Command::CancelSeats(command))).await {
+                Err(problem) if problem.kind == Kind::CancellationClosed || problem.kind == Kind::BookingClosed => {}
+                cancelled => drop(cancelled?),
+            }
+        }
+        Ok(())
+    }
+
+    /// Performances of an account's shows that are not over.
+    fn selling(&self, account: AccountId) -> impl Iterator<Item = PerformanceId> {
+        let own = self.directory.shows().into_iter().filter(move |show| show.seller == account);
+        let performances = own.flat_map(|show| show.performances.clone());
+        performances.filter(|performance| !self.is_over(*performance))
+    }
+
+    fn count_on_sale(&self, account: AccountId) -> u64 {
+        let closes_at = |id| Some(self.directory.performance(id).ok()?.publication.rules().terms.closes_at);
+        self.selling(account).filter_map(closes_at).filter(|closes_at| *closes_at > self.now()).count() as u64
+    }
+
+    async fn count_sold(&self, account: AccountId) -> Result<u64, Problem> {
+        let mut sold = 0;
+        for performance in self.selling(account) {
+            sold += self.count_sold_of(account, performance).await?;
+        }
+        Ok(sold)
+    }
+
+    async fn count_sold_of(&self, account: AccountId, performance: PerformanceId) -> Result<u64, Problem> {
+        let caller = Caller { account, admin: false };
+        let performance = self.directory.performance(performance)?;
+        let (mut sold, mut from) = (0, 0);
+        loop {
+            let numbers = from..from + AT_ONCE;
+            let answered = self.directory.ask(&performance, Ask::Bookings(caller, numbers)).await?;
+            let Answer::Bookings(views, total) = answered.answer else { return Err(Problem::new(Kind::Internal)) };
+            sold += views.iter().filter(|view| is_standing(view)).count() as u64;
+            from += AT_ONCE;
+            if from >= total {
+                return Ok(sold);
+            }
+        }
+    }
+}
+
+fn is_standing(booking: &BookingView) -> bool {
+    !booking.seats.is_empty()
+}
