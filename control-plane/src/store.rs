@@ -3,10 +3,13 @@
 //! A change is durable when [`Store::write`] returns: sled's own `flush` survives a crash of the process but no power
 //! cut, so an `fdatasync` on a descriptor of ours follows it, as in the engine's journal. sled keeps what was overwritten
 //! in its log for an unknown time; what has to be gone is gone when the store is written anew ([`Store::rewrite`]).
+//!
+//! A damaged byte makes sled cut off all that was written after it, without a word, where the process was killed. So
+//! changes are counted, in the store and in a file beside it, and a store with fewer is refused.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -106,12 +109,15 @@ struct Generation {
     number: u64,
     db: sled::Db,
     data: File,
+    /// Says how many changes are durable; exact after a crash of the process.
+    mark: File,
     dir: PathBuf,
 }
 
 const FORMAT: &str = "1";
 /// No key of a caller begins with a zero byte.
 const FORMAT_KEY: &[u8] = b"\0format";
+const CHANGES_KEY: &[u8] = b"\0changes";
 /// As in the engine's journal, and for its reason: less than a segment is written between two syncs. Part of the format.
 const SEGMENT_BYTES: usize = 16 << 20;
 const REWRITE_BYTES_MAX: usize = 256 * 1024;
@@ -130,9 +136,34 @@ impl Generation {
         for path in [&dir.join("conf"), &path, &dir, root] {
             File::open(path).and_then(|file| file.sync_all()).map_err(io(path))?;
         }
-        let generation = Self { number, db, data, dir };
+        let path = dir.join("mark");
+        let mark =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(io(&path))?;
+        let generation = Self { number, db, data, mark, dir };
         generation.check_format()?;
+        generation.check_changes()?;
         Ok(generation)
+    }
+
+    /// How many changes there were, as the store itself says.
+    fn changes(&self) -> Result<u64, StoreError> {
+        let count = self.db.get(CHANGES_KEY).map_err(|source| self.sled(source))?;
+        Ok(count.and_then(|count| count.as_ref().try_into().ok().map(u64::from_be_bytes)).unwrap_or(0))
+    }
+
+    /// Compares with what was noted beside the store: a number and its complement, or nothing where a crash tore it.
+    fn check_changes(&self) -> Result<(), StoreError> {
+        let mut noted = [0; 16];
+        let read = self.mark.read_exact_at(&mut noted, 0);
+        let (count, complement) = noted.split_at(8);
+        let word = |bytes: &[u8]| u64::from_be_bytes(bytes.try_into().expect("8 bytes"));
+        let noted = Some(word(count)).filter(|count| read.is_ok() && word(complement) == !count).unwrap_or(0);
+        let found = self.changes()?;
+        if found >= noted {
+            return Ok(());
+        }
+        let reason = format!("{found} changes are left of {noted} that were durable");
+        Err(StoreError::Unreadable { path: self.dir.clone(), reason })
     }
 
     fn check_format(&self) -> Result<(), StoreError> {
@@ -151,7 +182,9 @@ impl Generation {
     }
 
     fn write(&self, changes: Vec<(Vec<u8>, Option<Vec<u8>>)>) -> Result<(), StoreError> {
+        let count = self.changes()? + 1;
         let mut batch = sled::Batch::default();
+        batch.insert(CHANGES_KEY, &count.to_be_bytes());
         for (key, value) in changes {
             match value {
                 Some(value) => batch.insert(key, value),
@@ -159,7 +192,9 @@ impl Generation {
             }
         }
         self.db.apply_batch(batch).and_then(|()| self.db.flush()).map_err(|source| self.sled(source))?;
-        self.data.sync_data().map_err(|source| StoreError::Io { path: self.dir.clone(), source })
+        let note = [count.to_be_bytes(), (!count).to_be_bytes()].concat();
+        let noted = self.data.sync_data().and_then(|()| self.mark.write_all_at(&note, 0));
+        noted.map_err(|source| StoreError::Io { path: self.dir.clone(), source })
     }
 }
 
@@ -314,6 +349,10 @@ fn copy(from: &Generation, to: &Generation) -> Result<(), StoreError> {
     let (mut changes, mut bytes) = (Vec::new(), 0);
     for pair in from.db.iter() {
         let (key, value) = pair.map_err(|source| from.sled(source))?;
+        // The copy counts its own.
+        if key == CHANGES_KEY {
+            continue;
+        }
         bytes += key.len() + value.len();
         changes.push((key.to_vec(), Some(value.to_vec())));
         if bytes > REWRITE_BYTES_MAX {
@@ -436,6 +475,27 @@ mod tests {
         assert!(matches!(Store::open(dir.path()), Err(StoreError::Unreadable { .. })));
         fs::rename(&away, &current).unwrap();
         assert!(Store::open(dir.path()).unwrap().get(b"a").unwrap().is_some());
+    }
+
+    #[test]
+    fn a_store_that_has_lost_changes_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        put(&store, "a", "x");
+        put(&store, "b", "x");
+        drop(store);
+        let mark = dir.path().join("store.0/mark");
+        let noted = fs::read(&mark).unwrap();
+        let more = [9u64.to_be_bytes(), (!9u64).to_be_bytes()].concat();
+        fs::write(&mark, more).unwrap();
+        assert!(
+            matches!(Store::open(dir.path()), Err(StoreError::Unreadable { reason, .. }) if reason.starts_with("3 "))
+        );
+        // One that a power cut has torn, or set back, says nothing.
+        for harmless in [&noted[..], &noted[..7], &[7; 16]] {
+            fs::write(&mark, harmless).unwrap();
+            assert!(Store::open(dir.path()).is_ok());
+        }
     }
 
     #[test]

@@ -55,7 +55,11 @@ impl People {
         let why = |problem: Problem| {
             let body = problem.body();
             let wrong_field = body.errors.iter().flatten().next().map(|error| &error.detail);
-            anyhow!("cannot make the admin {email}: {}", wrong_field.unwrap_or(&body.detail))
+            anyhow!(
+                "cannot make the first admin {email} with the password in {}: {}",
+                file.display(),
+                wrong_field.unwrap_or(&body.detail)
+            )
         };
         if plane.accounts.has_first_admin().await.map_err(why)? {
             return Ok(());
@@ -63,7 +67,9 @@ impl People {
         let password =
             std::fs::read_to_string(file).with_context(|| format!("admin_password_file {}", file.display()))?;
         let password = Secret(password.trim_end().to_owned());
-        plane.accounts.make_first_admin(email, &password).await.map_err(why)
+        plane.accounts.make_first_admin(email, &password).await.map_err(why)?;
+        tracing::info!(email, "the first admin was made");
+        Ok(())
     }
 
     /// How the edge asks. What was begun is brought to its end, even if whoever asked has gone away: somebody who signs

@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct KeySource {
-    /// The data directory of the server that is to accept it
+    /// The data directory of the server
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// The server's key file

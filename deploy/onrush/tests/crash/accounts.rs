@@ -198,6 +198,28 @@ fn a_sale_goes_on_without_accounts() {
     assert_eq!(sign_up(&mut connection, "kim@example.org", "buyer").status, 503);
 }
 
+/// sled cuts off what comes behind a damaged byte; nobody's address must become free by that.
+#[test]
+fn a_damaged_store_gives_nobodys_address_away() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let server = Server::start(dir.path());
+    let mut connection = server.connect();
+    for number in 0..6 {
+        assert_eq!(sign_up(&mut connection, &format!("u{number}@example.org"), "buyer").status, 201);
+    }
+    server.kill();
+    let file = dir.path().join("accounts/store.0/db");
+    let mut bytes = std::fs::read(&file).expect("the store is there");
+    let needle = b"u2@example.org";
+    let place = bytes.windows(needle.len()).position(|window| window == needle).expect("it has the address");
+    bytes[place] ^= 1;
+    std::fs::write(&file, bytes).expect("the store can be damaged");
+    let server = Server::start(dir.path());
+    let answer = sign_up(&mut server.connect(), "u5@example.org", "seller");
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert!(server.kill().contains("changes are left of"), "it says why");
+}
+
 /// The message of a server that must not start.
 fn refused(data: &Path, settings: &[(&str, &str)]) -> String {
     let mut command = command(&[]);
@@ -218,7 +240,7 @@ fn an_admin_that_cannot_be_made_is_no_start() {
     std::fs::write(&file, "password\n").expect("a file");
     let message = refused(&dir.path().join("b"), &settings);
     assert!(
-        message.contains("cannot make the admin root@example.org") && message.contains("choose another"),
+        message.contains("cannot make the first admin root@example.org") && message.contains("choose another"),
         "{message}"
     );
     let message = refused(&dir.path().join("c"), &settings[..1]);
