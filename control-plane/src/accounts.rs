@@ -19,10 +19,11 @@ use onrush_api::text::{Text, Time};
 use onrush_api::token::{Caller, Role, TokenKeys};
 use onrush_engine::id::AccountId;
 use onrush_engine::time::{Clock, Timestamp};
+use serde::de::IgnoredAny;
 use tokio::sync::Semaphore;
 
 use self::password::Hasher;
-use self::record::{AccountRecord, MACHINE, SESSION, by_email, key, owned, read};
+use self::record::{AccountRecord, by_email, key, owned, read};
 use self::throttle::{Subject, Throttle};
 use crate::config::Config;
 use crate::store::{Change, Store, StoreError};
@@ -131,8 +132,8 @@ impl Accounts {
 
     fn recall(&self) -> Result<(), StoreError> {
         for (key, _) in self.store.below(key::CLOSED)? {
-            let account = key::name(&key, key::CLOSED.len()).and_then(|id| id.parse().ok());
-            self.revocations.close_account(account.ok_or_else(|| record::unreadable(&key))?);
+            let account = key::name(&key, key::CLOSED).ok_or_else(|| record::unreadable(&key))?;
+            self.revocations.close_account(account);
         }
         for (session, until) in self.ended()? {
             self.revocations.end_session(session, until);
@@ -143,11 +144,18 @@ impl Accounts {
     /// Sessions that are over, with the time at which their last access token expires.
     fn ended(&self) -> Result<Vec<(SessionId, Timestamp)>, StoreError> {
         let pair = |(key, until): (Vec<u8>, Vec<u8>)| {
-            let session = key::name(&key, key::ENDED.len()).and_then(|id| id.parse().ok());
-            let until = record::time(&until);
-            session.zip(until).ok_or_else(|| record::unreadable(&key))
+            key::name(&key, key::ENDED).zip(record::time(&until)).ok_or_else(|| record::unreadable(&key))
         };
         self.store.below(key::ENDED)?.into_iter().map(pair).collect()
+    }
+
+    /// Whom a token speaks for. An edge has looked already; a control plane that stands alone has to.
+    ///
+    /// # Errors
+    /// `unauthenticated`.
+    pub fn caller(&self, token: &str) -> Result<Caller, Problem> {
+        let caller = self.keys.check(token, self.now()).ok();
+        caller.filter(|caller| !self.revocations.cover(caller)).ok_or_else(|| Problem::new(Kind::Unauthenticated))
     }
 
     fn now(&self) -> Timestamp {
@@ -178,7 +186,7 @@ impl Accounts {
     pub async fn sign_up(
         &self,
         draft: AccountDraft,
-        request: Option<&str>,
+        request: Option<&[u8]>,
         peer: Peer,
     ) -> Result<(Account, bool), Problem> {
         let role = match draft.role {
@@ -190,7 +198,7 @@ impl Accounts {
         let place: Vec<Subject> = place(peer).map(Subject::SignUps).into_iter().collect();
         self.throttle.take(&place, self.now()).map_err(too_often)?;
         self.hasher.check(&draft.password, &email, &name).await?;
-        let request = request.map(|key| secret::short(key.as_bytes()));
+        let request = request.map(secret::short);
         let record = self.record(email, name, role, &draft.password, request).await?;
         match self.insert(record.clone()).await {
             Ok(()) => Ok((account(&record), false)),
@@ -285,9 +293,20 @@ impl Accounts {
 
     /// Makes sure that it is the account's owner who asks, as whoever holds the token need not be.
     async fn confirm(&self, known: &AccountRecord, password: &Secret, peer: Peer) -> Result<(), Problem> {
-        let subjects = subjects(&known.email, Some(known), peer);
+        self.try_password(&known.email, Some(known), password, peer).await
+    }
+
+    /// Compares a password with that of an account, if there is one with this address; counts the try if it is wrong.
+    async fn try_password(
+        &self,
+        email: &str,
+        known: Option<&AccountRecord>,
+        password: &Secret,
+        peer: Peer,
+    ) -> Result<(), Problem> {
+        let subjects = subjects(email, known, peer);
         self.throttle.take(&subjects, self.now()).map_err(too_often)?;
-        let is_right = self.hasher.is_right(password, Some(&known.password)).await;
+        let is_right = self.hasher.is_right(password, known.map(|known| known.password.as_str())).await;
         if !matches!(is_right, Ok(false)) {
             // What was not even looked at is no try.
             self.throttle.give_back(&subjects, self.now());
@@ -309,7 +328,7 @@ impl Accounts {
             self.confirm(&known, current, peer).await?;
         }
         let wanted = self.wanted(&known, &patch).await?;
-        let (changed, ended, until) = self.apply(caller, known.password, wanted).await?;
+        let (changed, ended, until) = self.apply(caller, known, wanted).await?;
         ended.into_iter().for_each(|id| self.revocations.end_session(id, until));
         Ok(account(&changed))
     }
@@ -328,22 +347,18 @@ impl Accounts {
         Ok(Wanted { name, email, password: Some(self.hasher.hash(new).await?) })
     }
 
-    /// Changes an account whose password is still `confirmed`. Says what it is now, and which sessions are over.
+    /// Changes an account that is still what was `confirmed`. Says what it is now, and which sessions are over.
     async fn apply(
         &self,
         caller: Caller,
-        confirmed: String,
+        confirmed: AccountRecord,
         wanted: Wanted,
     ) -> Result<(AccountRecord, Vec<SessionId>, Timestamp), Problem> {
         let now = self.now();
         let until = now + ENDED_REMEMBERED;
         let applied = self.with_store(move |store| {
             store.write(|| {
-                let before: Option<AccountRecord> = read(store, &key::account(&caller.account))?;
-                let before = before.ok_or_else(|| Problem::new(Kind::NotFound))?;
-                if before.password != confirmed {
-                    return Err(wrong_credentials().into());
-                }
+                let before = still(store, &confirmed)?;
                 let after = wanted.of(before.clone());
                 let mut change = Change::default().account(&after);
                 if after.email != before.email {
@@ -357,7 +372,8 @@ impl Accounts {
                     change = erasing(store, change, now)?;
                 }
                 let others = if after.password == before.password { Vec::new() } else { others(store, &caller)? };
-                let change = others.iter().fold(change, |change, id| change.end_session(*id, &caller.account, until));
+                let change =
+                    others.iter().fold(change, |change, id| change.end(key::SESSION, *id, &caller.account, until));
                 Ok((change, (after, others, until)))
             })
         });
@@ -387,17 +403,12 @@ impl Accounts {
         let until = now + ENDED_REMEMBERED;
         self.with_store(move |store| {
             store.write(|| {
-                let known: Option<AccountRecord> = read(store, &key::account(&account))?;
-                let known = known.ok_or_else(|| Problem::new(Kind::NotFound))?;
-                if known.password != confirmed.password {
-                    return Err(wrong_credentials().into());
-                }
+                let known = still(store, &confirmed)?;
                 let mut change = Change::default().remove(key::account(&account)).remove(key::email(&known.email));
-                for (id, _) in owned::<serde::de::IgnoredAny>(store, SESSION, &account)? {
-                    change = change.end_session(id, &account, until);
-                }
-                for (id, _) in owned::<serde::de::IgnoredAny>(store, MACHINE, &account)? {
-                    change = change.end_machine(id, &account, until);
+                for kind in [key::SESSION, key::MACHINE] {
+                    for (id, _) in owned::<IgnoredAny>(store, kind, &account)? {
+                        change = change.end(kind, id, &account, until);
+                    }
                 }
                 let change = change.put(key::closed(&account), now.as_millis().to_string());
                 Ok::<_, Refused>((erasing(store, change, now)?, ()))
@@ -446,7 +457,7 @@ impl Accounts {
         }
         self.revocations.forget_expired(now);
         let ended = self.ended()?;
-        let over = ended.iter().filter(|(_, until)| *until <= now).map(|(session, _)| key::ended(*session));
+        let over = ended.iter().filter(|(_, until)| *until <= now).map(|(session, _)| key::of(key::ENDED, *session));
         let over: Vec<Vec<u8>> = over.chain(self.expired_sessions(now)?).collect();
         for part in over.chunks(KEYS_AT_ONCE) {
             let change = part.iter().cloned().fold(Change::default(), Change::remove);
@@ -479,6 +490,14 @@ impl Wanted {
     }
 }
 
+/// An account as it is now, if it is there and has the password that was compared: between that and a change it may have
+/// got another, or have been closed.
+fn still(store: &Store, confirmed: &AccountRecord) -> Result<AccountRecord, Refused> {
+    let known: Option<AccountRecord> = read(store, &key::account(&confirmed.id.0))?;
+    let known = known.filter(|known| known.password == confirmed.password);
+    Ok(known.ok_or_else(wrong_credentials)?)
+}
+
 /// With a note that something has to be erased, since the first that was.
 fn erasing(store: &Store, change: Change, now: Timestamp) -> Result<Change, StoreError> {
     Ok(match store.get(key::ERASING)? {
@@ -489,7 +508,7 @@ fn erasing(store: &Store, change: Change, now: Timestamp) -> Result<Change, Stor
 
 /// The sessions of a caller's account but the caller's own.
 fn others(store: &Store, caller: &Caller) -> Result<Vec<SessionId>, StoreError> {
-    let sessions = owned::<serde::de::IgnoredAny>(store, SESSION, &caller.account)?;
+    let sessions = owned::<IgnoredAny>(store, key::SESSION, &caller.account)?;
     Ok(sessions.into_iter().map(|(id, _)| id).filter(|id| Some(*id) != caller.session).collect())
 }
 

@@ -1,21 +1,18 @@
 //! Answers: a status, a body in JSON, a header or two.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, HeaderName, HeaderValue, LOCATION};
+use http::header::{HeaderValue, LOCATION};
 use http::{Response, StatusCode};
+use onrush_api::headers::IDEMPOTENCY_REPLAYED;
 use serde::Serialize;
 
 /// What goes back to the edge.
 pub(crate) type Reply = Response<Bytes>;
 
-const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-
 pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Reply {
     let body = serde_json::to_vec(body).expect("the API's types are plain and always make JSON");
     let mut reply = Response::new(body.into());
     *reply.status_mut() = status;
-    // What is answered here is somebody's own (RFC 6749, section 5.1).
-    reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     reply
 }
 
@@ -32,7 +29,7 @@ pub(crate) fn at(mut reply: Reply, location: &'static str) -> Reply {
 
 pub(crate) fn replayed(mut reply: Reply, replayed: bool) -> Reply {
     if replayed {
-        reply.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+        reply.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
     }
     reply
 }

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::AUTHORIZATION;
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{Method, Request, StatusCode};
 use onrush_api::body::parse;
+use onrush_api::headers::{access_token, idempotency_key};
 use onrush_api::page::Page;
 use onrush_api::peer::Peer;
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::session::Revocations;
-use onrush_api::token::{Caller, TokenKeys, bearer};
-use onrush_engine::time::{Clock, Timestamp};
+use onrush_api::token::TokenKeys;
+use onrush_engine::time::Clock;
 
 use crate::accounts::{Accounts, Obligations};
 use crate::config::Config;
@@ -22,9 +22,6 @@ use crate::store::{Store, StoreError};
 pub struct ControlPlane {
     /// Who has an account.
     pub accounts: Accounts,
-    keys: Arc<TokenKeys>,
-    revocations: Arc<Revocations>,
-    clock: Arc<dyn Clock + Send + Sync>,
 }
 
 impl ControlPlane {
@@ -40,9 +37,7 @@ impl ControlPlane {
         obligations: Obligations,
     ) -> Result<Self, StoreError> {
         let store = Store::open(&config.data.join("accounts"))?;
-        let (own_keys, own_revocations, own_clock) = (Arc::clone(&keys), Arc::clone(&revocations), Arc::clone(&clock));
-        let accounts = Accounts::new(store, own_keys, own_revocations, own_clock, obligations, config)?;
-        Ok(Self { accounts, keys, revocations, clock })
+        Ok(Self { accounts: Accounts::new(store, keys, revocations, clock, obligations, config)? })
     }
 
     /// Answers a request that an edge has passed on.
@@ -52,12 +47,12 @@ impl ControlPlane {
     pub async fn respond(&self, request: Request<Bytes>) -> Result<Reply, Problem> {
         let peer = request.extensions().get::<Peer>().copied().ok_or_else(|| Problem::new(Kind::Internal))?;
         let (parts, body) = request.into_parts();
-        let caller = || self.caller(&parts.headers, self.clock.now());
         let accounts = &self.accounts;
+        let caller = || accounts.caller(access_token(&parts.headers)?);
         let segments: Vec<&str> = parts.uri.path().split('/').skip(1).collect();
         match (&parts.method, segments.as_slice()) {
             (&Method::POST, ["v1", "accounts"]) => {
-                let (account, again) = accounts.sign_up(parse(&body)?, key(&parts.headers)?, peer).await?;
+                let (account, again) = accounts.sign_up(parse(&body)?, idempotency_key(&parts.headers)?, peer).await?;
                 Ok(replayed(at(json(StatusCode::CREATED, &account), "/v1/accounts/me"), again))
             }
             (&Method::GET | &Method::HEAD, ["v1", "accounts", "me"]) => {
@@ -95,31 +90,4 @@ impl ControlPlane {
             _ => Err(Problem::new(Kind::NotFound)),
         }
     }
-
-    /// Who calls. The edge has looked already; a control plane that stands alone has to.
-    fn caller(&self, headers: &HeaderMap, now: Timestamp) -> Result<Caller, Problem> {
-        let unauthenticated = || Problem::new(Kind::Unauthenticated);
-        let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token = header.and_then(bearer).ok_or_else(unauthenticated)?;
-        let caller = self.keys.check(token, now).map_err(|_| unauthenticated())?;
-        if self.revocations.cover(&caller) {
-            return Err(unauthenticated());
-        }
-        Ok(caller)
-    }
-}
-
-/// The caller's idempotency key, where there is one.
-fn key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
-    let mut keys = headers.get_all("idempotency-key").iter();
-    let Some(key) = keys.next() else { return Ok(None) };
-    if keys.next().is_some() {
-        return Err(Problem::new(Kind::BadRequest).detail("There are two headers Idempotency-Key."));
-    }
-    let key = key
-        .to_str()
-        .ok()
-        .filter(|key| (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()));
-    let wrong = || Problem::new(Kind::BadRequest).detail("An Idempotency-Key has 1 to 255 visible ASCII characters.");
-    key.map(Some).ok_or_else(wrong)
 }

@@ -7,6 +7,7 @@ use hyper::header::{
     HeaderValue, LOCATION, REFERRER_POLICY, RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode, Version};
+use onrush_api::headers::IDEMPOTENCY_REPLAYED;
 use onrush_api::problem::{Kind, Problem};
 use onrush_engine::id::PerformanceId;
 use serde::Serialize;
@@ -18,7 +19,6 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 pub(crate) const ONRUSH_SEQUENCE: HeaderName = HeaderName::from_static("onrush-sequence");
-const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// An API answer is never a page: nothing in it may run, and nobody may frame it.
 const API_POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 /// Our pages carry their style with them, and nothing that runs.
@@ -136,7 +136,7 @@ impl Answer {
 
     /// Says that this was answered before.
     pub(crate) fn replayed(self, replayed: bool) -> Self {
-        if replayed { self.with(REPLAYED, HeaderValue::from_static("true")) } else { self }
+        if replayed { self.with(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true")) } else { self }
     }
 
     pub(crate) fn location(self, url: String) -> Self {

@@ -2,16 +2,15 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hyper::header::{AUTHORIZATION, HeaderMap};
+use hyper::header::HeaderMap;
+use onrush_api::headers::access_token;
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::session::Revocations;
-use onrush_api::token::{Caller, Role, TokenKeys, bearer};
+use onrush_api::token::{Caller, Role, TokenKeys};
 use onrush_engine::id::AccountId;
 use onrush_engine::seeded::Bug;
 use onrush_engine::time::Timestamp;
 use quick_cache::sync::Cache;
-
-use crate::request::only;
 
 /// Checks tokens.
 pub(crate) struct Tokens {
@@ -58,9 +57,7 @@ impl Tokens {
 
     /// Who calls.
     pub(crate) fn caller(&self, headers: &HeaderMap, now: Timestamp) -> Result<Caller, Problem> {
-        let header = only(headers, &AUTHORIZATION)?.ok_or_else(|| unauthenticated("No access token was sent."))?;
-        let token = header.to_str().ok().and_then(bearer);
-        let token = token.ok_or_else(|| unauthenticated("The Authorization header is not a bearer token."))?;
+        let token = access_token(headers)?;
         let generation = self.keys.generation();
         let caller = match self.known.get(token).filter(|known| known.generation == generation) {
             Some(known) => known.caller,

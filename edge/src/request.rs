@@ -7,11 +7,10 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::Version;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{
-    CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, TRANSFER_ENCODING,
-};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, IF_NONE_MATCH, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
+use onrush_api::headers::{idempotency_key, only};
 use onrush_api::page::PageQuery;
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::token::{Caller, Role};
@@ -22,8 +21,6 @@ use serde::de::DeserializeOwned;
 use crate::auth::{engine_caller, require};
 use crate::config::Config;
 use crate::context::Context;
-
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// What a handler gets.
 pub(crate) struct Request<'a> {
@@ -117,23 +114,10 @@ pub(crate) fn query_value(query: &str, name: &str) -> Option<String> {
 
 /// See [`Request::key`].
 pub(crate) fn request_key(parts: &Parts, body: &[u8], operation: &str) -> Result<Option<RequestKey>, Problem> {
-    let Some(header) = only(&parts.headers, &IDEMPOTENCY_KEY)? else { return Ok(None) };
-    let key = header.as_bytes();
-    if !(1..=255).contains(&key.len()) || !key.iter().all(u8::is_ascii_graphic) {
-        return Err(Problem::new(Kind::BadRequest).detail("An Idempotency-Key has 1 to 255 visible ASCII characters."));
-    }
+    let Some(key) = idempotency_key(&parts.headers)? else { return Ok(None) };
     let key = digest(&[operation.as_bytes(), key]);
     let fingerprint = digest(&[parts.uri.path().as_bytes(), body]);
     Ok(Some(RequestKey { key: [word(&key, 0), word(&key, 1)], fingerprint: word(&fingerprint, 0) }))
-}
-
-/// The value of a header that is not a list. With two, a server in front of this one may have looked at the other.
-pub(crate) fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Problem> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (_, Some(_)) => Err(Problem::new(Kind::BadRequest).detail(format!("There are two headers {name}."))),
-        (value, None) => Ok(value),
-    }
 }
 
 /// Each part with its length, so that no two lists of parts digest the same bytes.

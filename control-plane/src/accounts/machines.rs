@@ -7,7 +7,7 @@ use onrush_api::session::{Scope, Scopes, SessionId};
 use onrush_api::text::{Text, Time};
 use onrush_api::token::{Caller, Role};
 
-use super::record::{AccountRecord, MACHINE, MachineRecord, bytes, key, owned, read};
+use super::record::{AccountRecord, MachineRecord, key, owned, read};
 use super::throttle::Subject;
 use super::{Accounts, ENDED_REMEMBERED, Refused, name, place, secret, too_often, whole, wrong_credentials};
 use crate::store::Change;
@@ -33,7 +33,7 @@ impl Accounts {
     async fn machine(&self, key: Secret) -> Result<Session, Problem> {
         let id = secret::names(secret::MACHINE, &key).ok_or_else(wrong_credentials)?;
         let known = self.with_store(move |store| {
-            let record: Option<MachineRecord> = read(store, &key::machine(id))?;
+            let record: Option<MachineRecord> = read(store, &key::of(key::MACHINE, id))?;
             let record =
                 record.filter(|record| secret::is_right(&key, &record.secret)).ok_or_else(wrong_credentials)?;
             let account: Option<AccountRecord> = read(store, &key::account(&record.account.0))?;
@@ -60,12 +60,11 @@ impl Accounts {
             store.write(|| {
                 let known: Option<AccountRecord> = read(store, &key::account(&account))?;
                 known.ok_or_else(|| Problem::new(Kind::NotFound).detail("Nobody has signed up for this account."))?;
-                if owned::<MachineRecord>(store, MACHINE, &account)?.len() >= KEYS_MAX {
+                if owned::<MachineRecord>(store, key::MACHINE, &account)?.len() >= KEYS_MAX {
                     let detail = format!("An account has at most {KEYS_MAX} keys. Revoke one first.");
                     return Err(Problem::new(Kind::LimitExceeded).detail(detail).limit(KEYS_MAX as u64).into());
                 }
-                let change = Change::default().put(key::machine(id), bytes(&record));
-                Ok::<_, Refused>((change.put(key::owned_one(MACHINE, &account, id), ""), ()))
+                Ok::<_, Refused>((Change::default().own(key::MACHINE, id, &account, &record), ()))
             })
         });
         made.await?;
@@ -78,7 +77,7 @@ impl Accounts {
     /// Where the store fails.
     pub async fn list_keys(&self, caller: &Caller) -> Result<Vec<ApiKey>, Problem> {
         let account = whole(caller)?.account;
-        let keys = self.with_store(move |store| Ok(owned::<MachineRecord>(store, MACHINE, &account)?));
+        let keys = self.with_store(move |store| Ok(owned::<MachineRecord>(store, key::MACHINE, &account)?));
         let mut keys: Vec<ApiKey> = keys.await?.iter().map(|(id, record)| listed(*id, record)).collect();
         keys.sort_by(|one, other| (one.created_at, &one.id).cmp(&(other.created_at, &other.id)));
         Ok(keys)
@@ -95,9 +94,9 @@ impl Accounts {
         let until = self.now() + ENDED_REMEMBERED;
         let revoked = self.with_store(move |store| {
             store.write(|| {
-                let record: Option<MachineRecord> = read(store, &key::machine(id))?;
+                let record: Option<MachineRecord> = read(store, &key::of(key::MACHINE, id))?;
                 record.filter(|record| record.account.0 == account).ok_or_else(none)?;
-                Ok::<_, Refused>((Change::default().end_machine(id, &account, until), ()))
+                Ok::<_, Refused>((Change::default().end(key::MACHINE, id, &account, until), ()))
             })
         });
         revoked.await?;

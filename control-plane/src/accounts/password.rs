@@ -147,7 +147,7 @@ mod tests {
             ends.recv().unwrap();
         });
         let mut work = Box::pin(work);
-        assert!(futures_poll_once(work.as_mut()).await, "under way");
+        assert!(is_pending(work.as_mut()).await, "under way");
         has_begun.recv().unwrap();
         drop(work);
         assert!(hasher.work(|| ()).await.is_err(), "the place is still taken");
@@ -155,8 +155,18 @@ mod tests {
         while hasher.work(|| ()).await.is_err() {}
     }
 
+    /// A missing account takes a hash like any other: where there is no place for one, its caller waits, too.
+    #[tokio::test]
+    async fn a_missing_account_takes_a_hash_as_well() {
+        let hasher = Hasher::new(1, 0);
+        let _place = Arc::clone(&hasher.waiting).try_acquire_owned().unwrap();
+        for kept in [None, Some("$argon2id$")] {
+            assert!(hasher.is_right(&secret("wintergarden 3"), kept).await.is_err(), "{kept:?}");
+        }
+    }
+
     /// Polls once; whether it is pending.
-    async fn futures_poll_once<F: Future>(mut future: std::pin::Pin<&mut F>) -> bool {
+    async fn is_pending<F: Future>(mut future: std::pin::Pin<&mut F>) -> bool {
         std::future::poll_fn(|context| std::task::Poll::Ready(future.as_mut().poll(context).is_pending())).await
     }
 }

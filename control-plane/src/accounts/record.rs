@@ -1,5 +1,7 @@
 //! What the store has of accounts, sessions and keys for machines: JSON, by keys whose first letter says what they name.
 
+use std::path::Path;
+
 use onrush_api::session::{Scope, SessionId};
 use onrush_api::text::{Text, Time};
 use onrush_api::token::Role;
@@ -16,58 +18,45 @@ pub(super) mod key {
 
     pub(crate) const CLOSED: &[u8] = b"c";
     pub(crate) const ENDED: &[u8] = b"x";
-    pub(crate) const SESSIONS: &[u8] = b"s";
+    /// Of which an account has many: sessions, and keys for machines.
+    pub(crate) const SESSION: &[u8] = b"s";
+    pub(crate) const MACHINE: &[u8] = b"k";
     /// Whom the first start has made an admin.
     pub(crate) const FIRST_ADMIN: &[u8] = b"i";
     /// There is something to be erased, since then.
     pub(crate) const ERASING: &[u8] = b"p";
 
-    fn of(kind: &[u8], name: &[u8]) -> Vec<u8> {
-        [kind, name].concat()
-    }
-
     pub(crate) fn account(id: &AccountId) -> Vec<u8> {
-        of(b"a", id.as_str().as_bytes())
+        [b"a", id.as_str().as_bytes()].concat()
     }
 
     pub(crate) fn email(email: &str) -> Vec<u8> {
-        of(b"e", email.as_bytes())
-    }
-
-    pub(crate) fn session(id: SessionId) -> Vec<u8> {
-        of(SESSIONS, id.to_string().as_bytes())
-    }
-
-    pub(crate) fn machine(id: SessionId) -> Vec<u8> {
-        of(b"k", id.to_string().as_bytes())
-    }
-
-    pub(crate) fn ended(id: SessionId) -> Vec<u8> {
-        of(ENDED, id.to_string().as_bytes())
+        [b"e", email.as_bytes()].concat()
     }
 
     pub(crate) fn closed(id: &AccountId) -> Vec<u8> {
-        of(CLOSED, id.as_str().as_bytes())
+        [CLOSED, id.as_str().as_bytes()].concat()
     }
 
-    /// The sessions, or the keys for machines, of an account. No account's id has a colon.
+    /// A session, a key for a machine, or that one of either is over.
+    pub(crate) fn of(kind: &[u8], id: SessionId) -> Vec<u8> {
+        [kind, id.to_string().as_bytes()].concat()
+    }
+
+    /// What an account has of a kind. No account's id has a colon.
     pub(crate) fn owned(kind: &[u8], account: &AccountId) -> Vec<u8> {
         [b"o", account.as_str().as_bytes(), b":", kind].concat()
     }
 
     pub(crate) fn owned_one(kind: &[u8], account: &AccountId, id: SessionId) -> Vec<u8> {
-        of(&owned(kind, account), id.to_string().as_bytes())
+        [owned(kind, account).as_slice(), id.to_string().as_bytes()].concat()
     }
 
-    /// What the key names, behind so many letters.
-    pub(crate) fn name(key: &[u8], behind: usize) -> Option<&str> {
-        std::str::from_utf8(key.get(behind..)?).ok()
+    /// What a key names, behind a prefix.
+    pub(crate) fn name<T: std::str::FromStr>(key: &[u8], prefix: &[u8]) -> Option<T> {
+        std::str::from_utf8(key.strip_prefix(prefix)?).ok()?.parse().ok()
     }
 }
-
-/// Of what an account has many.
-pub(super) const SESSION: &[u8] = b"s";
-pub(super) const MACHINE: &[u8] = b"k";
 
 /// An account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,7 +99,7 @@ pub(super) struct MachineRecord {
 /// What somebody owns of a kind, by id.
 pub(super) type Owned<T> = Vec<(SessionId, T)>;
 
-pub(super) fn bytes(record: &impl Serialize) -> Vec<u8> {
+fn bytes(record: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(record).expect("records are plain and always make JSON")
 }
 
@@ -127,7 +116,7 @@ pub(super) fn time(millis: &[u8]) -> Option<Timestamp> {
 /// What stands at a key is none of ours. Only the kind is told: the rest may name somebody.
 pub(super) fn unreadable(key: &[u8]) -> StoreError {
     let kind = key.first().copied().map(char::from).unwrap_or(' ');
-    StoreError::Unreadable { path: "accounts".into(), reason: format!("a record of kind '{kind}' is damaged") }
+    StoreError::unreadable(Path::new("accounts"), format!("a record of kind '{kind}' is damaged"))
 }
 
 /// The account with an address.
@@ -146,10 +135,8 @@ pub(super) fn owned<T: DeserializeOwned>(
     let prefix = key::owned(kind, account);
     let mut found = Vec::new();
     for (key, _) in store.below(&prefix)? {
-        let id: SessionId =
-            key::name(&key, prefix.len()).and_then(|id| id.parse().ok()).ok_or_else(|| unreadable(&key))?;
-        let place = [kind, id.to_string().as_bytes()].concat();
-        found.extend(read(store, &place)?.map(|record| (id, record)));
+        let id: SessionId = key::name(&key, &prefix).ok_or_else(|| unreadable(&key))?;
+        found.extend(read(store, &key::of(kind, id))?.map(|record| (id, record)));
     }
     Ok(found)
 }
@@ -160,20 +147,15 @@ impl Change {
         self.put(key::account(&record.id.0), bytes(record))
     }
 
-    /// With a session that begins or goes on.
-    pub(super) fn session(self, id: SessionId, record: &SessionRecord) -> Self {
-        self.put(key::session(id), bytes(record)).put(key::owned_one(SESSION, &record.account.0, id), "")
+    /// With a session, or a key for a machine, as it is now.
+    pub(super) fn own(self, kind: &[u8], id: SessionId, account: &AccountId, record: &impl Serialize) -> Self {
+        self.put(key::of(kind, id), bytes(record)).put(key::owned_one(kind, account, id), "")
     }
 
-    /// Without a session; that it is over is kept until its last access token has expired.
-    pub(super) fn end_session(self, id: SessionId, account: &AccountId, until: Timestamp) -> Self {
-        let without = self.remove(key::session(id)).remove(key::owned_one(SESSION, account, id));
-        without.put(key::ended(id), until.as_millis().to_string())
-    }
-
-    /// Without a key for a machine, and without the sessions that it has begun.
-    pub(super) fn end_machine(self, id: SessionId, account: &AccountId, until: Timestamp) -> Self {
-        let without = self.remove(key::machine(id)).remove(key::owned_one(MACHINE, account, id));
-        without.put(key::ended(id), until.as_millis().to_string())
+    /// Without a session, or without a key for a machine and the sessions that it has begun. That this is over is kept
+    /// `until` every access token has expired.
+    pub(super) fn end(self, kind: &[u8], id: SessionId, account: &AccountId, until: Timestamp) -> Self {
+        let without = self.remove(key::of(kind, id)).remove(key::owned_one(kind, account, id));
+        without.put(key::of(key::ENDED, id), until.as_millis().to_string())
     }
 }

@@ -9,11 +9,8 @@ use onrush_api::token::{Caller, Role};
 use onrush_engine::id::AccountId;
 use onrush_engine::time::Timestamp;
 
-use super::record::{AccountRecord, SESSION, SessionRecord, by_email, key, owned, read, unreadable};
-use super::{
-    Accounts, ENDED_REMEMBERED, PLACES_MAX, Refused, email, place, secret, subjects, too_often, whole,
-    wrong_credentials,
-};
+use super::record::{AccountRecord, SessionRecord, by_email, key, owned, read, unreadable};
+use super::{Accounts, ENDED_REMEMBERED, PLACES_MAX, Refused, email, place, secret, still, whole, wrong_credentials};
 use crate::store::{Change, Store, StoreError};
 
 /// Sessions of one account; the one that would expire first makes room.
@@ -50,15 +47,8 @@ impl Accounts {
             move |store| Ok(by_email(store, &email)?)
         });
         let known = known.await?;
-        let subjects = subjects(&email, known.as_ref(), peer);
-        self.throttle.take(&subjects, self.now()).map_err(too_often)?;
-        let is_right = self.hasher.is_right(password, known.as_ref().map(|known| known.password.as_str())).await;
-        if !matches!(is_right, Ok(false)) {
-            // What was not even looked at is no try.
-            self.throttle.give_back(&subjects, self.now());
-        }
-        let is_right = is_right?;
-        self.begin(known.filter(|_| is_right).ok_or_else(wrong_credentials)?, peer).await
+        self.try_password(&email, known.as_ref(), password, peer).await?;
+        self.begin(known.ok_or_else(wrong_credentials)?, peer).await
     }
 
     async fn begin(&self, known: AccountRecord, peer: Peer) -> Result<Session, Problem> {
@@ -70,21 +60,18 @@ impl Accounts {
         let (until, place) = (now + ENDED_REMEMBERED, place(peer));
         let ended = self.with_store(move |store| {
             store.write(|| {
-                // The password may have been changed, or the account closed, while it was compared.
-                let now_known: Option<AccountRecord> = read(store, &key::account(&account))?;
-                let mut now_known =
-                    now_known.filter(|now| now.password == known.password).ok_or_else(wrong_credentials)?;
-                let mut change = Change::default().session(id, &record);
+                let mut known = still(store, &known)?;
+                let mut change = Change::default().own(key::SESSION, id, &account, &record);
                 // The place that was not used for longest makes room.
-                if let Some(place) = place.filter(|place| now_known.places.last() != Some(place)) {
-                    now_known.places.retain(|known| *known != place);
-                    let full = now_known.places.len() >= PLACES_MAX;
-                    now_known.places.drain(..usize::from(full));
-                    now_known.places.push(place);
-                    change = change.account(&now_known);
+                if let Some(place) = place.filter(|place| known.places.last() != Some(place)) {
+                    known.places.retain(|other| *other != place);
+                    let full = known.places.len() >= PLACES_MAX;
+                    known.places.drain(..usize::from(full));
+                    known.places.push(place);
+                    change = change.account(&known);
                 }
                 let oldest = surplus(store, &account)?;
-                let change = oldest.iter().fold(change, |change, id| change.end_session(*id, &account, until));
+                let change = oldest.iter().fold(change, |change, id| change.end(key::SESSION, *id, &account, until));
                 Ok::<_, Refused>((change, oldest))
             })
         });
@@ -119,19 +106,23 @@ impl Accounts {
         let session_max = self.config.session_max;
         let refreshed = self.with_store(move |store| {
             store.write(|| {
-                let record: Option<SessionRecord> = read(store, &key::session(id))?;
+                let record: Option<SessionRecord> = read(store, &key::of(key::SESSION, id))?;
                 let Some(record) =
                     record.filter(|record| record.expires_at.0 > now && secret::is_of_family(&token, &record.family))
                 else {
                     return Ok((Change::default(), Refreshed::Unknown));
                 };
                 if !secret::is_right(&token, &record.secret) {
-                    return Ok((Change::default().end_session(id, &record.account.0, until), Refreshed::UsedTwice));
+                    return Ok((
+                        Change::default().end(key::SESSION, id, &record.account.0, until),
+                        Refreshed::UsedTwice,
+                    ));
                 }
                 let account: Option<AccountRecord> = read(store, &key::account(&record.account.0))?;
                 let account = account.ok_or_else(|| unreadable(&key::account(&record.account.0)))?;
                 let expires_at = Time(expires_at.min(record.begun_at.0 + session_max));
-                let change = Change::default().session(id, &SessionRecord { secret: digest, expires_at, ..record });
+                let record = SessionRecord { secret: digest, expires_at, ..record };
+                let change = Change::default().own(key::SESSION, id, &record.account.0, &record);
                 Ok::<_, Refused>((change, Refreshed::Fine(Box::new(account))))
             })
         });
@@ -159,7 +150,7 @@ impl Accounts {
         // Void at once, even if it should not be durable: whoever hears of that tries again.
         self.revocations.end_session(id, until);
         let ended = self.with_store(move |store| {
-            store.write(|| Ok::<_, Refused>((Change::default().end_session(id, &account, until), ())))
+            store.write(|| Ok::<_, Refused>((Change::default().end(key::SESSION, id, &account, until), ())))
         });
         Ok(ended.await?)
     }
@@ -167,12 +158,11 @@ impl Accounts {
     /// The places of sessions that nobody has refreshed in time.
     pub(super) fn expired_sessions(&self, now: Timestamp) -> Result<Vec<Vec<u8>>, StoreError> {
         let mut places = Vec::new();
-        for (place, bytes) in self.store.below(key::SESSIONS)? {
+        for (place, bytes) in self.store.below(key::SESSION)? {
             let record: SessionRecord = serde_json::from_slice(&bytes).map_err(|_| unreadable(&place))?;
-            let id = key::name(&place, key::SESSIONS.len()).and_then(|id| id.parse().ok());
-            let id = id.ok_or_else(|| unreadable(&place))?;
+            let id = key::name(&place, key::SESSION).ok_or_else(|| unreadable(&place))?;
             if record.expires_at.0 <= now {
-                places.extend([place, key::owned_one(SESSION, &record.account.0, id)]);
+                places.extend([place, key::owned_one(key::SESSION, &record.account.0, id)]);
             }
         }
         Ok(places)
@@ -181,7 +171,7 @@ impl Accounts {
 
 /// The sessions of an account that have to go before there can be one more.
 fn surplus(store: &Store, account: &AccountId) -> Result<Vec<SessionId>, StoreError> {
-    let mut sessions = owned::<SessionRecord>(store, SESSION, account)?;
+    let mut sessions = owned::<SessionRecord>(store, key::SESSION, account)?;
     sessions.sort_by_key(|(_, record)| record.expires_at);
     let surplus = (sessions.len() + 1).saturating_sub(SESSIONS_MAX);
     Ok(sessions.into_iter().take(surplus).map(|(id, _)| id).collect())

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
 use crate::fixture::{PASSWORD, Plane, is_on_disk};
 
@@ -68,10 +69,22 @@ fn what_is_booked_keeps_an_account_open_unless_it_is_given_up() {
 fn a_second_closing_leaves_the_next_owner_of_the_address_alone() {
     let plane = Plane::open();
     let token = plane.kim();
-    let again = token.clone();
-    assert_eq!(close(&plane, &token, false).status, 204);
-    assert_eq!(plane.sign_up("kim@example.org", "buyer").status, 201);
-    plane.expect(&close(&plane, &again, true), 401, "unauthenticated");
+    let (go_on, waits) = oneshot::channel();
+    plane.outstanding.lock().unwrap().waits = Some(waits);
+    let bearer = format!("Bearer {token}");
+    let headers = [("authorization", bearer.as_str())];
+    let closing = || plane.answer("DELETE", "/v1/accounts/me", &headers, json!({"password": PASSWORD}));
+    let signing_up = async {
+        while plane.outstanding.lock().unwrap().asked.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(closing().await.status, 204);
+        let draft = json!({"email": "kim@example.org", "password": PASSWORD, "name": "Kim", "role": "buyer"});
+        assert_eq!(plane.answer("POST", "/v1/accounts", &[], draft).await.status, 201);
+        go_on.send(()).unwrap();
+    };
+    let (first, ()) = plane.wait(async { tokio::join!(closing(), signing_up) });
+    plane.expect(&first, 401, "wrong-credentials");
     plane.sign_in("kim@example.org");
 }
 

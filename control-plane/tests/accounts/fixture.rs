@@ -18,6 +18,7 @@ use onrush_control_plane::config::Config;
 use onrush_engine::time::{Clock, Timestamp};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::sync::oneshot;
 
 pub(crate) const PASSWORD: &str = "a winter garden, 3 lamps";
 
@@ -49,6 +50,8 @@ impl Answer {
 pub(crate) struct Outstanding {
     pub(crate) bookings: bool,
     pub(crate) asked: Vec<bool>,
+    /// The next answer comes when this does: meanwhile a test does what others do.
+    pub(crate) waits: Option<oneshot::Receiver<()>>,
 }
 
 pub(crate) struct Plane {
@@ -87,7 +90,13 @@ impl Plane {
             let mut outstanding = outstanding.lock().expect("no test panics with it");
             outstanding.asked.push(force);
             let refused = outstanding.bookings && !force;
-            Box::pin(async move { if refused { Err(Problem::new(Kind::BookingsOutstanding)) } else { Ok(()) } })
+            let waits = outstanding.waits.take();
+            Box::pin(async move {
+                if let Some(waits) = waits {
+                    waits.await.expect("the test goes on");
+                }
+                if refused { Err(Problem::new(Kind::BookingsOutstanding)) } else { Ok(()) }
+            })
         });
         self.revocations = Arc::default();
         let (keys, revocations) = (Arc::clone(&self.keys), Arc::clone(&self.revocations));
@@ -119,13 +128,18 @@ impl Plane {
     }
 
     pub(crate) fn call_with(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Value) -> Answer {
+        self.wait(self.answer(method, path, headers, body))
+    }
+
+    /// As [`Self::call_with`], to be waited for beside others.
+    pub(crate) async fn answer(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Value) -> Answer {
         let mut request = Request::builder().method(method).uri(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let body = if body.is_null() { Bytes::new() } else { body.to_string().into() };
         let request = request.extension(Peer(self.from)).body(body).expect("a request");
-        match self.wait(self.plane().respond(request)) {
+        match self.plane().respond(request).await {
             Ok(reply) => {
                 let (parts, body) = reply.into_parts();
                 let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).expect("JSON") };

@@ -5,6 +5,7 @@
 //! [`key_file::KeyFile`], which keeps the signing keys.
 
 pub mod body;
+pub mod headers;
 pub mod key_file;
 pub mod page;
 pub mod peer;

@@ -164,12 +164,6 @@ impl TokenKey {
     }
 }
 
-/// The token of an `Authorization` header of the bearer scheme.
-pub fn bearer(header: &str) -> Option<&str> {
-    let (scheme, token) = header.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start())
-}
-
 impl TokenKeys {
     /// Keys in the order in which they were made, of which there is at least one.
     pub(crate) fn new(keys: Vec<TokenKey>) -> Self {
@@ -318,13 +312,5 @@ mod tests {
         assert!(both.check(&old, now()).is_ok());
         both.exchange(&TokenKeys::new(vec![key("k2", Timestamp::MIN)]));
         assert_eq!((both.check(&old, now()), both.generation()), (Err(TokenError::Invalid), 1));
-    }
-
-    #[test]
-    fn only_a_bearer_is_read() {
-        assert_eq!(bearer("Bearer abc"), Some("abc"));
-        assert_eq!(bearer("bearer abc"), Some("abc"));
-        assert_eq!(bearer("Basic abc"), None);
-        assert_eq!(bearer("abc"), None);
     }
 }

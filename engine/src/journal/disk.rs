@@ -16,7 +16,7 @@ pub(super) fn open(path: &Path) -> Result<File, StoreError> {
     File::open(path).map_err(io_at(path))
 }
 
-/// The file that notes how many records there are; its 32 bytes have their place on the disk from the start.
+/// The file for two numbers beside a store; its 32 bytes have their place on the disk from the start.
 pub(super) fn open_mark(path: &Path) -> Result<File, StoreError> {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
     let file = file.map_err(io_at(path))?;
@@ -28,7 +28,10 @@ pub(super) fn open_mark(path: &Path) -> Result<File, StoreError> {
 }
 
 /// Syncs a file or a directory.
-pub(super) fn sync(path: &Path) -> Result<(), StoreError> {
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn sync(path: &Path) -> Result<(), StoreError> {
     open(path)?.sync_all().map_err(io_at(path))
 }
 

@@ -1,17 +1,15 @@
 //! Where records are kept: sled in production, a disk that forgets in the simulation.
 
+pub mod durable;
 mod io_threads;
 
-use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt as _;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use self::durable::DurableSled;
 use super::{Stream, disk};
-use crate::seeded::Bug;
 use crate::time::Timestamp;
 
 /// A record's place in the store.
@@ -117,16 +115,9 @@ pub trait Store: Send {
     fn disk_free_bytes(&self) -> Option<u64>;
 }
 
-/// sled 0.34.7, used so that an acknowledged record survives a power cut.
-///
-/// `Db::flush` alone does not: it ends in `sync_file_range`, which writes no metadata and leaves the drive's cache be.
-/// So every flush is followed by `fdatasync` on a descriptor of our own; values stay below the size at which sled puts
-/// them into files it never syncs; and less than one segment is written between two syncs.
+/// The journal's records in sled.
 pub struct SledStore {
-    db: sled::Db,
-    data: File,
-    mark: File,
-    dir: PathBuf,
+    sled: DurableSled,
     marked: Mark,
 }
 
@@ -139,118 +130,52 @@ impl SledStore {
     /// # Errors
     /// [`StoreError`], where it cannot be made, or read.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        fs::create_dir_all(dir).map_err(|source| StoreError::Io { path: dir.to_owned(), source })?;
-        remove_unfinished_snapshots(dir)?;
-        let db = open_sled(dir)?;
-        io_threads::rest(&db)?;
-        let data = disk::open(&dir.join("db"))?;
-        let mark = disk::open_mark(&dir.join("mark"))?;
-        for path in [dir.join("conf"), dir.join("db"), dir.to_owned(), disk::parent(dir)] {
-            disk::sync(&path)?;
-        }
-        let marked = read_mark(&mark);
-        Ok(Self { db, data, mark, dir: dir.to_owned(), marked })
-    }
-
-    fn io(&self, source: io::Error) -> StoreError {
-        StoreError::Io { path: self.dir.clone(), source }
+        let sled = DurableSled::open(dir)?;
+        let alive_at = sled.noted(ALIVE).and_then(|millis| i64::try_from(millis).ok()).map(Timestamp::from_millis);
+        let marked = Mark { records: sled.noted(RECORDS).unwrap_or(0), alive_at };
+        Ok(Self { sled, marked })
     }
 }
 
-/// sled makes a snapshot of its own index at open; a process killed meanwhile leaves one that every later open fails on.
-fn remove_unfinished_snapshots(dir: &Path) -> Result<(), StoreError> {
-    let io = |source| StoreError::Io { path: dir.to_owned(), source };
-    for entry in fs::read_dir(dir).map_err(io)? {
-        let path = entry.map_err(io)?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with("snap.") && name.ends_with(".generating") {
-            fs::remove_file(&path).map_err(io)?;
-        }
-    }
-    Ok(())
-}
-
-fn open_sled(dir: &Path) -> Result<sled::Db, StoreError> {
-    let config = sled::Config::new()
-        .path(dir)
-        // As large as sled allows. The setting is part of the store's format: it never changes.
-        .segment_size(16 << 20)
-        .cache_capacity(64 << 20)
-        // Background writing only; durability rests on flush and fdatasync.
-        .flush_every_ms(None)
-        .use_compression(false);
-    let unreadable = |reason: String| StoreError::Unreadable { path: dir.to_owned(), reason };
-    // sled panics on some damage; that must not take the process with it before it has said where.
-    match catch_unwind(AssertUnwindSafe(|| config.open())) {
-        Ok(Ok(db)) => Ok(db),
-        Ok(Err(error)) => Err(unreadable(error.to_string())),
-        Err(_) => Err(unreadable("sled panicked while it read its files".to_owned())),
-    }
-}
-
-/// A number and its complement: what was torn or never written does not pass for one.
-fn read_number(mark: &File, at: u64) -> Option<u64> {
-    let mut bytes = [0; 16];
-    mark.read_exact_at(&mut bytes, at).ok()?;
-    let (number, complement) = bytes.split_at(8);
-    let number = u64::from_le_bytes(number.try_into().expect("8 bytes"));
-    (u64::from_le_bytes(complement.try_into().expect("8 bytes")) == !number).then_some(number)
-}
-
-fn write_number(mark: &File, at: u64, number: u64) -> io::Result<()> {
-    let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&number.to_le_bytes());
-    bytes[8..].copy_from_slice(&(!number).to_le_bytes());
-    mark.write_all_at(&bytes, at)
-}
-
-const RECORDS_AT: u64 = 0;
-const ALIVE_AT: u64 = 16;
-
-fn read_mark(mark: &File) -> Mark {
-    let alive_at = read_number(mark, ALIVE_AT).and_then(|millis| i64::try_from(millis).ok());
-    Mark { records: read_number(mark, RECORDS_AT).unwrap_or(0), alive_at: alive_at.map(Timestamp::from_millis) }
-}
+/// Places of the numbers beside the store.
+const RECORDS: u64 = 0;
+const ALIVE: u64 = 1;
 
 impl Store for SledStore {
     fn append(&mut self, records: &[(Key, Vec<u8>)]) -> Result<(), StoreError> {
         if let [(key, record)] = records {
-            io_threads::watched(|| self.db.insert(key.to_bytes(), record.as_slice()))?;
-            return Ok(());
+            return self.sled.work(|db| db.insert(key.to_bytes(), record.as_slice())).map(drop);
         }
         let mut batch = sled::Batch::default();
         for (key, record) in records {
             batch.insert(&key.to_bytes(), record.as_slice());
         }
-        Ok(io_threads::watched(|| self.db.apply_batch(batch))?)
+        self.sled.work(|db| db.apply_batch(batch))
     }
 
     fn flush(&mut self, records: u64) -> Result<(), StoreError> {
-        io_threads::watched(|| self.db.flush())?;
-        if !Bug::FlushWithoutSync.is_on() {
-            self.data.sync_data().map_err(|source| self.io(source))?;
-        }
-        write_number(&self.mark, RECORDS_AT, records).map_err(|source| self.io(source))
+        self.sled.flush()?;
+        self.sled.note(RECORDS, records)
     }
 
     fn heartbeat(&mut self, at: Timestamp) -> Result<(), StoreError> {
-        io_threads::rest_again(&self.db)?;
-        write_number(&self.mark, ALIVE_AT, at.as_millis() as u64).map_err(|source| self.io(source))
+        self.sled.rest_again()?;
+        self.sled.note(ALIVE, at.as_millis() as u64)
     }
 
     fn trim(&mut self, stream: Stream, sequence: u64) -> Result<bool, StoreError> {
         let from = Key { stream, sequence: 0 }.to_bytes();
         let to = Key { stream, sequence }.to_bytes();
-        let keys: Vec<sled::IVec> = self.db.range(from..=to).keys().take(TRIM_MAX).collect::<Result<_, _>>()?;
-        keys.iter().try_for_each(|key| io_threads::watched(|| self.db.remove(key)).map(drop))?;
+        let keys = self.sled.db().range(from..=to).keys().take(TRIM_MAX);
+        let keys: Vec<sled::IVec> = keys.collect::<Result<_, _>>()?;
+        keys.iter().try_for_each(|key| self.sled.work(|db| db.remove(key)).map(drop))?;
         Ok(keys.len() < TRIM_MAX)
     }
 
     fn scan(&self, visit: &mut dyn FnMut(Key, &[u8])) -> Result<(), StoreError> {
-        for record in self.db.iter() {
+        for record in self.sled.db().iter() {
             let (key, value) = record?;
-            let unreadable = || StoreError::Unreadable { path: self.dir.clone(), reason: "a key is not ours".into() };
-            visit(Key::from_bytes(&key).ok_or_else(unreadable)?, &value);
+            visit(Key::from_bytes(&key).ok_or_else(|| self.sled.unreadable("a key is not ours"))?, &value);
         }
         Ok(())
     }
@@ -260,7 +185,7 @@ impl Store for SledStore {
     }
 
     fn disk_free_bytes(&self) -> Option<u64> {
-        disk::free_bytes(&self.dir).ok()
+        disk::free_bytes(self.sled.dir()).ok()
     }
 }
 
@@ -291,13 +216,5 @@ mod tests {
         let store = SledStore::open(dir.path()).unwrap();
         assert_eq!(sequences(&store), [2]);
         assert_eq!(store.mark().records, 3);
-    }
-
-    #[test]
-    fn an_index_left_half_written_does_not_stop_the_next_start() {
-        let dir = tempfile::tempdir().unwrap();
-        drop(SledStore::open(dir.path()).unwrap());
-        fs::write(dir.path().join("snap.0000000000000001.generating"), b"half").unwrap();
-        assert!(SledStore::open(dir.path()).is_ok());
     }
 }

@@ -1,6 +1,7 @@
 //! Accounts through the real binary: from signing up to a sale, and what is left of it after a kill.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -9,20 +10,15 @@ use crate::hall::{self, Tokens};
 use crate::http::{Call, Connection, Response};
 use crate::server::{Server, command};
 
-const PASSWORD: &str = "a winter garden, 3 lamps";
-
-fn call(method: &'static str, path: &str, body: &Value) -> Call {
-    let body = if body.is_null() { String::new() } else { body.to_string() };
-    Call { method, path: path.to_owned(), key: None, body }
-}
+pub(crate) const PASSWORD: &str = "a winter garden, 3 lamps";
 
 fn sign_up(connection: &mut Connection, email: &str, role: &str) -> Response {
     let body = json!({"email": email, "password": PASSWORD, "name": "Kim Minji", "role": role});
-    connection.ask(&call("POST", "/v1/accounts", &body), "")
+    connection.ask(&Call::of("POST", "/v1/accounts", &body), "")
 }
 
 fn sign_in(connection: &mut Connection, email: &str) -> Value {
-    let answer = connection.ask(&call("POST", "/v1/sessions", &json!({"email": email, "password": PASSWORD})), "");
+    let answer = connection.ask(&Call::of("POST", "/v1/sessions", &json!({"email": email, "password": PASSWORD})), "");
     assert_eq!(answer.status, 201, "{}", answer.text());
     answer.json()
 }
@@ -34,14 +30,14 @@ fn text(value: &Value, name: &str) -> String {
 /// Holds two seats and books them.
 fn book(connection: &mut Connection, performance: &str, token: &str) -> Response {
     let wish = json!({"best_available": {"quantity": 2}});
-    let held = connection.ask(&call("POST", &format!("/v1/performances/{performance}/holds"), &wish), token);
+    let held = connection.ask(&Call::of("POST", &format!("/v1/performances/{performance}/holds"), &wish), token);
     assert_eq!(held.status, 201, "{}", held.text());
     let hold = text(&held.json(), "id");
-    connection.ask(&call("POST", "/v1/bookings", &json!({"hold": hold})), token)
+    connection.ask(&Call::of("POST", "/v1/bookings", &json!({"hold": hold})), token)
 }
 
 fn status(connection: &mut Connection, method: &'static str, path: &str, token: &str) -> u16 {
-    connection.ask(&call(method, path, &Value::Null), token).status
+    connection.ask(&Call::of(method, path, &Value::Null), token).status
 }
 
 #[test]
@@ -61,7 +57,7 @@ fn a_buyer_signs_up_books_and_is_forgotten() {
     assert_eq!(status(&mut connection, "GET", "/v1/bookings", &other), 401, "at once");
     assert_eq!(status(&mut connection, "GET", "/v1/bookings", &token), 200);
 
-    let closing = |force: bool| call("DELETE", "/v1/accounts/me", &json!({"password": PASSWORD, "force": force}));
+    let closing = |force: bool| Call::of("DELETE", "/v1/accounts/me", &json!({"password": PASSWORD, "force": force}));
     let outstanding = connection.ask(&closing(false), &token);
     assert_eq!((outstanding.status, &outstanding.json::<Value>()["limit"]), (409, &json!(1)), "{}", outstanding.text());
     let closed = connection.ask(&closing(true), &token);
@@ -79,10 +75,10 @@ fn who_has_sold_seats_cannot_just_go_away() {
     let mut connection = server.connect();
     sign_up(&mut connection, "lee@example.org", "seller");
     let seller = text(&sign_in(&mut connection, "lee@example.org"), "access_token");
-    let show = connection.ask(&call("POST", "/v1/shows", &json!({"title": "Cats", "field": "musical"})), &seller);
+    let show = connection.ask(&Call::of("POST", "/v1/shows", &json!({"title": "Cats", "field": "musical"})), &seller);
     let show = text(&show.json(), "id");
-    let tomorrow = onrush_api::text::Time(hall::now() + std::time::Duration::from_hours(24)).to_string();
-    let evening = onrush_api::text::Time(hall::now() + std::time::Duration::from_hours(27)).to_string();
+    let tomorrow = onrush_api::text::Time(hall::now() + Duration::from_hours(24)).to_string();
+    let evening = onrush_api::text::Time(hall::now() + Duration::from_hours(27)).to_string();
     let opens = onrush_api::text::Time(hall::now()).to_string();
     let performance = json!({
         "starts_at": tomorrow, "ends_at": evening,
@@ -90,18 +86,18 @@ fn who_has_sold_seats_cannot_just_go_away() {
         "seat_map": {"sections": [{"name": "A", "kind": "reserved", "tier": "all", "rows": [{"name": "1", "seats": 10}]}]},
         "sale": {"opens_at": opens, "closes_at": tomorrow, "max_seats_per_buyer": 4},
     });
-    let added = connection.ask(&call("POST", &format!("/v1/shows/{show}/performances"), &performance), &seller);
+    let added = connection.ask(&Call::of("POST", &format!("/v1/shows/{show}/performances"), &performance), &seller);
     assert_eq!(added.status, 201, "{}", added.text());
     let buyer = Tokens::of(dir.path()).buyer(1);
     assert_eq!(book(&mut connection, &text(&added.json(), "id"), &buyer).status, 201);
-    let closing = call("DELETE", "/v1/accounts/me", &json!({"password": PASSWORD, "force": true}));
+    let closing = Call::of("DELETE", "/v1/accounts/me", &json!({"password": PASSWORD, "force": true}));
     let refused = connection.ask(&closing, &seller);
     assert_eq!(refused.status, 409, "{}", refused.text());
     assert!(refused.text().contains("You have 1 performances that are on sale"), "{}", refused.text());
-    let at_once = onrush_api::text::Time(hall::now() + std::time::Duration::from_millis(1)).to_string();
+    let at_once = onrush_api::text::Time(hall::now() + Duration::from_millis(1)).to_string();
     let close = json!({"sale": {"closes_at": at_once}});
     let path = format!("/v1/performances/{}", text(&added.json(), "id"));
-    let closed = connection.ask(&call("PATCH", &path, &close), &seller);
+    let closed = connection.ask(&Call::of("PATCH", &path, &close), &seller);
     assert_eq!(closed.status, 200, "{}", closed.text());
     let refused = connection.ask(&closing, &seller);
     assert_eq!(refused.status, 409, "{}", refused.text());
@@ -121,19 +117,19 @@ fn a_key_for_a_machine_does_a_part_of_what_its_account_may() {
     let token = text(&sign_in(&mut connection, "root@example.org"), "access_token");
     let mut machine = |scope: &str| {
         let draft = json!({"name": "till", "scopes": [scope]});
-        let key = connection.ask(&call("POST", "/v1/accounts/me/api-keys", &draft), &token);
+        let key = connection.ask(&Call::of("POST", "/v1/accounts/me/api-keys", &draft), &token);
         let body = json!({"api_key": text(&key.json(), "key")});
-        text(&connection.ask(&call("POST", "/v1/sessions", &body), "").json(), "access_token")
+        text(&connection.ask(&Call::of("POST", "/v1/sessions", &body), "").json(), "access_token")
     };
     let (sell, ops) = (machine("sell"), machine("ops"));
-    let show = call("POST", "/v1/shows", &json!({"title": "Cats", "field": "musical"}));
+    let show = Call::of("POST", "/v1/shows", &json!({"title": "Cats", "field": "musical"}));
     assert_eq!(connection.ask(&show, &sell).status, 201);
     assert_eq!(connection.ask(&show, &ops).status, 201, "an admin sells as an admin");
     assert_eq!(status(&mut connection, "GET", "/v1/accounts/me/api-keys", &sell), 403);
     // Somebody else's show is an admin's business, not that of a key that is good for selling.
     let tokens = Tokens::of(&data);
     let others = connection.ask(&show, &tokens.seller()).json::<Value>();
-    let change = call("PATCH", &format!("/v1/shows/{}", text(&others, "id")), &json!({"description": "x"}));
+    let change = Call::of("PATCH", &format!("/v1/shows/{}", text(&others, "id")), &json!({"description": "x"}));
     assert_eq!((connection.ask(&change, &sell).status, connection.ask(&change, &ops).status), (404, 200));
 }
 
@@ -157,13 +153,16 @@ fn what_was_answered_is_there_after_a_kill() {
             assert_eq!(status(&mut connection, "GET", "/v1/accounts/me", token), 401);
         }
         for token in &mut refreshed {
-            let refresh = call("POST", "/v1/sessions/refresh", &json!({"refresh_token": token}));
+            let refresh = Call::of("POST", "/v1/sessions/refresh", &json!({"refresh_token": token}));
             let answer = connection.ask(&refresh, "");
             assert_eq!(answer.status, 200, "{}", answer.text());
             *token = text(&answer.json(), "refresh_token");
         }
     }
 }
+
+/// What is looked at every second is seen long before.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn a_new_key_is_taken_up_by_a_server_that_runs() {
@@ -178,7 +177,10 @@ fn a_new_key_is_taken_up_by_a_server_that_runs() {
         assert!(stdout(&rotated).contains("signs from"), "{}", stdout(&rotated));
         let new = Tokens::of(dir.path()).buyer(1);
         // The newest key does not sign yet; what is dropped is dropped within a second.
-        while status(&mut connection, "GET", "/v1/bookings", &old) != status_of_old {}
+        let begun = Instant::now();
+        while status(&mut connection, "GET", "/v1/bookings", &old) != status_of_old {
+            assert!(begun.elapsed() < PATIENCE, "rotation {rotation} is not taken up");
+        }
         assert_eq!(status(&mut connection, "GET", "/v1/bookings", &new), 200, "after rotation {rotation}");
     }
 }

@@ -17,6 +17,12 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// A request without a key; with a body, if there is one.
+    pub(crate) fn of(method: &'static str, path: &str, body: &serde_json::Value) -> Self {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        Self { method, path: path.to_owned(), key: None, body }
+    }
+
     pub(crate) fn get(path: impl Into<String>) -> Self {
         Self { method: "GET", path: path.into(), key: None, body: String::new() }
     }

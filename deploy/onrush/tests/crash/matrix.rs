@@ -11,11 +11,10 @@ use onrush_api::token::{Role, TokenKeys};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::accounts::PASSWORD;
 use crate::hall;
 use crate::http::{Call, Connection, Response};
 use crate::server::Server;
-
-const PASSWORD: &str = "a winter garden, 3 lamps";
 
 /// Who calls. The first buyer and the first seller own what is called upon.
 const CALLERS: [&str; 9] = [
@@ -47,11 +46,6 @@ struct World {
     seats: usize,
 }
 
-fn call(method: &'static str, path: &str, body: &Value) -> Call {
-    let body = if body.is_null() { String::new() } else { body.to_string() };
-    Call { method, path: path.to_owned(), key: None, body }
-}
-
 impl World {
     fn open() -> Self {
         let data = tempfile::tempdir().expect("a temporary directory");
@@ -70,7 +64,7 @@ impl World {
     }
 
     fn ask(&mut self, token: &str, method: &'static str, path: &str, body: &Value) -> Response {
-        self.connection.ask(&call(method, path, body), token)
+        self.connection.ask(&Call::of(method, path, body), token)
     }
 
     /// What a call that must be fine answers, or a member of it.
