@@ -16,6 +16,7 @@ use crate::control_plane::ControlPlane;
 use crate::directory::Directory;
 use crate::metrics::Metrics;
 use crate::pages::Pages;
+use crate::payments::Payments;
 use crate::shed::InFlight;
 
 /// Enough that a seller who changes without end seldom stands in another's way.
@@ -28,6 +29,8 @@ pub struct Context {
     pub(crate) tokens: Tokens,
     /// Nothing where this edge knows of none.
     pub(crate) control_plane: Option<ControlPlane>,
+    /// Nothing where nobody takes payments.
+    pub(crate) payments: Option<Payments>,
     pub(crate) availabilities: Availabilities,
     pub(crate) connections: Arc<Connections>,
     pub(crate) in_flight: InFlight,
@@ -52,6 +55,7 @@ impl Context {
         Self {
             tokens: Tokens::new(keys, revocations, capacity, per_second),
             control_plane: None,
+            payments: None,
             connections: Arc::new(Connections::new(config.connections_max, config.connections_per_prefix_max)),
             in_flight: InFlight::new(config.requests_in_flight_max),
             availabilities: Availabilities::default(),
@@ -68,6 +72,12 @@ impl Context {
     #[must_use]
     pub fn with_control_plane(self, control_plane: ControlPlane) -> Self {
         Self { control_plane: Some(control_plane), ..self }
+    }
+
+    /// With somebody who collects payments.
+    #[must_use]
+    pub fn with_payments(self, payments: Option<Payments>) -> Self {
+        Self { payments, ..self }
     }
 
     /// To be held from reading what a patch is merged into until the result is durable: of two at once, both take effect.

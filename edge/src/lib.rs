@@ -19,6 +19,7 @@ mod metrics;
 mod obligations;
 pub mod openapi;
 mod pages;
+pub mod payments;
 mod problems;
 mod request;
 mod router;

@@ -3,16 +3,17 @@
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::routes::{accounts, availability, blocks, bookings, holds, operating, performances, shows};
+use crate::routes::{accounts, availability, blocks, bookings, holds, operating, payments, performances, shows};
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Onrush", description = "The booking engine for ticket rushes.", license(name = "Apache-2.0")),
     paths(
         shows::create, shows::list, shows::read, shows::change,
-        performances::add, performances::read, performances::change, performances::seat_map, availability::read,
+        performances::add, performances::read, performances::change, performances::cancel, performances::seat_map, availability::read,
         holds::hold, holds::read, holds::release,
         bookings::book, bookings::list, bookings::read, bookings::cancel,
+        bookings::approve, bookings::reject, payments::notice,
         bookings::list_sold, blocks::block, blocks::lift,
         accounts::sign_up, accounts::read, accounts::change, accounts::close, accounts::make_key, accounts::list_keys,
         accounts::revoke_key, accounts::sign_in, accounts::refresh, accounts::sign_out,

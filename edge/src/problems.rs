@@ -58,6 +58,12 @@ pub(crate) fn of_refusal(refusal: Refusal, map: &SeatMap) -> Problem {
         Refusal::Prices(error) => Problem::field("/tiers", error.to_string()),
         Refusal::Terms(error) => of_terms(error),
         Refusal::KeyReused => Problem::new(Kind::KeyReused),
+        Refusal::PaymentPending => Problem::new(Kind::PaymentPending),
+        Refusal::NotWaiting => Problem::new(Kind::AlreadyDecided),
+        Refusal::UnknownPayment => Problem::new(Kind::NotFound).detail("The booking has no such payment."),
+        Refusal::PerformanceCancelled => {
+            Problem::new(Kind::NotOnSale).detail("The seller called this performance off.")
+        }
         Refusal::NoNumberLeft => {
             Problem::new(Kind::NotOnSale).detail("This performance has had as many holds or blocks as it can number.")
         }

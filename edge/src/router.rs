@@ -14,7 +14,7 @@ use crate::answer::{Answer, HttpResponse};
 use crate::config::Config;
 use crate::context::Context;
 use crate::request::{Request, check_head, read_body, segments};
-use crate::routes::{accounts, availability, blocks, bookings, holds, operating, performances, shows};
+use crate::routes::{accounts, availability, blocks, bookings, holds, operating, payments, performances, shows};
 use crate::shed::Priority;
 
 /// What is served on a listener.
@@ -79,6 +79,7 @@ routes! {
     AddPerformance     POST   "/v1/shows/*/performances"           Token     New   LARGE_BODY_LEN_MAX "add_performance"
     ReadPerformance    GET    "/v1/performances/*"                 Everybody Read  BODY_LEN_MAX       "read_performance"
     ChangePerformance  PATCH  "/v1/performances/*"                 Token     New   BODY_LEN_MAX       "change_performance"
+    CancelPerformance  POST   "/v1/performances/*/cancel"          Token     Begun BODY_LEN_MAX       "cancel_performance"
     ReadSeatMap        GET    "/v1/performances/*/seat-map"        Everybody Read  BODY_LEN_MAX       "read_seat_map"
     ReadAvailability   GET    "/v1/performances/*/availability"    Everybody Read  BODY_LEN_MAX       "read_availability"
     HoldSeats          POST   "/v1/performances/*/holds"           Token     New   BODY_LEN_MAX       "hold_seats"
@@ -91,6 +92,9 @@ routes! {
     ListBookings       GET    "/v1/bookings"                       Token     Read  BODY_LEN_MAX       "list_bookings"
     ReadBooking        GET    "/v1/bookings/*"                     Token     Read  BODY_LEN_MAX       "read_booking"
     CancelBooking      POST   "/v1/bookings/*/cancel"              Token     Begun BODY_LEN_MAX       "cancel_booking"
+    ApproveBooking     POST   "/v1/bookings/*/approve"             Token     Begun BODY_LEN_MAX       "approve_booking"
+    RejectBooking      POST   "/v1/bookings/*/reject"              Token     Begun BODY_LEN_MAX       "reject_booking"
+    NotePayment        POST   "/v1/payments/webhook"               Everybody Begun BODY_LEN_MAX       "payment_webhook"
     SignUp             POST   "/v1/accounts"                       Everybody New   BODY_LEN_MAX       "sign_up"
     ReadAccount        GET    "/v1/accounts/me"                    Token     Read  BODY_LEN_MAX       "read_account"
     ChangeAccount      PATCH  "/v1/accounts/me"                    Token     New   BODY_LEN_MAX       "change_account"
@@ -128,6 +132,7 @@ impl Route {
             Self::AddPerformance => performances::add(request).await,
             Self::ReadPerformance => performances::read(request),
             Self::ChangePerformance => performances::change(request).await,
+            Self::CancelPerformance => performances::cancel(request).await,
             Self::ReadSeatMap => performances::seat_map(request),
             Self::ReadAvailability => availability::read(request),
             Self::HoldSeats => holds::hold(request).await,
@@ -137,6 +142,9 @@ impl Route {
             Self::ListBookings => bookings::list(request).await,
             Self::ReadBooking => bookings::read(request).await,
             Self::CancelBooking => bookings::cancel(request).await,
+            Self::ApproveBooking => bookings::approve(request).await,
+            Self::RejectBooking => bookings::reject(request).await,
+            Self::NotePayment => payments::notice(request).await,
             Self::ListSold => bookings::list_sold(request).await,
             Self::BlockSeats => blocks::block(request).await,
             Self::LiftBlock => blocks::lift(request).await,

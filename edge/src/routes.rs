@@ -6,5 +6,6 @@ pub(crate) mod blocks;
 pub(crate) mod bookings;
 pub(crate) mod holds;
 pub(crate) mod operating;
+pub(crate) mod payments;
 pub(crate) mod performances;
 pub(crate) mod shows;

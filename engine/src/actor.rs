@@ -84,6 +84,7 @@ impl SeatActor {
             Ask::Hold(caller, hold) => read(self.inventory.read_hold(&caller, hold).map(Answer::Hold)),
             Ask::Booking(caller, booking) => read(self.inventory.read_booking(&caller, booking).map(Answer::Booking)),
             Ask::Bookings(caller, numbers) => read(self.inventory.list_bookings(&caller, numbers)),
+            Ask::Payment(booking) => read(self.inventory.read_payment(booking).map(Answer::Payment)),
         };
         self.reply(reply, outcome);
     }

@@ -8,6 +8,7 @@ use dashmap::DashMap;
 use tokio::sync::{oneshot, watch};
 
 use crate::committer::Health;
+use crate::dues::Dues;
 use crate::feed::{Histories, Publication, Shows};
 use crate::id::PerformanceId;
 use crate::journal::Durability;
@@ -29,6 +30,7 @@ struct Shared {
     performances: DashMap<PerformanceId, Performance>,
     shows: Shows,
     histories: Arc<Histories>,
+    dues: Arc<Dues>,
     clock: Arc<dyn Clock + Send + Sync>,
     command_age_max: Duration,
     durability: Durability,
@@ -42,7 +44,8 @@ pub struct Client(Arc<Shared>);
 
 impl Client {
     pub(crate) fn new(
-        histories: Arc<Histories>,
+        histories: &Arc<Histories>,
+        dues: &Arc<Dues>,
         clock: Arc<dyn Clock + Send + Sync>,
         command_age_max: Duration,
         durability: Durability,
@@ -51,7 +54,8 @@ impl Client {
         Self(Arc::new(Shared {
             performances: DashMap::new(),
             shows: Shows::default(),
-            histories,
+            histories: Arc::clone(histories),
+            dues: Arc::clone(dues),
             clock,
             command_age_max,
             durability,
@@ -82,6 +86,11 @@ impl Client {
     /// Each account's bookings.
     pub fn histories(&self) -> &Histories {
         &self.0.histories
+    }
+
+    /// The bookings whose payment somebody has to see to.
+    pub fn dues(&self) -> &Dues {
+        &self.0.dues
     }
 
     /// The engine's time.

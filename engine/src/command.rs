@@ -50,6 +50,12 @@ pub enum Command {
     },
     /// Change the rules of the sale, or its prices.
     ChangeTerms(ChangeTerms),
+    /// Say yes or no to a booking.
+    DecideBooking(DecideBooking),
+    /// Take note of what a payment provider says.
+    NotePayment(PaymentNotice),
+    /// Call the performance off.
+    CancelPerformance(CancelPerformance),
 }
 
 impl Command {
@@ -57,7 +63,13 @@ impl Command {
     pub(crate) fn begins(&self) -> bool {
         match self {
             Self::HoldSeats(_) | Self::BlockSeats(_) | Self::ChangeTerms(_) => true,
-            Self::ReleaseHold { .. } | Self::BookHold(_) | Self::CancelSeats(_) | Self::LiftBlock { .. } => false,
+            Self::ReleaseHold { .. }
+            | Self::BookHold(_)
+            | Self::CancelSeats(_)
+            | Self::LiftBlock { .. }
+            | Self::DecideBooking(_)
+            | Self::NotePayment(_)
+            | Self::CancelPerformance(_) => false,
         }
     }
 }
@@ -80,6 +92,8 @@ pub struct HoldSeats {
 pub enum Wish {
     /// These, all or none.
     Seats(SeatList),
+    /// These, or where one of them is taken as many others of their tier side by side, as near to them as can be.
+    SeatsOrNearest(SeatList),
     /// The best free ones.
     BestAvailable(BestAvailable),
     /// Places in a standing area.
@@ -156,4 +170,59 @@ pub struct ChangeTerms {
     pub terms: Terms,
     /// The prices from now on, one for each tier and all in one currency; what is held or booked keeps its own.
     pub prices: Option<Vec<Money>>,
+}
+
+/// See [`Command::DecideBooking`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecideBooking {
+    /// The seller, or an admin.
+    pub caller: Caller,
+    /// The booking.
+    pub booking: BookingId,
+    /// Yes or no.
+    pub approve: bool,
+    /// Why.
+    pub reason: Option<Box<str>>,
+}
+
+/// What a payment provider says of a booking's payment. Nobody's command: whoever gives it has made sure that the
+/// provider said so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PaymentNotice {
+    /// The booking.
+    pub booking: BookingId,
+    /// The provider's name for the payment; nothing where it knows of none.
+    pub reference: Option<Box<str>>,
+    /// What the provider was asked for; nothing where it does not say.
+    pub amount: Option<Money>,
+    /// How far it is.
+    pub status: PaymentStatus,
+}
+
+/// How far a payment is, as its provider says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PaymentStatus {
+    /// It is known, and nobody has paid.
+    Opened,
+    /// The buyer's money is being asked for.
+    Charging,
+    /// The money is reserved.
+    Authorised,
+    /// The money has come.
+    Captured,
+    /// No money will come.
+    Failed,
+    /// The reserved money was let go, or nobody can pay any more.
+    Voided,
+    /// The refund with this place among the payment's refunds has gone out.
+    Refunded(u32),
+}
+
+/// See [`Command::CancelPerformance`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CancelPerformance {
+    /// The seller, or an admin.
+    pub caller: Caller,
+    /// Why.
+    pub reason: Option<Box<str>>,
 }

@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use crate::command::Command;
+use crate::dues::Dues;
 use crate::feed::Histories;
-use crate::journal::frame::Chain;
+use crate::journal::frame::{Body, Chain};
 use crate::journal::snapshot::{Snapshot, Snapshots};
 use crate::journal::writer::Writer;
 use crate::journal::{Durability, JournalError, Stream};
@@ -46,6 +47,7 @@ pub(crate) struct Setup {
     pub(crate) clock: Arc<dyn Clock + Send + Sync>,
     pub(crate) metrics: Metrics,
     pub(crate) histories: Arc<Histories>,
+    pub(crate) dues: Arc<Dues>,
     pub(crate) health: watch::Sender<Health>,
     pub(crate) durability: Durability,
     pub(crate) low_water_bytes: u64,
@@ -59,12 +61,13 @@ pub(crate) struct Committer {
     clock: Arc<dyn Clock + Send + Sync>,
     pub(crate) metrics: Metrics,
     histories: Arc<Histories>,
+    dues: Arc<Dues>,
     health: watch::Sender<Health>,
     durability: Durability,
     /// Performances that have something for the next commit.
     listed: Vec<Rc<RefCell<Staging>>>,
     /// Bodies of the registry's events for the next commit; nothing for an answer that only waits.
-    registry: Vec<(Option<Vec<u8>>, Waiter)>,
+    registry: Vec<(Option<Body>, Waiter)>,
     /// The registry's last record.
     registry_sequence: u64,
     /// Whether [`commit_all`] is at work.
@@ -80,7 +83,7 @@ struct Group {
     /// With how many bodies each has.
     performances: Vec<(Rc<RefCell<Staging>>, usize)>,
     registry: Vec<Waiter>,
-    bodies: Vec<(Stream, Vec<u8>)>,
+    bodies: Vec<(Stream, Body)>,
 }
 
 /// What the journal says of a group.
@@ -103,6 +106,7 @@ impl Committer {
             clock: setup.clock,
             metrics: setup.metrics,
             histories: setup.histories,
+            dues: setup.dues,
             health: setup.health,
             durability: setup.durability,
             listed: Vec::new(),
@@ -146,7 +150,7 @@ impl Committer {
     }
 
     /// Adds an event of the registry, or an answer that rests on the registry's state, to the next commit.
-    pub(crate) fn enlist_registry(this: &Rc<RefCell<Self>>, body: Option<Vec<u8>>, waiter: Waiter) {
+    pub(crate) fn enlist_registry(this: &Rc<RefCell<Self>>, body: Option<Body>, waiter: Waiter) {
         let mut committer = this.borrow_mut();
         committer.registry.push((body, waiter));
         committer.schedule(this);
@@ -187,7 +191,7 @@ impl Committer {
         let near = self.disk_free_bytes.is_some_and(|free| free / NEAR < self.low_water_bytes);
         self.writer.ask(move |journal| {
             let begun = Instant::now();
-            let chains = journal.commit(bodies.iter().map(|(stream, body)| (*stream, body.as_slice())))?;
+            let chains = journal.commit(bodies.iter().map(|(stream, body)| (*stream, body)))?;
             let disk_free_bytes = near.then(|| journal.disk_free_bytes()).flatten();
             Ok(Written { chains, took: begun.elapsed(), disk_free_bytes })
         })
@@ -218,7 +222,7 @@ impl Committer {
             chains = others;
             let mut arrived = staging.borrow_mut();
             events += arrived.events_under_way();
-            if let Some(captured) = arrived.arrive(own, &committer.histories) {
+            if let Some(captured) = arrived.arrive(own, &committer.histories, &committer.dues) {
                 committer.write_snapshot(this, staging, arrived.stream(), captured);
             }
         }

@@ -14,6 +14,7 @@ use tokio::sync::{oneshot, watch};
 use crate::client::Client;
 use crate::committer::{Health, Setup};
 use crate::config::{Config, ConfigError};
+use crate::dues::Dues;
 use crate::feed::Histories;
 use crate::inventory::Inventory;
 use crate::journal::directory::Directory;
@@ -150,9 +151,10 @@ impl Engine {
         }
         let alive_at = mark.alive_at;
         let histories = Arc::new(histories(&found.inventories));
+        let dues = Arc::new(dues(&found.inventories));
         let (health, watched) = watch::channel(Health::Running);
         let client =
-            Client::new(Arc::clone(&histories), Arc::clone(&clock), config.command_age_max, config.durability, watched);
+            Client::new(&histories, &dues, Arc::clone(&clock), config.command_age_max, config.durability, watched);
         let metrics = Metrics::new();
         metrics.recovery_seconds.set(recovery.as_secs_f64());
         let recovered_events: u64 = found.events.values().sum();
@@ -173,6 +175,7 @@ impl Engine {
             clock,
             metrics,
             histories,
+            dues,
             health,
             durability: config.durability,
             low_water_bytes: config.low_water_bytes,
@@ -220,4 +223,11 @@ fn histories(inventories: &BTreeMap<crate::id::PerformanceId, Inventory>) -> His
     let histories = Histories::default();
     bookings.into_iter().for_each(|(account, id, _)| histories.push(account, id));
     histories
+}
+
+/// The bookings whose payment somebody has to see to.
+fn dues(inventories: &BTreeMap<crate::id::PerformanceId, Inventory>) -> Dues {
+    let dues = Dues::default();
+    inventories.values().flat_map(Inventory::due).for_each(|booking| dues.push(booking));
+    dues
 }

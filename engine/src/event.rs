@@ -56,6 +56,17 @@ pub enum Event {
         /// Every active hold ends so much later.
         by_millis: u32,
     },
+    /// The seller said yes to a booking, or no.
+    BookingDecided(BookingDecided),
+    /// The time of these bookings was up: for their payment, or for the seller's word.
+    BookingsLapsed {
+        /// Their numbers.
+        bookings: Vec<u32>,
+    },
+    /// A booking's payment got further.
+    PaymentAdvanced(PaymentAdvanced),
+    /// The seller called the performance off: every hold ends, every booking is cancelled, all that was paid goes back.
+    PerformanceCancelled(PerformanceCancelled),
 }
 
 /// See [`Event::SeatsHeld`].
@@ -86,6 +97,8 @@ pub struct HoldBooked {
     pub nonce: u64,
     /// Where the booking stands at first.
     pub standing: Standing,
+    /// Until when it may wait there; nothing where it waits for nothing.
+    pub until: Option<Timestamp>,
     /// What it is for.
     pub purpose: Option<Box<str>>,
     /// What the request was known by.
@@ -93,7 +106,7 @@ pub struct HoldBooked {
 }
 
 /// Where a booking stands, its cancelled seats aside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Standing {
     /// Waits for its payment.
     PendingPayment,
@@ -101,6 +114,19 @@ pub enum Standing {
     PendingApproval,
     /// The seats are the buyer's.
     Confirmed,
+    /// Nobody paid in time, and the seats went back on sale.
+    Expired,
+    /// The payment failed, and the seats went back on sale.
+    PaymentFailed,
+    /// The seller said no, or nothing in time, and the seats went back on sale.
+    Rejected,
+}
+
+impl Standing {
+    /// Whether the booking's seats are its own: they are taken for it.
+    pub fn has_seats(self) -> bool {
+        matches!(self, Self::PendingPayment | Self::PendingApproval | Self::Confirmed)
+    }
 }
 
 /// See [`Event::SeatsCancelled`].
@@ -112,6 +138,8 @@ pub struct SeatsCancelled {
     pub seats: SeatList,
     /// Who cancelled: the buyer, the seller, an admin.
     pub by: AccountId,
+    /// What goes back to the buyer, in minor units; nothing where nothing was paid.
+    pub refund: Option<i64>,
     /// What the request was known by.
     pub key: Option<RequestKey>,
 }
@@ -131,4 +159,80 @@ pub struct SeatsBlocked {
     pub by: AccountId,
     /// What the request was known by.
     pub key: Option<RequestKey>,
+}
+
+/// See [`Event::BookingDecided`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BookingDecided {
+    /// The booking's number.
+    pub booking: u32,
+    /// Whether the booking may have its seats.
+    pub approved: bool,
+    /// Who decided.
+    pub by: AccountId,
+    /// Why.
+    pub reason: Option<Box<str>>,
+    /// Until when it has to be paid for; nothing where there is nothing to pay.
+    pub until: Option<Timestamp>,
+}
+
+/// See [`Event::PaymentAdvanced`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PaymentAdvanced {
+    /// The booking's number.
+    pub booking: u32,
+    /// The provider's name for the payment, where it is news.
+    pub reference: Option<Box<str>>,
+    /// How it got further.
+    pub advance: Advance,
+}
+
+/// How a payment gets further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Advance {
+    /// The provider knows of it.
+    Opened,
+    /// The buyer's money is being asked for: the seats wait until then, where they get more time.
+    Charging {
+        /// From then on the booking waits no longer.
+        until: Option<Timestamp>,
+    },
+    /// The money is reserved.
+    Authorised(Fate),
+    /// The money has come.
+    Captured {
+        /// What becomes of the seats.
+        fate: Fate,
+        /// What goes back at once, in minor units: all of it where the seats are lost.
+        refund: i64,
+    },
+    /// No money will come.
+    Failed,
+    /// The reserved money was let go.
+    Voided,
+    /// A refund has gone out.
+    Refunded {
+        /// Its place among the payment's refunds.
+        refund: u32,
+    },
+}
+
+/// What becomes of a booking's seats when its money comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// They are the booking's and stay so.
+    Kept,
+    /// They went back on sale, are all free still, and are the booking's again.
+    Retaken,
+    /// Somebody else has one of them, or they cannot be sold any more: the money goes back.
+    Lost,
+}
+
+/// See [`Event::PerformanceCancelled`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PerformanceCancelled {
+    /// Who called it off.
+    pub by: AccountId,
+    /// Why.
+    pub reason: Option<Box<str>>,
 }

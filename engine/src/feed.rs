@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use dashmap::DashMap;
 
 use crate::id::{AccountId, BookingId, PerformanceId, ShowId};
-use crate::inventory::{Inventory, SeatState, Tally};
+use crate::inventory::{CalledOff, Inventory, SeatState, Tally};
 use crate::performance::{PriceList, Terms};
 use crate::registry::Show;
 use crate::seat_map::{SeatIndex, SeatMap};
@@ -42,6 +42,8 @@ pub struct Rules {
     pub terms: Arc<Terms>,
     /// The prices.
     pub prices: PriceList,
+    /// Why it was called off, if it was, and when.
+    pub called_off: Option<CalledOff>,
 }
 
 /// The state of every seat at one version.
@@ -123,12 +125,13 @@ impl Publication {
 
 impl Rules {
     pub(crate) fn of(inventory: &Inventory) -> Self {
-        Self { terms: Arc::clone(inventory.terms()), prices: inventory.prices().clone() }
+        let called_off = inventory.called_off().cloned();
+        Self { terms: Arc::clone(inventory.terms()), prices: inventory.prices().clone(), called_off }
     }
 
     /// Whether seats can be held at a time.
     pub fn on_sale(&self, now: Timestamp) -> bool {
-        self.terms.opens_at <= now && now < self.terms.closes_at
+        self.called_off.is_none() && self.terms.opens_at <= now && now < self.terms.closes_at
     }
 }
 

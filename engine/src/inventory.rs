@@ -11,24 +11,28 @@ mod holds;
 mod image;
 mod limits;
 mod misfit;
+mod orders;
+mod payments;
 mod price_lists;
 mod replays;
 mod seats;
 mod views;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use bookings::{Booking, Details};
+pub use bookings::{Booking, Details, Standpoint, Verdict};
 pub use decide::Decision;
 pub use holds::Hold;
 pub use image::{Image, PlaceImage};
 pub use misfit::{Fault, Misfit, Part};
+pub use orders::CalledOff;
+pub use payments::{Moment, Payment, Refund, Stage, Step};
 pub use price_lists::PriceListIndex;
 pub use replays::{Made, Replay};
 pub use seats::{SeatState, Tally};
-pub use views::{Answer, BlockView, BookingView, HoldView};
+pub use views::{Answer, BlockView, BookingView, HoldView, PaymentView};
 
 use self::holds::Holds;
 use self::limits::Buyers;
@@ -36,7 +40,7 @@ use self::price_lists::PriceLists;
 use self::replays::Replays;
 use self::seats::Seats;
 use crate::command::RequestKey;
-use crate::event::{Event, HoldBooked, SeatsBlocked, SeatsCancelled, SeatsHeld};
+use crate::event::{Event, SeatsBlocked, SeatsHeld};
 use crate::id::{AccountId, PerformanceId, ShowId};
 use crate::performance::{Opening, OpeningError, PriceList, Terms};
 use crate::seat_map::{SeatIndex, SeatMap};
@@ -56,6 +60,9 @@ pub struct Inventory {
     seats: Seats,
     holds: Holds,
     bookings: Vec<Booking>,
+    /// When bookings that wait wait no longer, with their numbers.
+    waiting: BTreeSet<(Timestamp, u32)>,
+    called_off: Option<CalledOff>,
     blocks: BTreeMap<u32, Block>,
     next_block: u32,
     buyers: Buyers,
@@ -76,7 +83,7 @@ pub struct Block {
 }
 
 impl Inventory {
-    /// Holds that end in one event at most: one journal record holds them with room to spare.
+    /// Holds, or bookings, that end in one event at most: one journal record holds them with room to spare.
     const EXPIRED_PER_EVENT_MAX: usize = 1000;
 
     /// A performance as it is when it opens.
@@ -96,6 +103,8 @@ impl Inventory {
             terms: Arc::new(opening.terms.clone()),
             holds: Holds::default(),
             bookings: Vec::new(),
+            waiting: BTreeSet::new(),
+            called_off: None,
             blocks: BTreeMap::new(),
             next_block: 0,
             buyers: Buyers::default(),
@@ -149,6 +158,16 @@ impl Inventory {
         self.holds.active()
     }
 
+    /// Whether somebody waits for an end that comes by itself: holds and bookings whose time is running.
+    pub fn has_deadlines(&self) -> bool {
+        self.holds.active() > 0 || !self.waiting.is_empty()
+    }
+
+    /// That it was called off, if it was.
+    pub fn called_off(&self) -> Option<&CalledOff> {
+        self.called_off.as_ref()
+    }
+
     /// Its bookings, by number.
     pub fn bookings(&self) -> &[Booking] {
         &self.bookings
@@ -170,23 +189,34 @@ impl Inventory {
         seats.into_iter().map(|seat| (seat, self.seats.state(seat))).collect()
     }
 
-    /// When [`Self::pulse`] should be asked next; nothing where no hold is active.
+    /// When [`Self::pulse`] should be asked next; nothing where nothing runs out.
     pub fn next_end(&self) -> Option<Timestamp> {
-        self.holds.next_end().map(|(at, _)| at)
+        let (hold, booking) = (self.holds.next_end(), self.waiting.first().copied());
+        hold.into_iter().chain(booking).map(|(at, _)| at).min()
     }
 
-    /// Which holds have run out at `now`; to be applied before a command of that time is decided.
+    /// Which holds and bookings have run out at `now`; to be applied before a command of that time is decided, until
+    /// there is nothing more.
     pub fn pulse(&self, now: Timestamp) -> Option<Event> {
         let now = now.max(self.now);
-        if !self.holds.is_due(now) {
-            return None;
-        }
+        let expired = if self.holds.is_due(now) { self.expired(now) } else { None };
+        expired.or_else(|| self.lapsed(now))
+    }
+
+    fn expired(&self, now: Timestamp) -> Option<Event> {
         let mut holds = self.holds.expired(now, Self::EXPIRED_PER_EVENT_MAX);
         if Bug::HashOrder.is_on() {
             holds =
                 holds.into_iter().collect::<hashbrown::HashSet<_, foldhash::fast::RandomState>>().into_iter().collect();
         }
         (!holds.is_empty()).then_some(Event::HoldsExpired { holds })
+    }
+
+    fn lapsed(&self, now: Timestamp) -> Option<Event> {
+        // An equal time counts as past (B2).
+        let due = self.waiting.iter().take_while(|(until, _)| *until <= now);
+        let bookings: Vec<u32> = due.map(|(_, number)| *number).take(Self::EXPIRED_PER_EVENT_MAX).collect();
+        (!bookings.is_empty()).then_some(Event::BookingsLapsed { bookings })
     }
 
     /// Makes an event part of the state. Cannot fail: what could, was refused by `decide`; or by [`Self::check`], where
@@ -203,7 +233,11 @@ impl Inventory {
             Event::SeatsBlocked(blocked) => self.apply_blocked(blocked),
             Event::BlockLifted { block } => self.apply_lifted(*block),
             Event::TermsChanged { terms, prices } => self.apply_terms(terms, prices.as_deref()),
-            Event::HoldsExtended { by_millis } => self.holds.extend(Duration::from_millis(u64::from(*by_millis))),
+            Event::HoldsExtended { by_millis } => self.extend(Duration::from_millis(u64::from(*by_millis))),
+            Event::BookingDecided(decided) => self.apply_decided(decided),
+            Event::BookingsLapsed { bookings } => bookings.iter().for_each(|&number| self.apply_lapsed(number)),
+            Event::PaymentAdvanced(advanced) => self.apply_payment(advanced),
+            Event::PerformanceCancelled(cancelled) => self.apply_called_off(cancelled),
         }
     }
 
@@ -245,36 +279,11 @@ impl Inventory {
         self.holds.drop_stale_ends();
     }
 
-    fn apply_booked(&mut self, event: &HoldBooked) {
-        let Some(hold) = self.holds.end(event.hold, Some(event.booking)) else { return };
-        self.holds.drop_stale_ends();
-        self.buyers.get_mut(hold.buyer).holds -= 1;
-        self.seats.set(&self.map, &hold.seats, SeatState::Booked(event.booking));
-        if let Some(request) = event.key
-            && !Bug::KeyForgotten.is_on()
-        {
-            self.remember(request, hold.buyer, Made::Booking { number: event.booking });
-        }
-        self.bookings.push(Booking {
-            nonce: event.nonce,
-            buyer: hold.buyer,
-            standing: event.standing,
-            seats: hold.seats,
-            prices: if Bug::PriceOfToday.is_on() { self.prices.index_in_force() } else { hold.prices },
-            created_at: self.now,
-            details: Details { cancelled: Vec::new(), purpose: event.purpose.clone() }.kept(),
-        });
-    }
-
-    fn apply_cancelled(&mut self, event: &SeatsCancelled) {
-        let Some(booking) = self.bookings.get_mut(event.booking as usize) else { return };
-        booking.cancel(&event.seats);
-        let cancelled = booking.cancelled().len() as u32;
-        self.buyers.get_mut(booking.buyer).seats -= event.seats.len() as u32;
-        self.seats.set(&self.map, &event.seats, SeatState::Free);
-        if let Some(request) = event.key {
-            let caller = self.buyers.enter(event.by);
-            self.remember(request, caller, Made::Cancellation { booking: event.booking, cancelled });
+    /// Gives everybody who waits more time.
+    fn extend(&mut self, by: Duration) {
+        self.holds.extend(by);
+        for (until, number) in std::mem::take(&mut self.waiting) {
+            self.wait_until(number, Some(until + by));
         }
     }
 

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use self::frame::{Chain, Frame};
+use self::frame::{Body, Chain, Frame};
 use self::store::{Key, Store, StoreError};
 use crate::seeded::Bug;
 use crate::time::Timestamp;
@@ -106,7 +106,7 @@ impl Journal {
     /// [`JournalError`]; then nothing of the group may be acknowledged, and the journal is at its end.
     pub fn commit<'a>(
         &mut self,
-        bodies: impl IntoIterator<Item = (Stream, &'a [u8])>,
+        bodies: impl IntoIterator<Item = (Stream, &'a Body)>,
     ) -> Result<Vec<Chain>, JournalError> {
         self.guarded(|journal| {
             let (mut batch, mut chains) = (Vec::new(), Vec::new());
@@ -126,7 +126,7 @@ impl Journal {
         })
     }
 
-    fn frame(&mut self, stream: Stream, body: &[u8]) -> (Key, Vec<u8>) {
+    fn frame(&mut self, stream: Stream, body: &Body) -> (Key, Vec<u8>) {
         let chain = self.chains.entry(stream).or_default();
         let sequence = chain.next_sequence;
         let frame = Frame::encode(self.epoch, stream, sequence, chain.tip, body);
@@ -261,7 +261,7 @@ mod tests {
         let notes = Notes::default();
         let mut journal = Journal::new(Box::new(notes.clone()), 1, BTreeMap::new(), Durability::Fsync);
         journal.trim(Stream(1), 5).unwrap();
-        journal.commit([(Stream(1), b"body".as_slice())]).unwrap();
+        journal.commit([(Stream(1), &Body { format: 1, bytes: b"body".to_vec() })]).unwrap();
         journal.trim(Stream(1), 6).unwrap();
         journal.trim(Stream(1), 7).unwrap();
         journal.trim(Stream(1), 8).unwrap();

@@ -23,6 +23,7 @@ pub mod registry;
 
 mod actor;
 mod committer;
+pub mod dues;
 pub mod feed;
 pub mod journal;
 pub mod mailbox;

@@ -28,6 +28,8 @@ pub enum Ask {
     Booking(Caller, BookingId),
     /// The bookings with these numbers.
     Bookings(Caller, std::ops::Range<u32>),
+    /// A booking's payment: for whoever sees to it, and for nobody who comes from outside.
+    Payment(BookingId),
 }
 
 /// What became of it.

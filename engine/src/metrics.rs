@@ -7,7 +7,8 @@ use crate::id::PerformanceId;
 use crate::inventory::Tally;
 
 /// Kinds of commands, as labels.
-const KINDS: [&str; 7] = ["hold", "release", "book", "cancel", "block", "unblock", "change_terms"];
+const KINDS: [&str; 10] =
+    ["hold", "release", "book", "cancel", "block", "unblock", "change_terms", "decide", "note_payment", "call_off"];
 /// What became of them, as labels.
 const RESULTS: [&str; 4] = ["done", "refused", "replayed", "dropped"];
 
@@ -58,6 +59,9 @@ impl Metrics {
             Command::BlockSeats(_) => 4,
             Command::LiftBlock { .. } => 5,
             Command::ChangeTerms(_) => 6,
+            Command::DecideBooking(_) => 7,
+            Command::NotePayment(_) => 8,
+            Command::CancelPerformance(_) => 9,
         };
         self.commands[kind][result as usize].increment(1);
     }

@@ -143,11 +143,11 @@ impl Owner {
         owner.announce_epoch();
         owner.registry.shows().for_each(|show| owner.client.shows().publish(Arc::clone(show)));
         for (id, (inventory, chain)) in start.inventories {
-            let holds = inventory.active_holds();
+            let running = inventory.has_deadlines();
             let staging = owner.seat(id, inventory, chain);
             owner.publish(id);
             staging.borrow_mut().events_since_snapshot = start.replayed.get(&Stream(id.0)).copied().unwrap_or(0);
-            owner.extend(id, holds, start.extension);
+            owner.extend(id, running, start.extension);
         }
         owner
     }
@@ -159,9 +159,9 @@ impl Owner {
         Committer::enlist_registry(&self.committer, Some(body), Box::new(|_| {}));
     }
 
-    fn extend(&self, id: PerformanceId, holds: u32, extension: Duration) {
+    fn extend(&self, id: PerformanceId, running: bool, extension: Duration) {
         let by_millis = u32::try_from(extension.as_millis()).unwrap_or(u32::MAX);
-        if holds > 0 && by_millis > 0 && !Bug::HoldersNotExtended.is_on() {
+        if running && by_millis > 0 && !Bug::HoldersNotExtended.is_on() {
             self.performances[&id].actor.do_send(Extend { by_millis });
         }
     }
@@ -322,7 +322,7 @@ impl Owner {
 /// The bytes that an opening takes in the journal.
 fn opening_len(at: Timestamp, opening: &Opening) -> usize {
     let entry = Entry { at, event: Event::PerformanceOpened(Box::new(opening.clone())) };
-    codec::encode_entries(&[entry]).iter().map(Vec::len).sum()
+    codec::encode_entries(&[entry]).iter().map(|body| body.len()).sum()
 }
 
 impl Actor for Owner {

@@ -97,6 +97,18 @@ pub enum Refusal {
     /// The request key stands for another request.
     #[error("the request key was used for another request")]
     KeyReused,
+    /// A booking that waits for its payment is cancelled whole or not at all.
+    #[error("the booking waits for its payment and is cancelled whole or not at all")]
+    PaymentPending,
+    /// The booking does not wait for the seller: nobody has to decide, or somebody has.
+    #[error("the booking does not wait for the seller's word")]
+    NotWaiting,
+    /// There is no such payment, or it is another sum than the booking's.
+    #[error("the booking has no such payment")]
+    UnknownPayment,
+    /// The performance was called off.
+    #[error("the performance was called off")]
+    PerformanceCancelled,
     /// Every number that a hold or a block can have was given.
     #[error("the performance has no number left")]
     NoNumberLeft,

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use crate::dues::Dues;
 use crate::event::{Entry, Event};
 use crate::feed::{Histories, Publication, Rules};
 use crate::id::{AccountId, BookingId};
 use crate::inventory::{Answer, Image, Inventory, SeatState, Tally};
 use crate::journal::Stream;
 use crate::journal::codec::encode_entries;
-use crate::journal::frame::Chain;
+use crate::journal::frame::{Body, Chain};
 use crate::mailbox::{Answered, Failure, Mailbox, Outcome};
 use crate::seat_map::SeatIndex;
 use crate::seeded::Bug;
@@ -24,6 +25,8 @@ struct Batch {
     touched: Vec<(SeatIndex, SeatState)>,
     tallies: Vec<Tally>,
     booked: Vec<(AccountId, BookingId)>,
+    /// Bookings whose payment somebody has to see to.
+    due: Vec<BookingId>,
     rules: Option<Rules>,
     /// A state to be written down, and how many of the entries are in it.
     image: Option<(usize, Image)>,
@@ -93,9 +96,12 @@ impl Staging {
             (Event::HoldBooked(_), Some(Answer::Booking(booking))) => {
                 self.gathering.booked.push((booking.buyer, booking.id));
             }
-            (Event::TermsChanged { .. }, _) => self.gathering.rules = Some(Rules::of(inventory)),
+            (Event::TermsChanged { .. } | Event::PerformanceCancelled(_), _) => {
+                self.gathering.rules = Some(Rules::of(inventory));
+            }
             _ => {}
         }
+        self.gathering.due.extend(inventory.due_after(&entry.event));
         self.gathering.entries.push(entry);
     }
 
@@ -156,7 +162,7 @@ impl Staging {
     }
 
     /// Sends the batch on its way: its bodies, in order. The next one begins to gather.
-    pub(crate) fn depart(&mut self) -> Vec<Vec<u8>> {
+    pub(crate) fn depart(&mut self) -> Vec<Body> {
         std::mem::swap(&mut self.gathering, &mut self.writing);
         self.listed = false;
         let entries = &self.writing.entries;
@@ -173,7 +179,7 @@ impl Staging {
 
     /// The batch is durable, and `chains` are the ends of its records. Lets go what has waited: first what can be seen,
     /// then the answers, so that who has an answer sees what it says.
-    pub(crate) fn arrive(&mut self, chains: &[Chain], histories: &Histories) -> Option<Captured> {
+    pub(crate) fn arrive(&mut self, chains: &[Chain], histories: &Histories, dues: &Dues) -> Option<Captured> {
         self.chain = *chains.last().expect("a batch has entries, and so a record");
         let version = self.chain.next_sequence;
         let batch = &mut self.writing;
@@ -183,6 +189,7 @@ impl Staging {
             self.publication.publish_rules(rules);
         }
         batch.booked.drain(..).for_each(|(account, booking)| histories.push(account, booking));
+        batch.due.drain(..).for_each(|booking| dues.push(booking));
         for (reply, outcome) in batch.waiting.drain(..) {
             // A receiver that has gone away needs no answer.
             drop(reply.send(outcome.map(|answered| answered.standing_in(version - 1))));

@@ -3,6 +3,7 @@
 mod copy;
 mod happening;
 mod misuse;
+mod orders;
 mod print;
 mod replay;
 mod rules;

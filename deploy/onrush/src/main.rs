@@ -4,11 +4,13 @@ mod demo;
 mod journal;
 mod listen;
 mod logging;
+mod payments;
 mod people;
 mod rush;
 mod serve;
 mod settings;
 mod telemetry;
+mod test_psp;
 mod token;
 
 use std::process::ExitCode;
@@ -45,6 +47,8 @@ enum Role {
     Token(token::Arguments),
     /// Add a new signing key; servers take it up by themselves, and it signs nobody out
     RotateKey(token::Rotation),
+    /// Serve a payment provider to try things with: a page where buyers pay, and no money
+    TestPsp(test_psp::Arguments),
     /// Start a server on a free port, send a ticket rush at it, report, audit, clean up
     Rush(rush::Arguments),
     /// Send a recorded arrival profile at a server of its own, as `rush` does
@@ -65,6 +69,7 @@ fn main() -> ExitCode {
         Role::Serve(arguments) => serve::run(&arguments),
         Role::Token(arguments) => token::run(&arguments),
         Role::RotateKey(arguments) => token::rotate(&arguments),
+        Role::TestPsp(arguments) => test_psp::run(&arguments),
         Role::Rush(arguments) => rush::run(&arguments),
         Role::Replay(arguments) => rush::replay(&arguments),
         Role::Journal(action) => journal::run(&action),

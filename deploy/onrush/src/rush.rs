@@ -62,6 +62,7 @@ impl Server {
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
             .env("ONRUSH_DEMO", "false")
+            .env("ONRUSH_PAYMENT_PROVIDER", "none")
             .env("ONRUSH_LOG", "warn")
             .stdout(Stdio::null())
             .spawn()

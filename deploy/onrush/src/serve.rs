@@ -20,6 +20,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use crate::payments::Collecting;
 use crate::people::People;
 use crate::settings::{Layers, Settings, SettingsError};
 use crate::{demo, listen, logging, people, telemetry};
@@ -118,7 +119,9 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
         Arc::clone(&people.revocations),
         prometheus.clone(),
     );
-    let context = Arc::new(context.with_control_plane(people.face()));
+    let collecting = Collecting::start(&settings, &client, address).await?;
+    let context = context.with_control_plane(people.face()).with_payments(collecting.face());
+    let context = Arc::new(context);
     people.know(&context);
     let shutdown = CancellationToken::new();
     let surface = if ops.is_some() { Surface::Public } else { Surface::Everything };
@@ -137,6 +140,7 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     print(&banner);
     actix_rt::spawn(watch_for_stalls(client.clone()));
     actix_rt::spawn(people.upkeep());
+    collecting.run();
     actix_rt::spawn(people::follow(FollowedKeyFile::new(&key_file), keys));
 
     until_stopped(&client, prometheus, signals).await;

@@ -47,6 +47,11 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("session_max_hours", "4320", "a session lasts so long at most, however often it is refreshed"),
     ("hashes_at_once_max", "2", "passwords that are hashed at one time; each takes a core and 19 MiB"),
     ("hashes_waiting_max", "200", "sign-ins that may wait for that"),
+    ("payment_provider", "test-psp", "who takes payments: test-psp, where no money moves; stripe; or none"),
+    ("test_psp_listen", "127.0.0.1:0", "address of the test provider; port 0: any that is free"),
+    ("stripe_key_file", "", "a file with Stripe's secret key"),
+    ("stripe_webhook_secret_file", "", "a file with the secret that Stripe signs its notices with"),
+    ("stripe_url", "https://api.stripe.com", "address of Stripe's API"),
     ("erase_after_seconds", "60", "what was erased is gone from the disk, too, after so long"),
 ];
 
@@ -202,6 +207,20 @@ pub(crate) struct Settings {
     pub(crate) control_plane: onrush_control_plane::config::Config,
     /// The first admin's address, and the file with the password.
     pub(crate) admin: Option<(String, PathBuf)>,
+    pub(crate) payments: PaymentSettings,
+}
+
+/// Who takes payments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PaymentSettings {
+    /// The test provider, at this address.
+    TestPsp(SocketAddr),
+    Stripe {
+        url: String,
+        key_file: PathBuf,
+        webhook_secret_file: PathBuf,
+    },
+    None,
 }
 
 impl Settings {
@@ -221,6 +240,7 @@ impl Settings {
             edge: edge(layers)?,
             control_plane: control_plane(layers)?,
             admin: admin(layers)?,
+            payments: payments(layers)?,
         };
         settings.engine.validate().map_err(|error| SettingsError::Contradiction(error.to_string()))?;
         settings.edge.validate().map_err(|error| SettingsError::Contradiction(error.to_string()))?;
@@ -294,6 +314,23 @@ fn admin(layers: &Layers) -> Result<Option<(String, PathBuf)>, SettingsError> {
     }
 }
 
+fn payments(layers: &Layers) -> Result<PaymentSettings, SettingsError> {
+    let (key, secret): (String, String) = (layers.get("stripe_key_file")?, layers.get("stripe_webhook_secret_file")?);
+    match layers.get::<String>("payment_provider")?.as_str() {
+        "test-psp" => Ok(PaymentSettings::TestPsp(layers.get("test_psp_listen")?)),
+        "stripe" if key.is_empty() || secret.is_empty() => Err(SettingsError::Contradiction(
+            "payment_provider = stripe needs stripe_key_file and stripe_webhook_secret_file".to_owned(),
+        )),
+        "stripe" => Ok(PaymentSettings::Stripe {
+            url: layers.get("stripe_url")?,
+            key_file: key.into(),
+            webhook_secret_file: secret.into(),
+        }),
+        "none" => Ok(PaymentSettings::None),
+        _ => Err(layers.wrong("payment_provider", "must be test-psp, stripe or none".to_owned())),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -305,6 +342,7 @@ mod tests {
         assert_eq!(settings.edge, onrush_edge::config::Config::default());
         assert_eq!(settings.control_plane, onrush_control_plane::config::Config::new("./onrush-data".into()));
         assert_eq!(settings.admin, None);
+        assert_eq!(settings.payments, PaymentSettings::TestPsp("127.0.0.1:0".parse().unwrap()));
     }
 
     #[test]
@@ -343,6 +381,8 @@ mod tests {
         assert!(wrong("ballast_mib", "99999999999999999").contains("too much"));
         assert!(wrong("admin_email", "kim@example.org").contains("need each other"));
         assert!(wrong("access_token_ttl_seconds", "5").contains("at least 10"));
+        assert!(wrong("payment_provider", "stripe").contains("needs stripe_key_file"));
+        assert!(wrong("payment_provider", "cash").ends_with("must be test-psp, stripe or none"));
         assert!(wrong("session_max_hours", "1").contains("no more than session_max_hours"));
     }
 }

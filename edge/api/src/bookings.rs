@@ -28,6 +28,15 @@ pub struct CancelRequest {
     pub seats: Option<Vec<String>>,
 }
 
+/// What a seller sends to decide about a booking, or to call a performance off.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReasonRequest {
+    /// Why; at most 200 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
 /// Where a booking stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -42,6 +51,72 @@ pub enum BookingStatus {
     PartlyCancelled,
     /// All of its seats were cancelled.
     Cancelled,
+    /// All of its seats were cancelled, and what was owed for that has gone back.
+    Refunded,
+    /// The seller said no, or nothing in time. The seats went back on sale.
+    Rejected,
+    /// Nobody paid in time. The seats went back on sale.
+    Expired,
+    /// The payment failed. The seats went back on sale.
+    PaymentFailed,
+}
+
+/// How far a booking's payment is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PaymentStatus {
+    /// Nobody has paid.
+    Open,
+    /// The buyer's bank is being asked. The seats wait for its answer, for a bounded time.
+    Charging,
+    /// The money is reserved, and is collected next.
+    Authorised,
+    /// The money has come.
+    Captured,
+    /// Money is on its way back: `refund_due`, or all of it where the seats could not be had any more.
+    Returning,
+    /// All of it has gone back, or was never collected after all.
+    Returned,
+    /// The time to pay is up, and the payment provider is being told so.
+    Closing,
+    /// Nobody can pay any more, and nobody has.
+    Closed,
+    /// The bank said no. Nothing was taken.
+    Failed,
+}
+
+/// A booking's payment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Payment {
+    /// How far it is.
+    pub status: PaymentStatus,
+    /// What is asked for.
+    pub amount: Money,
+    /// What has gone back.
+    pub refunded: Money,
+    /// What is on its way back.
+    pub refund_due: Money,
+    /// Until when it can be paid; after that the seats go back on sale.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub pay_until: Option<Time>,
+    /// The payment provider's page, while it can be paid; also in the answers to booking and reading one.
+    pub url: Option<String>,
+    /// What the provider's own component in a page needs, where it has one instead.
+    pub client_secret: Option<String>,
+    /// In plain words, what happened or what to do.
+    pub detail: String,
+}
+
+/// What the seller said to a booking.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Decision {
+    /// Yes or no.
+    pub approved: bool,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Time,
+    /// Why.
+    pub reason: Option<String>,
 }
 
 /// A booking as its buyer and the seller see it.
@@ -60,12 +135,19 @@ pub struct Booking {
     pub status: BookingStatus,
     /// The seats it has now.
     pub seats: Vec<PricedSeat>,
-    /// The seats it had and that were cancelled.
+    /// The seats it had and that were cancelled, or went back on sale.
     pub cancelled_seats: Vec<PricedSeat>,
     /// The sum of the prices of the seats it has now.
     pub total: Money,
     /// What it is for.
     pub purpose: Option<String>,
+    /// Its payment, once there is something to pay.
+    pub payment: Option<Payment>,
+    /// What the seller said, where the seller is asked.
+    pub decision: Option<Decision>,
+    /// Until when the seller has time to decide; after that the booking is rejected by itself.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub decide_until: Option<Time>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Time,

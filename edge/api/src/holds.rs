@@ -14,12 +14,26 @@ pub struct HoldRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = json!(["Stalls-A-1", "Stalls-A-2"]))]
     pub seats: Option<Vec<String>>,
+    /// What to do where one of `seats` is taken; default: refuse.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_conflict: Option<OnConflict>,
     /// The best free seats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best_available: Option<BestAvailable>,
     /// Places in a standing area.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub general_admission: Option<GeneralAdmission>,
+}
+
+/// What to do where a seat that was asked for is taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnConflict {
+    /// Hold nothing, and say which are taken.
+    #[default]
+    Refuse,
+    /// Hold as many others of the same tier, side by side, as near to them as can be.
+    Nearest,
 }
 
 /// A wish for the best free seats.

@@ -155,4 +155,16 @@ pub struct Performance {
     pub sale: Sale,
     /// Whether seats can be held now.
     pub on_sale: bool,
+    /// That the seller called it off, if so.
+    pub cancelled: Option<Cancelled>,
+}
+
+/// That a performance was called off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Cancelled {
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Time,
+    /// Why.
+    pub reason: Option<String>,
 }

@@ -1,21 +1,22 @@
 //! Bookings: made from holds, listed, read, cancelled.
 
 use hyper::StatusCode;
-use onrush_api::bookings::{Booking, BookingRequest, BookingStatus, CancelRequest};
+use onrush_api::bookings::{Booking, BookingRequest, BookingStatus, CancelRequest, Decision, ReasonRequest};
 use onrush_api::page::{Cursor, Page};
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::text::{Text, Time};
 use onrush_api::token::Role;
-use onrush_engine::command::{BookHold, Caller, CancelSeats, Command};
+use onrush_engine::command::{BookHold, Caller, CancelSeats, Command, DecideBooking};
 use onrush_engine::event::Standing;
 use onrush_engine::feed::Publication;
-use onrush_engine::id::{BookingId, PerformanceId};
-use onrush_engine::inventory::{Answer as EngineAnswer, BookingView};
+use onrush_engine::id::{BookingId, HoldId, PerformanceId};
+use onrush_engine::inventory::{Answer as EngineAnswer, BookingView, Verdict};
 use onrush_engine::mailbox::Ask;
 
 use crate::answer::Answer;
 use crate::labels;
 use crate::request::Request;
+use crate::routes::payments;
 
 const BUYERS: [Role; 1] = [Role::Buyer];
 const EVERYBODY: [Role; 3] = [Role::Buyer, Role::Seller, Role::Admin];
@@ -23,10 +24,13 @@ const SELLERS: [Role; 2] = [Role::Seller, Role::Admin];
 
 /// Book a hold
 ///
-/// With nothing to pay the booking is confirmed at once.
+/// With nothing to pay, and nobody to ask, the booking is confirmed at once. Else it waits: for the seller
+/// (`pending_approval`), or for its payment (`pending_payment`), which `payment.url` takes until `payment.pay_until`. The
+/// seats are taken meanwhile.
 #[utoipa::path(post, path = "/v1/bookings", tag = "Holding and booking",
     params(("Idempotency-Key" = Option<String>, Header)), request_body = BookingRequest, security(("token" = [])),
-    responses((status = 201, body = Booking), (status = 410, description = "`hold-expired`")))]
+    responses((status = 201, body = Booking), (status = 410, description = "`hold-expired`"),
+              (status = 409, description = "`payment-unavailable`")))]
 pub(crate) async fn book(request: &Request<'_>) -> Result<Answer, Problem> {
     let caller = request.caller_as(&BUYERS)?;
     let BookingRequest { hold: Text(hold), purpose } = request.json()?;
@@ -34,14 +38,29 @@ pub(crate) async fn book(request: &Request<'_>) -> Result<Answer, Problem> {
         return Err(Problem::field("/purpose", "at most 200 characters"));
     }
     let performance = request.context.directory.performance(hold.performance)?;
+    if request.context.payments.is_none() {
+        refuse_what_costs(request, caller, hold).await?;
+    }
     let (key, nonce, purpose) = (request.key("book_hold")?, rand::random(), purpose.map(String::into_boxed_str));
     let command = Command::BookHold(BookHold { caller, hold, purpose, nonce, key });
     let answered = request.context.directory.ask(&performance, Ask::Command(command)).await?;
     let EngineAnswer::Booking(view) = answered.answer else { return Err(Problem::new(Kind::Internal)) };
-    let answer = Answer::json(StatusCode::CREATED, &body(&performance.publication, &view));
+    let mut booking = body(&performance.publication, &view);
+    payments::add_checkout(request.context, &mut booking).await;
+    let answer = Answer::json(StatusCode::CREATED, &booking);
     let location = format!("/v1/bookings/{}", view.id);
     let answer = answer.sequence(hold.performance, answered.sequence).replayed(answered.replayed);
     Ok(answer.location(location))
+}
+
+/// Where nobody takes payments a hold that costs something is not booked: nobody could ever pay for it.
+async fn refuse_what_costs(request: &Request<'_>, caller: Caller, hold: HoldId) -> Result<(), Problem> {
+    let performance = request.context.directory.performance(hold.performance)?;
+    // A hold that cannot be read is refused by the booking itself, or was booked before.
+    let Ok(read) = request.context.directory.ask(&performance, Ask::Hold(caller, hold)).await else { return Ok(()) };
+    let EngineAnswer::Hold(view) = read.answer else { return Err(Problem::new(Kind::Internal)) };
+    let total = labels::total(&performance.publication, &view.seats, &view.prices);
+    if total.amount > 0 { Err(Problem::new(Kind::PaymentUnavailable)) } else { Ok(()) }
 }
 
 /// List your bookings
@@ -76,16 +95,64 @@ async fn fetch(request: &Request<'_>, caller: Caller, id: BookingId) -> Result<B
     params(("booking" = String, Path)), responses((status = 200, body = Booking)))]
 pub(crate) async fn read(request: &Request<'_>) -> Result<Answer, Problem> {
     let caller = request.caller_as(&EVERYBODY)?;
-    Ok(Answer::json(StatusCode::OK, &fetch(request, caller, request.id(2)?).await?))
+    let mut booking = fetch(request, caller, request.id(2)?).await?;
+    payments::add_checkout(request.context, &mut booking).await;
+    Ok(Answer::json(StatusCode::OK, &booking))
+}
+
+/// Approve a booking
+///
+/// Where the performance's bookings wait for the seller. The buyer pays next, if there is something to pay.
+#[utoipa::path(post, path = "/v1/bookings/{booking}/approve", tag = "Selling", security(("token" = [])),
+    params(("booking" = String, Path)), request_body = Option<ReasonRequest>,
+    responses((status = 200, body = Booking), (status = 409, description = "`already-decided`")))]
+pub(crate) async fn approve(request: &Request<'_>) -> Result<Answer, Problem> {
+    decide(request, true).await
+}
+
+/// Reject a booking
+///
+/// With a reason, which the buyer reads. The seats go back on sale.
+#[utoipa::path(post, path = "/v1/bookings/{booking}/reject", tag = "Selling", security(("token" = [])),
+    params(("booking" = String, Path)), request_body = ReasonRequest,
+    responses((status = 200, body = Booking), (status = 409, description = "`already-decided`")))]
+pub(crate) async fn reject(request: &Request<'_>) -> Result<Answer, Problem> {
+    decide(request, false).await
+}
+
+async fn decide(request: &Request<'_>, approve: bool) -> Result<Answer, Problem> {
+    let caller = request.caller_as(&SELLERS)?;
+    let booking: BookingId = request.id(2)?;
+    let performance = request.context.directory.performance(booking.performance)?;
+    let reason = reason(request)?;
+    if !approve && reason.is_none() {
+        return Err(Problem::field("/reason", "say why: the buyer reads it"));
+    }
+    let command = Command::DecideBooking(DecideBooking { caller, booking, approve, reason });
+    let answered = request.context.directory.ask(&performance, Ask::Command(command)).await?;
+    let EngineAnswer::Booking(view) = answered.answer else { return Err(Problem::new(Kind::Internal)) };
+    let answer = Answer::json(StatusCode::OK, &body(&performance.publication, &view));
+    Ok(answer.sequence(booking.performance, answered.sequence).replayed(answered.replayed))
+}
+
+/// The reason in a body, which may be left out altogether.
+pub(crate) fn reason(request: &Request<'_>) -> Result<Option<Box<str>>, Problem> {
+    let ReasonRequest { reason } = if request.body.is_empty() { ReasonRequest::default() } else { request.json()? };
+    let reason = reason.map(|reason| reason.trim().to_owned()).filter(|reason| !reason.is_empty());
+    if reason.as_ref().is_some_and(|reason| reason.chars().count() > 200) {
+        return Err(Problem::field("/reason", "at most 200 characters"));
+    }
+    Ok(reason.map(String::into_boxed_str))
 }
 
 /// Cancel a booking
 ///
-/// All of it, or some of its seats.
+/// All of it, or some of its seats. What goes back is the part of each seat's price that the performance's refund policy
+/// says at that time, or all of it where the seller cancels; `payment.refund_due` is the sum.
 #[utoipa::path(post, path = "/v1/bookings/{booking}/cancel", tag = "Holding and booking", security(("token" = [])),
     params(("booking" = String, Path), ("Idempotency-Key" = Option<String>, Header)), request_body = CancelRequest,
     responses((status = 200, body = Booking), (status = 403, description = "`cancellation-closed`"),
-              (status = 409, description = "`booking-closed`")))]
+              (status = 409, description = "`booking-closed`, `payment-pending`")))]
 pub(crate) async fn cancel(request: &Request<'_>) -> Result<Answer, Problem> {
     let caller = request.caller_as(&EVERYBODY)?;
     let booking: BookingId = request.id(2)?;
@@ -133,12 +200,24 @@ pub(crate) fn body(publication: &Publication, view: &BookingView) -> Booking {
         cancelled_seats: labels::priced(publication, &view.cancelled, &view.prices),
         total: labels::total(publication, &view.seats, &view.prices),
         purpose: view.purpose.as_deref().map(str::to_owned),
+        payment: payments::body(view),
+        decision: view.verdict.as_deref().map(decision),
+        decide_until: view.until.filter(|_| view.standing == Standing::PendingApproval).map(Time),
         created_at: Time(view.created_at),
     }
 }
 
+fn decision(verdict: &Verdict) -> Decision {
+    Decision { approved: verdict.approved, at: Time(verdict.at), reason: verdict.reason.as_deref().map(str::to_owned) }
+}
+
 fn status(view: &BookingView) -> BookingStatus {
+    let all_back = view.payment.as_ref().is_some_and(|payment| payment.refunded() > 0 && payment.refund_due() == 0);
     match (view.standing, view.cancelled.is_empty()) {
+        (Standing::Expired, _) => BookingStatus::Expired,
+        (Standing::PaymentFailed, _) => BookingStatus::PaymentFailed,
+        (Standing::Rejected, _) => BookingStatus::Rejected,
+        _ if view.seats.is_empty() && all_back => BookingStatus::Refunded,
         _ if view.seats.is_empty() => BookingStatus::Cancelled,
         (Standing::Confirmed, true) => BookingStatus::Confirmed,
         (Standing::Confirmed, false) => BookingStatus::PartlyCancelled,

@@ -1,7 +1,7 @@
 //! Holds: seats taken for one buyer for a short time.
 
 use hyper::StatusCode;
-use onrush_api::holds::{BestAvailable, GeneralAdmission, Hold, HoldRequest};
+use onrush_api::holds::{BestAvailable, GeneralAdmission, Hold, HoldRequest, OnConflict};
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::text::{Text, Time};
 use onrush_api::token::Role;
@@ -22,7 +22,8 @@ const SEATS_PER_HOLD_MAX: u32 = 500;
 
 /// Hold seats
 ///
-/// All or nothing. The clock starts when the seats are taken.
+/// All or nothing. The clock starts when the seats are taken. With `"on_conflict": "nearest"` the answer to `seats` of
+/// which one is taken is a hold on the nearest others of their tier, in the same step.
 #[utoipa::path(post, path = "/v1/performances/{performance}/holds", tag = "Holding and booking",
     params(("performance" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
     request_body = HoldRequest, security(("token" = [])),
@@ -71,15 +72,24 @@ pub(crate) async fn release(request: &Request<'_>) -> Result<Answer, Problem> {
 
 pub(crate) fn wish(publication: &Publication, request: HoldRequest) -> Result<Wish, Problem> {
     match request {
-        HoldRequest { seats: Some(labels), best_available: None, general_admission: None } => {
+        HoldRequest { seats: Some(labels), on_conflict, best_available: None, general_admission: None } => {
             let quantity = u32::try_from(labels.len()).unwrap_or(u32::MAX);
             check_quantity(quantity, "/seats")?;
-            Ok(Wish::Seats(labels::seats(publication, &labels)?))
+            let seats = labels::seats(publication, &labels)?;
+            Ok(match on_conflict.unwrap_or_default() {
+                OnConflict::Refuse => Wish::Seats(seats),
+                OnConflict::Nearest => Wish::SeatsOrNearest(seats),
+            })
         }
-        HoldRequest { seats: None, best_available: Some(wish), general_admission: None } => {
+        HoldRequest { on_conflict: Some(_), .. } => {
+            Err(Problem::field("/on_conflict", "goes with seats only: the others find seats by themselves"))
+        }
+        HoldRequest { seats: None, best_available: Some(wish), general_admission: None, .. } => {
             best_available(publication, &wish)
         }
-        HoldRequest { seats: None, best_available: None, general_admission: Some(wish) } => places(publication, &wish),
+        HoldRequest { seats: None, best_available: None, general_admission: Some(wish), .. } => {
+            places(publication, &wish)
+        }
         _ => Err(Problem::field("", "give exactly one of seats, best_available, general_admission")),
     }
 }

@@ -2,12 +2,14 @@
 
 use hyper::StatusCode;
 use hyper::header::ACCEPT_ENCODING;
-use onrush_api::performances::{self as api, Performance, PerformanceDraft, PerformancePatch, RefundStep, Sale, Tier};
+use onrush_api::performances::{
+    self as api, Cancelled, Performance, PerformanceDraft, PerformancePatch, RefundStep, Sale, Tier,
+};
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::seat_map::{Row, RowSeats, SeatMap, Section, Slot};
 use onrush_api::text::{Text, Time};
 use onrush_api::token::Role;
-use onrush_engine::command::{ChangeTerms, Command};
+use onrush_engine::command::{CancelPerformance, ChangeTerms, Command};
 use onrush_engine::feed::Publication;
 use onrush_engine::id::{PerformanceId, ShowId};
 use onrush_engine::mailbox::Ask;
@@ -18,6 +20,7 @@ use onrush_engine::seat_map::{SeatNames, Seating};
 use crate::answer::Answer;
 use crate::context::Context;
 use crate::request::Request;
+use crate::routes::bookings;
 
 pub(crate) mod draft;
 
@@ -73,6 +76,23 @@ pub(crate) async fn change(request: &Request<'_>) -> Result<Answer, Problem> {
     Ok(Answer::json(StatusCode::OK, &body).sequence(id, answered.sequence))
 }
 
+/// Cancel a performance
+///
+/// For good: every hold ends, every booking is cancelled, and all that was paid goes back.
+#[utoipa::path(post, path = "/v1/performances/{performance}/cancel", tag = "Performances",
+    params(("performance" = String, Path)), request_body = Option<onrush_api::bookings::ReasonRequest>,
+    security(("token" = [])), responses((status = 200, body = Performance)))]
+pub(crate) async fn cancel(request: &Request<'_>) -> Result<Answer, Problem> {
+    let caller = request.caller_as(&SELLERS)?;
+    let performance = request.context.directory.performance(request.id(2)?)?;
+    let command = CancelPerformance { caller, reason: bookings::reason(request)? };
+    let answered =
+        request.context.directory.ask(&performance, Ask::Command(Command::CancelPerformance(command))).await?;
+    let body = body(request.context, &performance.publication);
+    let id = performance.publication.performance;
+    Ok(Answer::json(StatusCode::OK, &body).sequence(id, answered.sequence))
+}
+
 /// Read the seat map
 ///
 /// Never changes for one `version`; a strong ETag; gzip where the client takes it.
@@ -122,6 +142,10 @@ fn body(context: &Context, publication: &Publication) -> Performance {
             waiting_room: None,
         },
         on_sale: rules.on_sale(context.now()),
+        cancelled: rules
+            .called_off
+            .as_ref()
+            .map(|off| Cancelled { at: Time(off.at), reason: off.reason.as_deref().map(str::to_owned) }),
     }
 }
 

@@ -110,10 +110,55 @@ fn a_booking_is_confirmed_where_there_is_nothing_to_pay() {
 fn a_booking_waits_where_there_is_something_to_pay_or_to_approve() {
     let priced = Hall::with(&[("/tiers/0/price/amount", json!(1000))]);
     let kim = priced.buyer("acc_kim");
-    assert_eq!(priced.booked(&kim, &["A-1-1"])["status"], "pending_payment");
+    let pending = priced.booked(&kim, &["A-1-1"]);
+    assert_eq!(pending["status"], "pending_payment");
+    let payment = &pending["payment"];
+    assert_eq!((&payment["status"], &payment["amount"]["amount"]), (&json!("open"), &json!(1000)));
+    assert_eq!(payment["url"], json!(format!("https://pay.test/{}", id(&pending))));
+    let read = priced.get(&format!("/v1/bookings/{}", id(&pending))).token(&kim).expect(200).json();
+    assert_eq!(read, pending, "the same, when it is read");
     assert_eq!(priced.booked(&kim, &["B-left-2"])["status"], "confirmed");
     let approved = Hall::with(&[("/sale/approval", json!("manual"))]);
-    assert_eq!(approved.booked(&approved.buyer("acc_kim"), &["A-1-1"])["status"], "pending_approval");
+    let (kim, seller) = (approved.buyer("acc_kim"), approved.seller());
+    let pending = approved.booked(&kim, &["A-1-1"]);
+    assert_eq!((&pending["status"], &pending["payment"]), (&json!("pending_approval"), &json!(null)));
+    let path = |word: &str| format!("/v1/bookings/{}/{word}", id(&pending));
+    approved.unchanged(|| {
+        approved.post(&path("reject")).token(&seller).json(&json!({})).refused(422, "invalid-body");
+        approved.post(&path("reject")).token(&seller).json(&json!({"reason": " "})).refused(422, "invalid-body");
+        let long = json!({"reason": "x".repeat(201)});
+        approved.post(&path("approve")).token(&seller).json(&long).refused(422, "invalid-body");
+        approved.post(&path("approve")).token(&kim).json(&json!({})).refused(403, "forbidden");
+        approved.post(&path("approve")).token(&approved.other_seller()).json(&json!({})).refused(404, "not-found");
+    });
+    let confirmed = approved.post(&path("approve")).token(&seller).json(&json!({})).expect(200).json();
+    assert_eq!((&confirmed["status"], &confirmed["decision"]["approved"]), (&json!("confirmed"), &json!(true)));
+    approved.unchanged(|| {
+        let no = json!({"reason": "too late"});
+        approved.post(&path("reject")).token(&seller).json(&no).refused(409, "already-decided");
+        assert_eq!(approved.post(&path("approve")).token(&seller).json(&json!({})).expect(200).json(), confirmed);
+    });
+}
+
+#[test]
+fn where_a_seat_is_taken_the_nearest_are_held_if_that_is_asked_for() {
+    let hall = Hall::open();
+    let (kim, lee) = (hall.buyer("acc_kim"), hall.buyer("acc_lee"));
+    hall.held(&kim, &["A-1-2"]);
+    let ask = |wish: serde_json::Value| hall.post(&hall.path("/holds")).token(&lee).json(&wish);
+    hall.unchanged(|| {
+        ask(json!({"seats": ["A-1-2"], "on_conflict": "refuse"})).refused(409, "seats-unavailable");
+        ask(json!({"seats": ["A-1-2"], "on_conflict": "other"})).refused(422, "invalid-body");
+        ask(json!({"best_available": {"quantity": 1}, "on_conflict": "nearest"})).refused(422, "invalid-body");
+    });
+    let held = ask(json!({"seats": ["A-1-2"], "on_conflict": "nearest"})).expect(201).json();
+    assert_eq!(labels(&held["seats"]), ["A-1-1"]);
+}
+
+#[test]
+fn a_notice_that_nobody_signed_is_refused() {
+    let hall = Hall::open();
+    hall.unchanged(|| drop(hall.post("/v1/payments/webhook").json(&json!({})).refused(401, "notice-refused")));
 }
 
 #[test]

@@ -12,11 +12,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use onrush_api::key_file::KeyFile;
+use onrush_api::problem::{Kind, Problem};
 use onrush_api::session::{Scope, Scopes};
 use onrush_api::token::{Caller, Role, TokenKeys};
 use onrush_edge::config::Config;
 use onrush_edge::context::Context;
 use onrush_edge::directory::Directory;
+use onrush_edge::payments::{Checkout, Payments};
 use onrush_edge::server::{self, Surface};
 use onrush_engine::engine::Engine;
 use onrush_engine::time::Timestamp;
@@ -196,8 +198,8 @@ async fn serve(
     let owner = Arbiter::new();
     let client = Engine::open(&engine).expect("the engine opens").start(&owner.handle()).await.expect("it starts");
     let key = KeyFile::open(&KeyFile::path_in(data)).expect("a key file");
-    let context =
-        Arc::new(Context::new(config, Directory::of(client.clone()), Arc::new(key), Arc::default(), prometheus));
+    let context = Context::new(config, Directory::of(client.clone()), Arc::new(key), Arc::default(), prometheus);
+    let context = Arc::new(context.with_payments(Some(payments())));
     let serve = |(listener, surface): (TcpListener, Surface)| {
         listener.set_nonblocking(true).expect("a socket has options");
         actix_rt::spawn(server::run(listener, Arc::clone(&context), surface, shutdown.clone()))
@@ -477,4 +479,14 @@ pub(crate) fn at_once(calls: Vec<Call>) -> Vec<Answer> {
     });
     answers.sort_by_key(|answer| answer.status);
     answers
+}
+
+/// A provider that has a page for every booking and never sends a notice.
+fn payments() -> Payments {
+    let page = |booking| Checkout { url: Some(format!("https://pay.test/{booking}")), client_secret: None };
+    let refused = || Problem::new(Kind::NoticeRefused);
+    Payments {
+        checkout: Box::new(move |booking| Box::pin(std::future::ready(Some(page(booking))))),
+        notice: Box::new(move |_, _| Box::pin(std::future::ready(Err(refused())))),
+    }
 }

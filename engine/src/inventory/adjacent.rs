@@ -137,6 +137,30 @@ impl Runs {
         Some(self.seats_at(row, place, wish.quantity))
     }
 
+    /// As many seats as `wanted` has, side by side and in their tier, in their section where that has such a run, else as
+    /// few rows away as can be, and in the row as few places. Nothing where there are none, or `wanted` has two tiers.
+    pub(super) fn nearest(&self, map: &SeatMap, wanted: &[SeatIndex]) -> Option<SeatList> {
+        let first = *wanted.iter().min()?;
+        let tier = map.tier_of(first);
+        if wanted.iter().any(|seat| map.tier_of(*seat) != tier) {
+            return None;
+        }
+        let (home, length) = (map.row_of(first), wanted.len() as u32);
+        let place = first.0 - self.rows[home].first.0;
+        if self.rows[home].standing {
+            let places = self.places(home, length);
+            return (places.len() == wanted.len()).then_some(places);
+        }
+        let any = BestAvailable { quantity: length, tier: Some(tier), section: None, adjacent: true };
+        let section = map.rows()[home].section;
+        let distance = |row: &usize| (map.rows()[*row].section != section, row.abs_diff(home), *row);
+        let row = self.rows_with(map, &any, length).min_by_key(distance)?;
+        let near = |(start, run): (u32, u32)| place.clamp(start, start + run - length);
+        let places = runs(self.words_of(row)).filter(|&(_, run)| run >= length).map(near);
+        let nearest = places.min_by_key(|found| found.abs_diff(place))?;
+        Some(self.seats_at(row, nearest, length))
+    }
+
     /// The largest groups that together are `wish.quantity` seats; fewer where so many are not free.
     pub(super) fn split(&self, map: &SeatMap, wish: &BestAvailable) -> Vec<SeatList> {
         let mut rest = wish.quantity;

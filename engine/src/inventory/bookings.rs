@@ -1,7 +1,9 @@
 //! Bookings, by number. They are kept for good.
 
+use super::payments::{Moment, Payment};
 use super::price_lists::PriceListIndex;
 use crate::event::Standing;
+use crate::id::AccountId;
 use crate::seat_map::{SeatIndex, SeatList};
 use crate::time::Timestamp;
 
@@ -31,16 +33,43 @@ pub struct Details {
     pub cancelled: Vec<SeatIndex>,
     /// What it is for.
     pub purpose: Option<Box<str>>,
+    /// Until when it waits: for its payment, or for the seller's word.
+    pub until: Option<Timestamp>,
+    /// Until when it was to wait when it was made: what the first answer said.
+    pub first_until: Option<Timestamp>,
+    /// What the seller said.
+    pub verdict: Option<Verdict>,
+    /// Its payment, once there is something to pay.
+    pub payment: Option<Payment>,
 }
 
-impl Details {
-    /// Nothing, where there is nothing to keep: two bookings that are the same look the same.
-    pub(crate) fn kept(self) -> Option<Box<Self>> {
-        (self != Self::default()).then(|| Box::new(self))
-    }
+/// What a seller said to a booking. Never changed (F3, F5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// Yes or no.
+    pub approved: bool,
+    /// Who said so.
+    pub by: AccountId,
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: Option<Box<str>>,
+}
+
+/// Where a booking stood at one moment: what it takes to answer a request again as it was answered first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standpoint {
+    /// Where it stood.
+    pub standing: Standing,
+    /// How far its payment was.
+    pub payment: Option<Moment>,
 }
 
 impl Booking {
+    fn of_details<'a, T>(&'a self, part: impl FnOnce(&'a Details) -> Option<T>) -> Option<T> {
+        self.details.as_deref().and_then(part)
+    }
+
     /// Those of its seats that were given up, in the order in which they were.
     pub fn cancelled(&self) -> &[SeatIndex] {
         self.details.as_ref().map_or(&[], |details| &details.cancelled)
@@ -48,24 +77,69 @@ impl Booking {
 
     /// What it is for.
     pub fn purpose(&self) -> Option<&str> {
-        self.details.as_ref().and_then(|details| details.purpose.as_deref())
+        self.of_details(|details| details.purpose.as_deref())
+    }
+
+    /// Until when it waits: for its payment, or for the seller's word.
+    pub fn until(&self) -> Option<Timestamp> {
+        self.of_details(|details| details.until)
+    }
+
+    /// What the seller said.
+    pub fn verdict(&self) -> Option<&Verdict> {
+        self.of_details(|details| details.verdict.as_ref())
+    }
+
+    /// Its payment.
+    pub fn payment(&self) -> Option<&Payment> {
+        self.of_details(|details| details.payment.as_ref())
+    }
+
+    /// Changes what few bookings have. What comes to nothing takes no room: two bookings that are the same look the same.
+    pub(super) fn change(&mut self, change: impl FnOnce(&mut Details)) {
+        let mut details = self.details.take().unwrap_or_default();
+        change(&mut details);
+        self.details = (*details != Details::default()).then_some(details);
+    }
+
+    /// With what few bookings have.
+    pub(crate) fn with_details(mut self, details: Details) -> Self {
+        self.change(|kept| *kept = details);
+        self
     }
 
     /// Gives seats of its own up.
-    pub(crate) fn cancel(&mut self, seats: &[SeatIndex]) {
-        if seats.is_empty() {
-            return;
-        }
-        self.details.get_or_insert_default().cancelled.extend_from_slice(seats);
+    pub(super) fn cancel(&mut self, seats: &[SeatIndex]) {
+        self.change(|details| details.cancelled.extend_from_slice(seats));
     }
 
-    /// The seats that are still its own.
-    pub fn remaining(&self) -> SeatList {
+    /// The seats that were not given up, whether they are its own or went back on sale.
+    pub fn wanted(&self) -> SeatList {
         self.seats.iter().copied().filter(|seat| !self.cancelled().contains(seat)).collect()
     }
 
-    /// Whether it has no seats left.
+    /// The seats that are its own: taken for it.
+    pub fn remaining(&self) -> SeatList {
+        if self.standing.has_seats() { self.wanted() } else { SeatList::new() }
+    }
+
+    /// Whether all of its seats were given up.
     pub fn is_over(&self) -> bool {
         self.cancelled().len() == self.seats.len()
+    }
+
+    /// Where it stands now; nothing for one that never waited, and so stands there for good.
+    pub(super) fn standpoint(&self) -> Option<Standpoint> {
+        self.of_details(|details| details.first_until)?;
+        Some(Standpoint { standing: self.standing, payment: self.payment().map(Moment::of) })
+    }
+
+    /// Where it stood when it was made.
+    pub(super) fn first_standing(&self) -> Standing {
+        match (self.standing, self.verdict(), self.payment()) {
+            (Standing::PendingApproval | Standing::Rejected, _, _) | (_, Some(_), _) => Standing::PendingApproval,
+            (Standing::PendingPayment, _, _) | (_, _, Some(_)) => Standing::PendingPayment,
+            _ => Standing::Confirmed,
+        }
     }
 }

@@ -1,19 +1,19 @@
 //! What a command would change: the rules.
 
+mod orders;
+mod payment;
+
 use std::time::Duration;
 
 use super::holds::{Found, Hold};
-use super::misfit::twice;
 use super::views::Answer;
 use super::{Inventory, Replay};
-use crate::command::{
-    BestAvailable, BlockSeats, BookHold, Caller, CancelSeats, ChangeTerms, Command, HoldSeats, RequestKey, Wish,
-};
-use crate::event::{Event, HoldBooked, SeatsBlocked, SeatsCancelled, SeatsHeld, Standing};
+use crate::command::{BestAvailable, BlockSeats, Caller, ChangeTerms, Command, HoldSeats, RequestKey, Wish};
+use crate::event::{Event, SeatsBlocked, SeatsHeld};
 use crate::id::{AccountId, BlockId, BookingId, HoldId};
-use crate::performance::{Approval, PricesError};
+use crate::performance::PricesError;
 use crate::refusal::Refusal;
-use crate::seat_map::{SeatIndex, SeatList, SectionIndex};
+use crate::seat_map::{SeatList, SectionIndex};
 use crate::seeded::Bug;
 use crate::time::Timestamp;
 
@@ -43,6 +43,9 @@ impl Inventory {
             Command::BlockSeats(block) => self.decide_block(block),
             Command::LiftBlock { caller, block } => self.decide_lift(caller, *block),
             Command::ChangeTerms(change) => self.decide_terms(change),
+            Command::DecideBooking(decide) => self.decide_booking(decide, now),
+            Command::NotePayment(notice) => self.decide_payment(notice, now),
+            Command::CancelPerformance(cancel) => self.decide_call_off(cancel),
         }
     }
 
@@ -69,6 +72,9 @@ impl Inventory {
         if let Some(replay) = self.replayed(&command.caller, command.key)? {
             return Ok(replay);
         }
+        if self.called_off.is_some() {
+            return Err(Refusal::PerformanceCancelled);
+        }
         let terms = &self.terms;
         if now < terms.opens_at || now >= terms.closes_at {
             return Err(Refusal::NotOnSale { opens_at: terms.opens_at, closes_at: terms.closes_at });
@@ -93,6 +99,10 @@ impl Inventory {
                     Ok(seats.iter().copied().filter(|seat| !taken.contains(seat)).collect())
                 }
                 seats => Err(Refusal::SeatsTaken { seats }),
+            },
+            Wish::SeatsOrNearest(seats) => match self.seats.taken(seats) {
+                taken if taken.is_empty() => Ok(seats.clone()),
+                taken => self.seats.runs.nearest(&self.map, seats).ok_or(Refusal::SeatsTaken { seats: taken }),
             },
             Wish::BestAvailable(wish) => self.best_available(wish),
             Wish::GeneralAdmission { section, quantity } => self.places(*section, *quantity),
@@ -153,27 +163,6 @@ impl Inventory {
         }
     }
 
-    fn decide_book(&self, command: &BookHold, now: Timestamp) -> Result<Decision, Refusal> {
-        if let Some(replay) = self.replayed(&command.caller, command.key)? {
-            return Ok(replay);
-        }
-        let hold = self.own_hold(&command.caller, command.hold, now)?;
-        let owed = hold.seats.iter().any(|&seat| self.prices.get(hold.prices).of(self.map.tier_of(seat)).amount > 0);
-        let standing = match (self.terms.approval, owed) {
-            (Approval::Manual, _) => Standing::PendingApproval,
-            (Approval::Automatic, true) => Standing::PendingPayment,
-            (Approval::Automatic, false) => Standing::Confirmed,
-        };
-        Ok(Decision::Event(Event::HoldBooked(HoldBooked {
-            hold: command.hold.number,
-            booking: self.bookings.len() as u32,
-            nonce: command.nonce,
-            standing,
-            purpose: command.purpose.clone(),
-            key: command.key,
-        })))
-    }
-
     /// Whether the caller may do what the seller may.
     pub(super) fn is_seller(&self, caller: &Caller) -> bool {
         caller.admin || caller.account == self.seller
@@ -185,32 +174,6 @@ impl Inventory {
         let visible = booking
             .is_some_and(|booking| self.buyers.get(booking.buyer).account == caller.account || self.is_seller(caller));
         if visible { Ok(id.number) } else { Err(Refusal::UnknownBooking) }
-    }
-
-    fn decide_cancel(&self, command: &CancelSeats, now: Timestamp) -> Result<Decision, Refusal> {
-        if let Some(replay) = self.replayed(&command.caller, command.key)? {
-            return Ok(replay);
-        }
-        let number = self.visible_booking(&command.caller, command.booking)?;
-        let booking = &self.bookings[number as usize];
-        if booking.is_over() {
-            return Err(Refusal::BookingClosed);
-        }
-        if now >= self.terms.cancel_until && !self.is_seller(&command.caller) {
-            return Err(Refusal::CancellationClosed { until: self.terms.cancel_until });
-        }
-        let remaining = booking.remaining();
-        let seats = command.seats.clone().unwrap_or_else(|| remaining.clone());
-        let mut foreign: Vec<SeatIndex> = seats.iter().copied().filter(|seat| !remaining.contains(seat)).collect();
-        if foreign.is_empty() {
-            // What is named again is no longer the booking's.
-            foreign.extend(twice(&seats));
-        }
-        if !foreign.is_empty() {
-            return Err(Refusal::NotInBooking { seats: foreign });
-        }
-        let (by, key) = (command.caller.account, command.key);
-        Ok(Decision::Event(Event::SeatsCancelled(SeatsCancelled { booking: number, seats, by, key })))
     }
 
     fn decide_block(&self, command: &BlockSeats) -> Result<Decision, Refusal> {
@@ -271,7 +234,7 @@ impl Wish {
     /// How many seats are wished for.
     pub fn quantity(&self) -> u32 {
         match self {
-            Self::Seats(seats) => u32::try_from(seats.len()).unwrap_or(u32::MAX),
+            Self::Seats(seats) | Self::SeatsOrNearest(seats) => u32::try_from(seats.len()).unwrap_or(u32::MAX),
             Self::BestAvailable(BestAvailable { quantity, .. }) | Self::GeneralAdmission { quantity, .. } => *quantity,
         }
     }

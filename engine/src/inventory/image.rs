@@ -6,7 +6,8 @@ use super::holds::Holds;
 use super::misfit::{Fault, Misfit, Part, check_own, demand};
 use super::price_lists::PriceLists;
 use super::seats::SeatState;
-use super::{Block, Booking, Hold, Inventory, Made, Replay};
+use super::{Block, Booking, CalledOff, Hold, Inventory, Made, Replay, Stage};
+use crate::event::Standing;
 use crate::id::AccountId;
 use crate::performance::{Opening, OpeningError, PriceList, PricesError, Terms};
 use crate::time::Timestamp;
@@ -26,6 +27,8 @@ pub struct Image {
     pub places: Vec<PlaceImage>,
     /// Bookings, by number.
     pub bookings: Vec<Booking>,
+    /// That the performance was called off.
+    pub called_off: Option<CalledOff>,
     /// Blocks, by number.
     pub blocks: BTreeMap<u32, Block>,
     /// The number of the next block.
@@ -65,6 +68,7 @@ impl Inventory {
             holds_base: self.holds.base(),
             places: self.holds.known().map(place_image).collect(),
             bookings: self.bookings.clone(),
+            called_off: self.called_off.clone(),
             blocks: self.blocks.clone(),
             next_block: self.next_block,
             buyers: self.buyers.all().iter().map(|buyer| buyer.account).collect(),
@@ -93,6 +97,7 @@ impl Inventory {
             inventory.seats.set(&inventory.map, &block.seats, SeatState::Blocked(number));
         }
         (inventory.blocks, inventory.next_block) = (image.blocks, image.next_block);
+        inventory.called_off = image.called_off;
         for (place, replay) in image.replays.into_iter().enumerate() {
             inventory.restore_replay(place, replay).map_err(|fault| Part::RequestKey(place).is(fault))?;
         }
@@ -160,12 +165,29 @@ impl Inventory {
         self.check_prices(booking.prices)?;
         self.check_seats(&booking.seats)?;
         check_own(booking.cancelled(), &booking.seats)?;
+        self.check_order(&booking)?;
         let remaining = booking.remaining();
         self.check_free(&remaining)?;
         self.buyers.get_mut(booking.buyer).seats += remaining.len() as u32;
         self.seats.set(&self.map, &remaining, SeatState::Booked(number));
+        self.waiting.extend(booking.until().map(|until| (until, number)));
         self.bookings.push(booking);
         Ok(())
+    }
+
+    /// Whether a booking waits, and has paid, as where it stands wants it (E1, E2).
+    fn check_order(&self, booking: &Booking) -> Result<(), Fault> {
+        let pending = matches!(booking.standing, Standing::PendingPayment | Standing::PendingApproval);
+        demand(booking.until().is_none() || (pending && !booking.is_over()), Fault::Standing)?;
+        let Some(payment) = booking.payment() else { return Ok(()) };
+        let came = matches!(payment.stage, Stage::Authorised | Stage::Captured);
+        demand(came || booking.standing != Standing::Confirmed || booking.is_over(), Fault::Standing)?;
+        demand(!pending || !came || booking.is_over(), Fault::Standing)?;
+        let back = payment.refunds.iter().try_fold(0i64, |sum, refund| sum.checked_add(refund.amount));
+        let none_below_zero = payment.refunds.iter().all(|refund| refund.amount > 0);
+        demand(none_below_zero && back.is_some_and(|back| back <= payment.amount), Fault::TooMuchBack)?;
+        demand(came || payment.refunds.is_empty(), Fault::TooMuchBack)?;
+        demand((0..=self.cost(booking, &booking.seats)).contains(&payment.amount), Fault::Amount)
     }
 
     fn restore_replay(&mut self, place: usize, replay: Replay) -> Result<(), Fault> {
@@ -178,7 +200,7 @@ impl Inventory {
                 self.check_prices(*prices)?;
             }
             Made::Booking { number } => drop(self.check_booking(*number)?),
-            Made::Cancellation { booking, cancelled } => {
+            Made::Cancellation { booking, cancelled, .. } => {
                 let gone = self.check_booking(*booking)?.cancelled().len();
                 demand(*cancelled as usize <= gone, Fault::TooManyCancelled)?;
             }
@@ -200,7 +222,7 @@ impl Inventory {
         let image = self.image();
         let fresh = Self::from_image(image.clone()).map_err(|error| error.to_string())?;
         let owners = self.holds.iter().map(|(_, hold)| hold.seats.len());
-        let booked = self.bookings.iter().map(|booking| booking.seats.len() - booking.cancelled().len());
+        let booked = self.bookings.iter().map(|booking| booking.remaining().len());
         let blocked = self.blocks.values().map(|block| block.seats.len());
         let owned: usize = owners.chain(booked).chain(blocked).sum();
         let free = self.seats.tallies().iter().map(|tally| tally.free as usize).sum::<usize>();
@@ -209,6 +231,7 @@ impl Inventory {
             ("the seats differ from a count of their owners", fresh.seats == self.seats),
             ("the buyers' counts differ from a count of what they have", fresh.buyers == self.buyers),
             ("the image does not read back", fresh.image() == image),
+            ("the deadlines differ from those of the bookings", fresh.waiting == self.waiting),
             ("a hold outlived its time", self.holds.iter().all(|(_, hold)| hold.expires_at >= hold.created_at)),
         ];
         agrees.iter().find(|(_, holds)| !holds).map_or(Ok(()), |(fault, _)| Err((*fault).to_owned()))

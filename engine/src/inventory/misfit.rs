@@ -14,7 +14,10 @@ use super::price_lists::PriceListIndex;
 use super::seats::SeatState;
 use super::{Booking, Inventory};
 use crate::command::RequestKey;
-use crate::event::{Entry, Event, HoldBooked, SeatsBlocked, SeatsCancelled, SeatsHeld};
+use crate::event::{
+    Advance, BookingDecided, Entry, Event, Fate, HoldBooked, PaymentAdvanced, SeatsBlocked, SeatsCancelled, SeatsHeld,
+    Standing,
+};
 use crate::id::AccountId;
 use crate::money::Money;
 use crate::performance::{OpeningError, PricesError, Terms, TermsError};
@@ -99,6 +102,20 @@ pub enum Fault {
     SeatForeign(SeatIndex),
     #[error("more seats were cancelled than it has cancelled")]
     TooManyCancelled,
+    #[error("it does not stand where it waits, or waits where it does not stand")]
+    Standing,
+    #[error("it does not wait for that")]
+    NotWaiting,
+    #[error("it has no payment")]
+    NoPayment,
+    #[error("its payment is not what it costs")]
+    Amount,
+    #[error("more goes back than was paid")]
+    TooMuchBack,
+    #[error("refund {0} is not due")]
+    NoRefund(u32),
+    #[error("the performance is called off once")]
+    CalledOffTwice,
     #[error("buyer {0} does not exist")]
     NoBuyer(u32),
     #[error("price list {0} does not exist")]
@@ -157,6 +174,12 @@ impl Inventory {
             }
             Event::TermsChanged { terms, prices } => fits(Part::Terms, self.check_terms(terms, prices.as_deref())),
             Event::HoldsExtended { .. } => Ok(()),
+            Event::BookingDecided(decided) => fits(Part::Booking(decided.booking), self.check_decided(decided)),
+            Event::BookingsLapsed { bookings } => self.check_lapsed(bookings),
+            Event::PaymentAdvanced(advanced) => fits(Part::Booking(advanced.booking), self.check_advanced(advanced)),
+            Event::PerformanceCancelled(_) => {
+                fits(Part::Opening, demand(self.called_off.is_none(), Fault::CalledOffTwice))
+            }
         }
     }
 
@@ -178,6 +201,9 @@ impl Inventory {
 
     fn check_booked(&self, event: &HoldBooked) -> Result<(), Fault> {
         next_number(event.booking, self.bookings.len() as u32)?;
+        // Format 1 knew bookings that wait without an end.
+        demand(event.standing.has_seats(), Fault::Standing)?;
+        demand(event.until.is_none() || event.standing != Standing::Confirmed, Fault::Standing)?;
         match self.holds.find(event.hold) {
             Found::Active(hold) => self.check_key(self.buyers.get(hold.buyer).account, event.key),
             _ => Err(Fault::HoldNotActive(event.hold)),
@@ -187,7 +213,58 @@ impl Inventory {
     fn check_cancelled(&self, event: &SeatsCancelled) -> Result<(), Fault> {
         let booking: &Booking = self.bookings.get(event.booking as usize).ok_or(Fault::Unknown)?;
         check_own(&event.seats, &booking.remaining())?;
+        if let Some(refund) = event.refund {
+            let payment = booking.payment().ok_or(Fault::NoPayment)?;
+            let back = payment.refunded().saturating_add(payment.refund_due()).saturating_add(refund);
+            demand(refund >= 0 && back <= payment.amount, Fault::TooMuchBack)?;
+        }
         self.check_key(event.by, event.key)
+    }
+
+    fn check_decided(&self, event: &BookingDecided) -> Result<(), Fault> {
+        let booking: &Booking = self.bookings.get(event.booking as usize).ok_or(Fault::Unknown)?;
+        let waits = booking.standing == Standing::PendingApproval && !booking.is_over() && booking.verdict().is_none();
+        demand(waits && (event.approved || event.until.is_none()), Fault::NotWaiting)
+    }
+
+    fn check_lapsed(&self, bookings: &[u32]) -> Result<(), Misfit> {
+        for &number in bookings {
+            let booking: Option<&Booking> = self.bookings.get(number as usize);
+            let until = booking.ok_or_else(|| Part::Booking(number).is(Fault::Unknown))?.until();
+            demand(until.is_some(), Fault::NotWaiting).map_err(|fault| Part::Booking(number).is(fault))?;
+        }
+        twice(bookings).map_or(Ok(()), |number| Err(Part::Booking(number).is(Fault::Twice)))
+    }
+
+    fn check_advanced(&self, event: &PaymentAdvanced) -> Result<(), Fault> {
+        let booking: &Booking = self.bookings.get(event.booking as usize).ok_or(Fault::Unknown)?;
+        let payment = booking.payment().ok_or(Fault::NoPayment)?;
+        match event.advance {
+            Advance::Charging { until } => demand(until.is_none() || booking.until().is_some(), Fault::NotWaiting),
+            Advance::Authorised(fate) => self.check_fate(booking, fate),
+            Advance::Captured { fate, refund } => {
+                let back = payment.refunded().saturating_add(payment.refund_due()).saturating_add(refund);
+                demand(refund >= 0 && back <= payment.amount, Fault::TooMuchBack)?;
+                self.check_fate(booking, fate)
+            }
+            Advance::Refunded { refund } => {
+                let due = payment.refunds.get(refund as usize).is_some_and(|refund| !refund.paid);
+                demand(due, Fault::NoRefund(refund))
+            }
+            Advance::Opened | Advance::Failed | Advance::Voided => Ok(()),
+        }
+    }
+
+    /// What is kept was the booking's, and what is taken again was free.
+    fn check_fate(&self, booking: &Booking, fate: Fate) -> Result<(), Fault> {
+        match fate {
+            Fate::Kept => demand(booking.standing.has_seats(), Fault::Standing),
+            Fate::Retaken => {
+                demand(!booking.standing.has_seats(), Fault::Standing)?;
+                self.check_free(&booking.wanted())
+            }
+            Fate::Lost => Ok(()),
+        }
     }
 
     fn check_blocked(&self, event: &SeatsBlocked) -> Result<(), Fault> {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 
+use super::Standpoint;
 use super::price_lists::PriceListIndex;
 use crate::command::RequestKey;
 use crate::seat_map::SeatList;
@@ -42,6 +43,8 @@ pub enum Made {
         booking: u32,
         /// How many of its seats were cancelled then, this time included.
         cancelled: u32,
+        /// Where it stood then; nothing for one that never waited.
+        then: Option<Standpoint>,
     },
     /// A block.
     Block {

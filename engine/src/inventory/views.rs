@@ -3,10 +3,11 @@
 use std::ops::Range;
 
 use super::holds::{Found, Hold};
-use super::{Block, Booking, Inventory, Made};
+use super::{Block, Booking, Inventory, Made, Payment, Stage, Standpoint, Step, Verdict};
 use crate::command::Caller;
 use crate::event::{Event, Standing};
 use crate::id::{AccountId, BlockId, BookingId, HoldId};
+use crate::money::Money;
 use crate::performance::PriceList;
 use crate::refusal::Refusal;
 use crate::seat_map::{SeatIndex, SeatList};
@@ -23,6 +24,8 @@ pub enum Answer {
     Block(BlockView),
     /// Who booked: a page, and how many bookings there are in all.
     Bookings(Vec<BookingView>, u32),
+    /// A payment, and what has to be done about it.
+    Payment(PaymentView),
     /// It is done; there is nothing to tell.
     Done,
 }
@@ -53,7 +56,7 @@ pub struct BookingView {
     pub standing: Standing,
     /// The seats that are still its own.
     pub seats: SeatList,
-    /// Those that were given up.
+    /// Those that were given up, or went back on sale.
     pub cancelled: Vec<SeatIndex>,
     /// What it cost.
     pub prices: PriceList,
@@ -61,6 +64,29 @@ pub struct BookingView {
     pub purpose: Option<Box<str>>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// Until when it waits: for its payment, or for the seller's word.
+    pub until: Option<Timestamp>,
+    /// What the seller said.
+    pub verdict: Option<Box<Verdict>>,
+    /// Its payment, once there is something to pay.
+    pub payment: Option<Box<Payment>>,
+}
+
+/// A payment as whoever sees to it sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PaymentView {
+    /// The booking.
+    pub booking: BookingId,
+    /// What has to be done next, if anything.
+    pub step: Option<Step>,
+    /// What is asked for.
+    pub amount: Money,
+    /// How far it is.
+    pub stage: Stage,
+    /// The provider's name for it, once it is known there.
+    pub reference: Option<Box<str>>,
+    /// Until when the booking waits for it.
+    pub until: Option<Timestamp>,
 }
 
 /// A block.
@@ -82,8 +108,10 @@ impl Inventory {
                 Found::Active(hold) => Answer::Hold(self.hold_view(held.hold, hold)),
                 _ => Answer::Done,
             },
-            Event::HoldBooked(booked) => Answer::Booking(self.booking_view(booked.booking, usize::MAX)),
-            Event::SeatsCancelled(cancelled) => Answer::Booking(self.booking_view(cancelled.booking, usize::MAX)),
+            Event::HoldBooked(booked) => Answer::Booking(self.booking_view(booked.booking)),
+            Event::SeatsCancelled(cancelled) => Answer::Booking(self.booking_view(cancelled.booking)),
+            Event::BookingDecided(decided) => Answer::Booking(self.booking_view(decided.booking)),
+            Event::PaymentAdvanced(advanced) => Answer::Booking(self.booking_view(advanced.booking)),
             Event::SeatsBlocked(blocked) => match self.blocks.get(&blocked.block) {
                 Some(Block { nonce, seats, reason }) => {
                     Answer::Block(self.block_view(blocked.block, *nonce, seats, reason))
@@ -104,9 +132,9 @@ impl Inventory {
                 created_at: at,
                 expires_at: *expires_at,
             }),
-            Made::Booking { number } => Answer::Booking(self.booking_view(*number, 0)),
-            Made::Cancellation { booking, cancelled } => {
-                Answer::Booking(self.booking_view(*booking, *cancelled as usize))
+            Made::Booking { number } => Answer::Booking(self.first_view(*number)),
+            Made::Cancellation { booking, cancelled, then } => {
+                Answer::Booking(self.view_then(*booking, *cancelled as usize, *then))
             }
             Made::Block { number, nonce, seats, reason } => {
                 Answer::Block(self.block_view(*number, *nonce, seats, reason))
@@ -128,20 +156,52 @@ impl Inventory {
         BookingId { performance: self.performance, number, nonce: self.bookings[number as usize].nonce }
     }
 
-    /// A booking as it stood when its first `cancelled` cancelled seats had been given up.
-    fn booking_view(&self, number: u32, cancelled: usize) -> BookingView {
+    /// A booking as it is.
+    pub(super) fn booking_view(&self, number: u32) -> BookingView {
         let booking: &Booking = &self.bookings[number as usize];
-        let gone = booking.cancelled();
-        let gone = &gone[..cancelled.min(gone.len())];
+        let lost = if booking.standing.has_seats() { SeatList::new() } else { booking.wanted() };
         BookingView {
             id: self.booking_id(number),
             buyer: self.buyers.get(booking.buyer).account,
             standing: booking.standing,
-            seats: booking.seats.iter().copied().filter(|seat| !gone.contains(seat)).collect(),
-            cancelled: gone.to_vec(),
+            seats: booking.remaining(),
+            cancelled: booking.cancelled().iter().copied().chain(lost).collect(),
             prices: self.prices.get(booking.prices).clone(),
             purpose: booking.purpose().map(Box::from),
             created_at: booking.created_at,
+            until: booking.until(),
+            verdict: booking.verdict().cloned().map(Box::new),
+            payment: booking.payment().cloned().map(Box::new),
+        }
+    }
+
+    /// A booking as it stood when it was made.
+    fn first_view(&self, number: u32) -> BookingView {
+        let booking = &self.bookings[number as usize];
+        let standing = booking.first_standing();
+        let paid_for = standing == Standing::PendingPayment;
+        BookingView {
+            standing,
+            seats: booking.seats.clone(),
+            cancelled: Vec::new(),
+            until: booking.details.as_ref().and_then(|details| details.first_until),
+            verdict: None,
+            payment: booking.payment().filter(|_| paid_for).map(|payment| Box::new(Payment::of(payment.amount))),
+            ..self.booking_view(number)
+        }
+    }
+
+    /// A booking as it stood when its first `cancelled` cancelled seats had been given up.
+    fn view_then(&self, number: u32, cancelled: usize, then: Option<Standpoint>) -> BookingView {
+        let booking = &self.bookings[number as usize];
+        let gone = &booking.cancelled()[..cancelled.min(booking.cancelled().len())];
+        let moment = then.and_then(|then| then.payment);
+        BookingView {
+            standing: then.map_or(booking.standing, |then| then.standing),
+            seats: booking.seats.iter().copied().filter(|seat| !gone.contains(seat)).collect(),
+            cancelled: gone.to_vec(),
+            payment: booking.payment().zip(moment).map(|(payment, moment)| Box::new(payment.as_of(moment))),
+            ..self.booking_view(number)
         }
     }
 
@@ -166,7 +226,25 @@ impl Inventory {
     /// # Errors
     /// [`Refusal::UnknownBooking`], where there is none.
     pub fn read_booking(&self, caller: &Caller, id: BookingId) -> Result<BookingView, Refusal> {
-        self.visible_booking(caller, id).map(|number| self.booking_view(number, usize::MAX))
+        self.visible_booking(caller, id).map(|number| self.booking_view(number))
+    }
+
+    /// A booking's payment, for whoever sees to it. Asks nobody who they are.
+    ///
+    /// # Errors
+    /// [`Refusal`], where there is no such booking, or nothing to pay.
+    pub fn read_payment(&self, id: BookingId) -> Result<PaymentView, Refusal> {
+        let booking = self.bookings.get(id.number as usize).filter(|booking| booking.nonce == id.nonce);
+        let booking = booking.ok_or(Refusal::UnknownBooking)?;
+        let payment = booking.payment().ok_or(Refusal::UnknownPayment)?;
+        Ok(PaymentView {
+            booking: id,
+            step: booking.step(),
+            amount: self.money_of(booking, payment.amount),
+            stage: payment.stage,
+            reference: payment.reference.clone(),
+            until: booking.until(),
+        })
     }
 
     /// The bookings with these numbers, as far as there are such: who booked.
@@ -179,7 +257,7 @@ impl Inventory {
         }
         let total = self.bookings.len() as u32;
         let page = numbers.start..numbers.end.min(total);
-        Ok(Answer::Bookings(page.map(|number| self.booking_view(number, usize::MAX)).collect(), total))
+        Ok(Answer::Bookings(page.map(|number| self.booking_view(number)).collect(), total))
     }
 
     /// An active hold and whose it is, by its number. Asks nobody who they are: for whoever reads a journal.
@@ -192,7 +270,7 @@ impl Inventory {
 
     /// A booking by its number, as [`Self::hold`].
     pub fn booking(&self, number: u32) -> Option<BookingView> {
-        self.bookings.get(number as usize).map(|_| self.booking_view(number, usize::MAX))
+        self.bookings.get(number as usize).map(|_| self.booking_view(number))
     }
 
     /// A block by its number, as [`Self::hold`].

@@ -1,13 +1,14 @@
-//! The bytes of events: format 1, as rkyv archives. The engine's own types are not archived, so that they may change
+//! The bytes of events and states, as rkyv archives: format 1, and what format 2 adds to it. The engine's own types are not archived, so that they may change
 //! while old journals stay readable: a later format gets a module of its own beside [`v1`], and this one stays.
 
 mod v1;
+mod v2;
 
 use rkyv::rancor;
 use thiserror::Error;
 
 use super::BODY_LEN_MAX;
-use super::frame::Digest;
+use super::frame::{Body, Digest};
 use crate::event::Entry;
 use crate::inventory::{Image, Inventory};
 use crate::registry::RegistryEvent;
@@ -24,15 +25,18 @@ pub enum DecodeError {
     Field(&'static str),
 }
 
-/// The bodies that hold these entries, in order; each fits a record.
-pub fn encode_entries(entries: &[Entry]) -> Vec<Vec<u8>> {
+/// The bodies that hold these entries, in order; each fits a record. Those that say nothing that format 1 cannot say are
+/// in format 1.
+pub fn encode_entries(entries: &[Entry]) -> Vec<Body> {
     let mut bodies = Vec::with_capacity(1);
     encode_within(entries, &mut bodies);
     bodies
 }
 
-fn encode_within(entries: &[Entry], bodies: &mut Vec<Vec<u8>>) {
-    let body = archive(&v1::entries(entries));
+fn encode_within(entries: &[Entry], bodies: &mut Vec<Body>) {
+    let archived = v1::entries(entries);
+    let later = archived.iter().any(v1::Entry::is_later);
+    let body = Body { format: 1 + u16::from(later), bytes: archive(&archived) };
     if body.len() <= BODY_LEN_MAX || entries.len() == 1 {
         bodies.push(body);
         return;
@@ -52,8 +56,8 @@ pub fn decode_entries(body: &[u8]) -> Result<Vec<Entry>, DecodeError> {
 }
 
 /// The body that holds an event of the registry.
-pub fn encode_registry(at: Timestamp, event: &RegistryEvent) -> Vec<u8> {
-    archive(&v1::RegistryEntry::write(at, event))
+pub fn encode_registry(at: Timestamp, event: &RegistryEvent) -> Body {
+    Body { format: 1, bytes: archive(&v1::RegistryEntry::write(at, event)) }
 }
 
 /// Reads an event of the registry.
@@ -65,24 +69,32 @@ pub fn decode_registry(body: &[u8]) -> Result<(Timestamp, RegistryEvent), Decode
     entry.read()
 }
 
-/// The bytes of an inventory's state.
-pub fn encode_image(image: &Image) -> Vec<u8> {
-    archive(&v1::Image::write(image))
+/// The bytes of an inventory's state: in format 1, where it has nothing that format 1 has not.
+pub fn encode_image(image: &Image) -> Body {
+    let sale = v1::Image::write(image);
+    match v2::Image::beyond(image) {
+        None => Body { format: 1, bytes: archive(&sale) },
+        Some(beyond) => Body { format: 2, bytes: archive(&v2::Image::write(sale, beyond)) },
+    }
 }
 
 /// Reads an inventory's state.
 ///
 /// # Errors
 /// [`DecodeError`], where the bytes hold something else.
-pub fn decode_image(body: &[u8]) -> Result<Image, DecodeError> {
-    let image: v1::Image = rkyv::from_bytes::<_, rancor::Failure>(body).map_err(|_| DecodeError::Archive)?;
+pub fn decode_image(format: u16, body: &[u8]) -> Result<Image, DecodeError> {
+    if format == 1 {
+        let image: v1::Image = rkyv::from_bytes::<_, rancor::Failure>(body).map_err(|_| DecodeError::Archive)?;
+        return image.read();
+    }
+    let image: v2::Image = rkyv::from_bytes::<_, rancor::Failure>(body).map_err(|_| DecodeError::Archive)?;
     image.read()
 }
 
-/// What two states are told apart by: the digest of a state's bytes in format 1.
+/// What two states are told apart by: the digest of a state's bytes, in format 1 where that can say all of it.
 ///
-/// Of format 1, whatever formats come: journals of old are kept with the digests that they replay to, and every version
-/// has to come to the same ones. What a later state has beyond format 1 gets a digest of its own beside this one.
+/// So it is, whatever formats come: journals of old are kept with the digests that they replay to, and every version has
+/// to come to the same ones.
 pub fn state_digest(inventory: &Inventory) -> Digest {
     Digest::of(&[&encode_image(&inventory.image())])
 }

@@ -8,6 +8,7 @@
 //! and the last one proves all.
 
 use std::fmt;
+use std::ops::Deref;
 
 use thiserror::Error;
 
@@ -15,8 +16,8 @@ use super::Stream;
 use crate::seeded::Bug;
 
 const MAGIC: [u8; 4] = *b"ONRJ";
-/// The format of body and header; grows when either changes.
-pub const FORMAT: u16 = 1;
+/// The latest format of body and header; grows when either changes. A record has the earliest that can say what it says.
+pub const FORMAT: u16 = 2;
 /// Bytes before the body.
 pub const HEADER_LEN: usize = 68;
 const DIGEST_AT: usize = HEADER_LEN - 16;
@@ -66,6 +67,22 @@ impl Default for Chain {
     }
 }
 
+/// What a record says, and in which format.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Body {
+    /// From 1 to [`FORMAT`].
+    pub format: u16,
+    /// The archive.
+    pub bytes: Vec<u8>,
+}
+
+impl Deref for Body {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// A record as it goes into the store.
 pub struct Frame {
     /// Header and body.
@@ -87,6 +104,8 @@ pub struct Record<'a> {
     pub previous: Digest,
     /// Its own.
     pub digest: Digest,
+    /// The format of what it says.
+    pub format: u16,
     /// What it says.
     pub body: &'a [u8],
 }
@@ -110,10 +129,10 @@ pub enum FrameError {
 
 impl Frame {
     /// A record with its header.
-    pub fn encode(epoch: u64, stream: Stream, sequence: u64, previous: Digest, body: &[u8]) -> Self {
+    pub fn encode(epoch: u64, stream: Stream, sequence: u64, previous: Digest, body: &Body) -> Self {
         let mut bytes = Vec::with_capacity(HEADER_LEN + body.len());
         bytes.extend_from_slice(&MAGIC);
-        bytes.extend_from_slice(&FORMAT.to_le_bytes());
+        bytes.extend_from_slice(&body.format.to_le_bytes());
         bytes.extend_from_slice(&[0; 2]);
         bytes.extend_from_slice(&epoch.to_le_bytes());
         bytes.extend_from_slice(&stream.0.to_le_bytes());
@@ -143,10 +162,11 @@ impl<'a> Record<'a> {
         let half = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().expect("4 bytes"));
         let word = |at: usize| u64::from_le_bytes(header[at..at + 8].try_into().expect("8 bytes"));
         let found = u16::from_le_bytes([header[4], header[5]]);
-        if found != FORMAT {
+        if found > FORMAT {
             return Err(FrameError::UnknownFormat { found });
         }
         let fields = [
+            ("format", found > 0),
             ("reserved field", header[6..8] == [0; 2]),
             ("epoch", word(8) <= COUNT_MAX),
             ("sequence", word(24) <= COUNT_MAX),
@@ -161,6 +181,7 @@ impl<'a> Record<'a> {
             sequence: word(24),
             previous: Digest(header[36..52].try_into().expect("16 bytes")),
             digest,
+            format: found,
             body,
         })
     }
@@ -172,7 +193,7 @@ mod tests {
 
     #[test]
     fn every_flipped_bit_and_every_cut_is_seen() {
-        let frame = Frame::encode(3, Stream(7), 9, Digest::GENESIS, b"two seats").bytes;
+        let frame = Frame::encode(3, Stream(7), 9, Digest::GENESIS, &body(b"two seats")).bytes;
         assert_eq!(Record::decode(&frame).unwrap().body, b"two seats");
         for at in 0..frame.len() * 8 {
             let mut damaged = frame.clone();
@@ -184,9 +205,13 @@ mod tests {
         }
     }
 
+    fn body(bytes: &[u8]) -> Body {
+        Body { format: 1, bytes: bytes.to_vec() }
+    }
+
     /// A record without a body that has another byte somewhere, and the digest for it.
     fn with(at: usize, byte: u8) -> Vec<u8> {
-        let mut frame = Frame::encode(3, Stream(7), 9, Digest::GENESIS, b"").bytes;
+        let mut frame = Frame::encode(3, Stream(7), 9, Digest::GENESIS, &body(b"")).bytes;
         frame[at] = byte;
         let digest = Digest::of(&[&frame[..DIGEST_AT]]);
         frame[DIGEST_AT..].copy_from_slice(&digest.0);
@@ -195,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_later_format_is_refused_by_name() {
-        assert_eq!(Record::decode(&with(4, 2)), Err(FrameError::UnknownFormat { found: 2 }));
+        assert_eq!(Record::decode(&with(4, 3)), Err(FrameError::UnknownFormat { found: 3 }));
     }
 
     #[test]

@@ -149,8 +149,8 @@ impl Snapshot {
     /// # Errors
     /// [`ContentError`], where they hold something else.
     pub fn decode(bytes: &[u8]) -> Result<Self, ContentError> {
-        let Record { epoch, stream, sequence, previous, body, .. } = Record::decode(bytes)?;
-        Ok(Self { epoch, stream, sequence, tip: previous, image: codec::decode_image(body)? })
+        let Record { epoch, stream, sequence, previous, format, body, .. } = Record::decode(bytes)?;
+        Ok(Self { epoch, stream, sequence, tip: previous, image: codec::decode_image(format, body)? })
     }
 }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use onrush_engine::command::{
-    BestAvailable, BlockSeats, BookHold, Caller, CancelSeats, ChangeTerms, Command, HoldSeats, RequestKey, Wish,
+    BestAvailable, BlockSeats, BookHold, Caller, CancelPerformance, CancelSeats, ChangeTerms, Command, DecideBooking,
+    HoldSeats, PaymentNotice, PaymentStatus, RequestKey, Wish,
 };
 use onrush_engine::event::{Entry, Event};
 use onrush_engine::id::{BlockId, BookingId, HoldId, PerformanceId, ShowId};
@@ -35,6 +36,10 @@ pub(crate) const REFUSALS: &[&str] = &[
     "Prices",
     "Terms",
     "KeyReused",
+    "PaymentPending",
+    "NotWaiting",
+    "UnknownPayment",
+    "PerformanceCancelled",
     "NoNumberLeft",
 ];
 
@@ -59,7 +64,11 @@ fn name(refusal: &Refusal) -> &'static str {
         Refusal::Prices(_) => 15,
         Refusal::Terms(_) => 16,
         Refusal::KeyReused => 17,
-        Refusal::NoNumberLeft => 18,
+        Refusal::PaymentPending => 18,
+        Refusal::NotWaiting => 19,
+        Refusal::UnknownPayment => 20,
+        Refusal::PerformanceCancelled => 21,
+        Refusal::NoNumberLeft => 22,
     };
     REFUSALS[place]
 }
@@ -118,7 +127,9 @@ impl Script {
             "read" => self.read(words),
             "sold" => self.sold(words),
             "count" => self.count(),
-            "hold" | "best" | "stand" | "release" | "book" | "cancel" | "block" | "lift" | "terms" => {
+            "due" => self.due(),
+            "hold" | "best" | "stand" | "release" | "book" | "cancel" | "block" | "lift" | "terms" | "approve"
+            | "reject" | "note" | "call-off" => {
                 let command = self.command(verb, words);
                 self.give(&command)
             }
@@ -203,8 +214,13 @@ impl Script {
     fn pulse(&mut self) -> Vec<String> {
         let mut expired = Vec::new();
         while let Some(event) = self.inventory().pulse(self.now()) {
-            let Event::HoldsExpired { holds } = &event else { panic!("a pulse expires holds") };
-            expired.extend(holds.iter().map(|number| format!("h{number}")));
+            match &event {
+                Event::HoldsExpired { holds } => expired.extend(holds.iter().map(|number| format!("h{number}"))),
+                Event::BookingsLapsed { bookings } => {
+                    expired.extend(bookings.iter().map(|number| format!("b{number}")));
+                }
+                _ => panic!("a pulse ends what has run out"),
+            }
             self.apply(event);
         }
         expired
@@ -252,10 +268,15 @@ impl Script {
         let nonce = self.nonce;
         let key = key(words);
         let given = plain(words);
+        if verb == "note" {
+            return Command::NotePayment(self.notice(&given, words));
+        }
         let who = caller(given[0]);
         match verb {
             "hold" => {
-                let wish = Wish::Seats(self.seats(&given[1..]).into());
+                let seats = self.seats(&given[1..]).into();
+                let nearest = option(words, "or") == Some("nearest");
+                let wish = if nearest { Wish::SeatsOrNearest(seats) } else { Wish::Seats(seats) };
                 Command::HoldSeats(HoldSeats { caller: who, wish, nonce, key })
             }
             "best" => Command::HoldSeats(HoldSeats { caller: who, wish: self.best(&given, words), nonce, key }),
@@ -278,6 +299,11 @@ impl Script {
                 let seats = self.seats(&given[1..]);
                 Command::BlockSeats(BlockSeats { caller: who, seats, reason: None, nonce, key })
             }
+            "approve" | "reject" => {
+                let (booking, reason) = (self.booking(given[1]), option(words, "reason").map(Box::from));
+                Command::DecideBooking(DecideBooking { caller: who, booking, approve: verb == "approve", reason })
+            }
+            "call-off" => Command::CancelPerformance(CancelPerformance { caller: who, reason: None }),
             "lift" => {
                 let number: u32 = given[1].strip_prefix('k').unwrap().parse().unwrap();
                 let unknown = BlockId { performance: PerformanceId(7), number, nonce: 0 };
@@ -292,6 +318,33 @@ impl Script {
                 Command::ChangeTerms(ChangeTerms { caller: who, terms, prices })
             }
         }
+    }
+
+    /// What a provider says of a booking's payment.
+    fn notice(&self, given: &[&str], words: &[&str]) -> PaymentNotice {
+        let status = match given[1] {
+            "opened" => PaymentStatus::Opened,
+            "charging" => PaymentStatus::Charging,
+            "authorised" => PaymentStatus::Authorised,
+            "captured" => PaymentStatus::Captured,
+            "failed" => PaymentStatus::Failed,
+            "voided" => PaymentStatus::Voided,
+            "refunded" => PaymentStatus::Refunded(given[2].parse().unwrap()),
+            other => panic!("no such status: {other}"),
+        };
+        let won = |amount: &str| Money { amount: amount.parse().unwrap(), currency: Currency::KRW };
+        let amount = option(words, "amount").map(won);
+        PaymentNotice { booking: self.booking(given[0]), reference: option(words, "id").map(Box::from), amount, status }
+    }
+
+    /// What has to be done about money.
+    fn due(&self) -> String {
+        let step = |id: BookingId| {
+            let view = self.inventory().read_payment(id).unwrap();
+            format!("b{} {:?}", id.number, view.step.unwrap())
+        };
+        let due: Vec<String> = self.inventory().due().map(step).collect();
+        if due.is_empty() { "nothing".to_owned() } else { due.join("; ") }
     }
 
     fn best(&self, given: &[&str], words: &[&str]) -> Wish {
@@ -338,6 +391,7 @@ impl Script {
                 let told: Vec<String> = bookings.iter().map(|booking| self.tell_booking(booking)).collect();
                 format!("{total} in all; {}", told.join("; "))
             }
+            Answer::Payment(_) => panic!("no line asks for that"),
             Answer::Done => "done".to_owned(),
         }
     }
@@ -356,6 +410,13 @@ impl Script {
         }
         if !booking.cancelled.is_empty() {
             write!(text, " without {}", self.labels(&booking.cancelled)).unwrap();
+        }
+        if let Some(until) = booking.until {
+            write!(text, " until {}", (until.as_millis() - NOON) / 1000).unwrap();
+        }
+        if let Some(payment) = &booking.payment {
+            let (amount, stage) = (payment.amount, payment.stage);
+            write!(text, ", {stage:?} {amount} back {} due {}", payment.refunded(), payment.refund_due()).unwrap();
         }
         text
     }

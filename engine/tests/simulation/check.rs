@@ -177,7 +177,8 @@ fn states(found: &Recovered) -> Vec<Option<String>> {
         let inventory = found.inventories.get(performance)?;
         inventory.verify().unwrap_or_else(|fault| panic!("{fault}"));
         let image = inventory.image();
-        assert_eq!(decode_image(&encode_image(&image)).unwrap(), image, "a snapshot reads back");
+        let body = encode_image(&image);
+        assert_eq!(decode_image(body.format, &body).unwrap(), image, "a snapshot reads back");
         Some(model::describe(&image, inventory.map().capacity()))
     };
     PERFORMANCES.iter().map(describe).collect()

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use onrush_engine::event::{Entry, Event, SeatsHeld};
 use onrush_engine::id::{AccountId, PerformanceId, ShowId};
 use onrush_engine::journal::codec::{encode_entries, encode_registry};
-use onrush_engine::journal::frame::{Digest, Frame, Record};
+use onrush_engine::journal::frame::{Body, Digest, Frame, Record};
 use onrush_engine::journal::recovery::{RecordError, Recovered, RecoveryError, recover};
 use onrush_engine::journal::store::Key;
 use onrush_engine::journal::{Stream, frame};
@@ -22,7 +22,7 @@ const AT: Timestamp = Timestamp::MIN;
 const HOLDS: u32 = 4;
 
 /// A chain of records, each with an epoch.
-pub(crate) fn chain(stream: Stream, bodies: &[(u64, Vec<u8>)], records: &mut BTreeMap<Key, Vec<u8>>) {
+pub(crate) fn chain(stream: Stream, bodies: &[(u64, Body)], records: &mut BTreeMap<Key, Vec<u8>>) {
     let mut previous = Digest::GENESIS;
     for (sequence, (epoch, body)) in (0..).zip(bodies) {
         let frame = Frame::encode(*epoch, stream, sequence, previous, body);
@@ -35,11 +35,11 @@ fn kim() -> AccountId {
     "acc_kim".parse().unwrap()
 }
 
-fn entry(event: Event) -> Vec<u8> {
+fn entry(event: Event) -> Body {
     encode_entries(&[Entry { at: AT, event }]).remove(0)
 }
 
-fn held(hold: u32, seat: u32) -> Vec<u8> {
+fn held(hold: u32, seat: u32) -> Body {
     let seats: SeatList = [SeatIndex(seat)].into_iter().collect();
     let (nonce, expires_at) = (1, Timestamp::MAX);
     entry(Event::SeatsHeld(SeatsHeld { hold, nonce, buyer: kim(), seats, expires_at, key: None }))
@@ -156,7 +156,8 @@ fn a_record_that_was_rewritten_is_refused_at_the_one_behind_it() {
 #[test]
 fn a_body_that_is_no_archive_is_refused() {
     let mut records = sound();
-    let bytes = Frame::encode(1, PERFORMANCE, 0, Digest::GENESIS, b"not an archive").bytes;
+    let bytes =
+        Frame::encode(1, PERFORMANCE, 0, Digest::GENESIS, &Body { format: 1, bytes: b"not an archive".to_vec() }).bytes;
     assert!(bytes.len() > frame::HEADER_LEN);
     records.insert(Key { stream: PERFORMANCE, sequence: 0 }, bytes);
     match recovered(&records, 7) {

@@ -1,4 +1,4 @@
-//! The bytes of format 1: what this version wrote, every later one has to read to the same state.
+//! The bytes of formats 1 and 2: what this version wrote, every later one has to read to the same state.
 //!
 //! `UPDATE_GOLDEN=1` writes the file anew. Once a version is released that must never be needed again: a change of the
 //! bytes is a new format, with a module of its own.
@@ -7,12 +7,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use onrush_engine::command::RequestKey;
-use onrush_engine::event::{Entry, Event, HoldBooked, SeatsBlocked, SeatsCancelled, SeatsHeld, Standing};
+use onrush_engine::event::{
+    Advance, BookingDecided, Entry, Event, Fate, HoldBooked, PaymentAdvanced, PerformanceCancelled, SeatsBlocked,
+    SeatsCancelled, SeatsHeld, Standing,
+};
 use onrush_engine::id::{AccountId, PerformanceId};
 use onrush_engine::inventory::Inventory;
 use onrush_engine::journal::Stream;
 use onrush_engine::journal::codec::{decode_entries, decode_image, encode_entries, encode_image, state_digest};
 use onrush_engine::journal::frame::{Digest, Frame, Record};
+use onrush_engine::money::{Currency, Money};
 use onrush_engine::seat_map::SeatIndex;
 use onrush_engine::time::Timestamp;
 
@@ -46,6 +50,7 @@ pub(crate) fn entries() -> Vec<Entry> {
             booking: 0,
             nonce: 6,
             standing,
+            until: None,
             purpose: Some("a birthday".into()),
             key: key(2),
         }),
@@ -53,6 +58,7 @@ pub(crate) fn entries() -> Vec<Entry> {
             booking: 0,
             seats: [SeatIndex(1)].into_iter().collect(),
             by,
+            refund: None,
             key: key(3),
         }),
         Event::HoldReleased { hold: 1 },
@@ -103,12 +109,12 @@ fn the_bytes_of_a_snapshot_are_what_they_were_and_read_to_the_same_state() {
     let path = path().with_extension("snapshot");
     let bytes = encode_image(&state().image());
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        fs::write(&path, &bytes).unwrap();
+        fs::write(&path, &bytes.bytes).unwrap();
     }
     let known = fs::read(&path).unwrap();
-    assert!(known == bytes, "the bytes of a state have changed: give the new ones a new format");
-    assert_eq!(decode_image(&known).unwrap(), state().image());
-    let restored = Inventory::from_image(decode_image(&known).unwrap()).unwrap();
+    assert!(known == bytes.bytes, "the bytes of a state have changed: give the new ones a new format");
+    assert_eq!(decode_image(1, &known).unwrap(), state().image());
+    let restored = Inventory::from_image(decode_image(1, &known).unwrap()).unwrap();
     restored.verify().unwrap();
     assert_eq!(restored.image(), state().image());
 }
@@ -125,3 +131,94 @@ fn what_was_written_is_read_to_the_same_state() {
 
 /// The digest of the state.
 const STATE: &str = "cccb70c9c64124a20af9e629be04a653";
+
+fn later_path() -> PathBuf {
+    path().with_file_name("format-2.record")
+}
+
+/// One event of each kind that format 2 adds, in an order that could have happened.
+pub(crate) fn later_entries() -> Vec<Entry> {
+    let account = |name: &str| -> AccountId { name.parse().unwrap() };
+    let at = |seconds: i64| Timestamp::from_millis(1_800_000_000_000 + seconds * 1000);
+    let mut opening = opening(PerformanceId(11));
+    opening.prices = vec![Money { amount: 1_000, currency: Currency::KRW }];
+    let held = |hold: u32| {
+        let (buyer, seats) = (account("acc_kim"), [SeatIndex(hold * 2), SeatIndex(hold * 2 + 1)].into_iter().collect());
+        Event::SeatsHeld(SeatsHeld { hold, nonce: 5, buyer, seats, expires_at: at(300), key: None })
+    };
+    let booked = |hold: u32, standing| {
+        let key = Some(RequestKey { key: [u64::from(hold), 0], fingerprint: 7 });
+        let until = Some(at(300));
+        Event::HoldBooked(HoldBooked { hold, booking: hold, nonce: 6, standing, until, purpose: None, key })
+    };
+    let advanced = |booking, advance| {
+        let reference = (advance == Advance::Opened).then(|| "pay_1".into());
+        Event::PaymentAdvanced(PaymentAdvanced { booking, reference, advance })
+    };
+    let decided = |booking, approved: bool| {
+        let (by, until) = (account("acc_seller"), approved.then(|| at(500)));
+        Event::BookingDecided(BookingDecided { booking, approved, by, reason: Some("a reason".into()), until })
+    };
+    let cancelled = SeatsCancelled {
+        booking: 0,
+        seats: [SeatIndex(1)].into_iter().collect(),
+        by: account("acc_kim"),
+        refund: Some(800),
+        key: Some(RequestKey { key: [9, 0], fingerprint: 7 }),
+    };
+    let captured = Advance::Captured { fate: Fate::Kept, refund: 0 };
+    let events = vec![
+        Event::PerformanceOpened(Box::new(opening)),
+        held(0),
+        held(1),
+        held(2),
+        held(3),
+        booked(0, Standing::PendingPayment),
+        advanced(0, Advance::Opened),
+        advanced(0, Advance::Charging { until: Some(at(400)) }),
+        advanced(0, Advance::Authorised(Fate::Kept)),
+        advanced(0, captured),
+        Event::SeatsCancelled(cancelled),
+        advanced(0, Advance::Refunded { refund: 0 }),
+        booked(1, Standing::PendingApproval),
+        decided(1, true),
+        advanced(1, Advance::Failed),
+        booked(2, Standing::PendingApproval),
+        decided(2, false),
+        booked(3, Standing::PendingPayment),
+        Event::BookingsLapsed { bookings: vec![3] },
+        advanced(3, Advance::Voided),
+        Event::PerformanceCancelled(PerformanceCancelled { by: account("acc_seller"), reason: Some("ill".into()) }),
+    ];
+    (0..).zip(events).map(|(second, event)| Entry { at: at(second), event }).collect()
+}
+
+fn later_state() -> Inventory {
+    let entries = later_entries();
+    let Event::PerformanceOpened(opening) = &entries[0].event else { panic!("the first event opens") };
+    let mut inventory = Inventory::open(opening, entries[0].at).unwrap();
+    entries[1..].iter().for_each(|entry| inventory.replay(entry).unwrap());
+    inventory
+}
+
+#[test]
+fn the_bytes_of_format_2_are_what_they_were() {
+    let body = encode_entries(&later_entries()).remove(0);
+    let image = encode_image(&later_state().image());
+    assert_eq!((body.format, image.format), (2, 2));
+    let record = Frame::encode(1, Stream(11), 0, Digest::GENESIS, &body).bytes;
+    let snapshot = Frame::encode(1, Stream(11), 0, Digest::GENESIS, &image).bytes;
+    for (path, bytes) in [(later_path(), record), (later_path().with_extension("snapshot"), snapshot)] {
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::write(&path, &bytes).unwrap();
+        }
+        assert!(fs::read(&path).unwrap() == bytes, "the bytes of {} have changed", path.display());
+    }
+    let bytes = fs::read(later_path()).unwrap();
+    assert_eq!(decode_entries(Record::decode(&bytes).unwrap().body).unwrap(), later_entries());
+    let bytes = fs::read(later_path().with_extension("snapshot")).unwrap();
+    let record = Record::decode(&bytes).unwrap();
+    let restored = Inventory::from_image(decode_image(record.format, record.body).unwrap()).unwrap();
+    restored.verify().unwrap();
+    assert_eq!(restored.image(), later_state().image());
+}

@@ -8,7 +8,7 @@ use onrush_engine::id::{AccountId, PerformanceId};
 use onrush_engine::inventory::Inventory;
 use onrush_engine::journal::Stream;
 use onrush_engine::journal::codec::{encode_entries, encode_registry, state_digest};
-use onrush_engine::journal::frame::{Digest, Frame, Record};
+use onrush_engine::journal::frame::{Body, Digest, Frame, Record};
 use onrush_engine::journal::history::seat::{AskError, Freed, Moment, Place, Question, Sale, SeatAnswer, Stay, ask};
 use onrush_engine::journal::history::{History, Until};
 use onrush_engine::journal::recovery::{Recovered, recover};
@@ -41,8 +41,16 @@ fn held(hold: u32, buyer: &str, seat: u32, until: i64) -> Event {
 /// The past of seat 0, a record a line; the numbers are seconds.
 fn groups() -> Vec<Vec<(i64, Event)>> {
     let (by, seats) = (account("seller"), [SeatIndex(0)]);
-    let booked = HoldBooked { hold: 2, booking: 0, nonce: 1, standing: Standing::Confirmed, purpose: None, key: None };
-    let cancelled = SeatsCancelled { booking: 0, seats: seats.into_iter().collect(), by, key: None };
+    let booked = HoldBooked {
+        hold: 2,
+        booking: 0,
+        nonce: 1,
+        standing: Standing::Confirmed,
+        until: None,
+        purpose: None,
+        key: None,
+    };
+    let cancelled = SeatsCancelled { booking: 0, seats: seats.into_iter().collect(), by, refund: None, key: None };
     let reason = Some("house".into());
     let blocked = SeatsBlocked { block: 0, nonce: 1, seats: seats.to_vec(), reason, by, key: None };
     let opened = Box::new(opening(PERFORMANCE));
@@ -64,7 +72,7 @@ fn groups() -> Vec<Vec<(i64, Event)>> {
     ]
 }
 
-fn chain(stream: Stream, bodies: Vec<Vec<u8>>, records: &mut BTreeMap<Key, Vec<u8>>) {
+fn chain(stream: Stream, bodies: Vec<Body>, records: &mut BTreeMap<Key, Vec<u8>>) {
     let mut previous = Digest::GENESIS;
     for (sequence, body) in (0..).zip(bodies) {
         let frame = Frame::encode(1, stream, sequence, previous, &body);
@@ -149,6 +157,8 @@ fn stay(stay: &Stay) -> String {
         Place::Free(Freed::Released { hold, buyer }) => format!("free released {}:{buyer}", hold.number),
         Place::Free(Freed::RanOut { hold, buyer }) => format!("free ran-out {}:{buyer}", hold.number),
         Place::Free(Freed::Cancelled { booking, by }) => format!("free cancelled {}:{by}", booking.number),
+        Place::Free(Freed::Lost { booking }) => format!("free lost {}", booking.number),
+        Place::Free(Freed::CalledOff { by }) => format!("free called-off by {by}"),
         Place::Free(Freed::Lifted { block }) => format!("free lifted {}", block.number),
         Place::Held { hold, buyer, expires_at } => {
             format!("held {}:{buyer} until {}", hold.number, seconds(*expires_at))

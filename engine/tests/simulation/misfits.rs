@@ -1,11 +1,14 @@
 //! Numbers that lead nowhere: each is refused by the name of the part that has it, and changes nothing.
 
 use onrush_engine::command::RequestKey;
-use onrush_engine::event::{Entry, Event, HoldBooked, SeatsBlocked, SeatsCancelled, SeatsHeld, Standing};
+use onrush_engine::event::{
+    Advance, BookingDecided, Entry, Event, Fate, HoldBooked, PaymentAdvanced, PerformanceCancelled, SeatsBlocked,
+    SeatsCancelled, SeatsHeld, Standing,
+};
 use onrush_engine::id::{AccountId, PerformanceId, ShowId};
-use onrush_engine::inventory::{Details, Image, Inventory, Made, PlaceImage, PriceListIndex};
+use onrush_engine::inventory::{Details, Image, Inventory, Made, PlaceImage, PriceListIndex, Stage};
 use onrush_engine::journal::codec::{decode_entries, encode_entries, encode_registry};
-use onrush_engine::journal::frame::{Digest, Frame};
+use onrush_engine::journal::frame::{Body, Digest, Frame};
 use onrush_engine::journal::recovery::recover;
 use onrush_engine::journal::snapshot::Snapshot;
 use onrush_engine::journal::{Stream, codec};
@@ -17,7 +20,7 @@ use onrush_engine::time::Timestamp;
 
 use crate::damage::chain;
 use crate::disk::Disk;
-use crate::golden::state;
+use crate::golden::{later_entries, state};
 use crate::hall::{opening, show_details};
 
 const SEAT_MISSING: u32 = 22;
@@ -50,11 +53,19 @@ fn held(hold: u32, named: &[u32], key: Option<RequestKey>) -> Event {
 }
 
 fn booked(hold: u32, booking: u32, key: Option<RequestKey>) -> Event {
-    Event::HoldBooked(HoldBooked { hold, booking, nonce: 6, standing: Standing::Confirmed, purpose: None, key })
+    Event::HoldBooked(HoldBooked {
+        hold,
+        booking,
+        nonce: 6,
+        standing: Standing::Confirmed,
+        until: None,
+        purpose: None,
+        key,
+    })
 }
 
 fn cancelled(booking: u32, named: &[u32], key: Option<RequestKey>) -> Event {
-    Event::SeatsCancelled(SeatsCancelled { booking, seats: seats(named), by: seller(), key })
+    Event::SeatsCancelled(SeatsCancelled { booking, seats: seats(named), by: seller(), refund: None, key })
 }
 
 fn seller() -> AccountId {
@@ -125,6 +136,116 @@ fn every_event_that_cannot_have_happened_is_refused_by_its_part() {
     sale().replay(&entry(Event::SeatsHeld(early))).unwrap();
 }
 
+/// A sale in which seats cost something, with a booking that waits for its payment, one that is paid, one that is over.
+fn orders() -> Inventory {
+    let entries = later_entries();
+    let Event::PerformanceOpened(opening) = &entries[0].event else { panic!("the first event opens") };
+    let mut inventory = Inventory::open(opening, entries[0].at).unwrap();
+    let last = entries.len() - 3;
+    entries[1..last].iter().for_each(|entry| inventory.replay(entry).unwrap());
+    inventory
+}
+
+fn waits(booking: u32, standing: Standing, until: Option<Timestamp>) -> Event {
+    Event::HoldBooked(HoldBooked { hold: 4, booking, nonce: 6, standing, until, purpose: None, key: None })
+}
+
+fn decided(booking: u32, approved: bool, until: Option<Timestamp>) -> Event {
+    Event::BookingDecided(BookingDecided { booking, approved, by: seller(), reason: None, until })
+}
+
+fn advanced(booking: u32, advance: Advance) -> Event {
+    Event::PaymentAdvanced(PaymentAdvanced { booking, reference: None, advance })
+}
+
+fn refunded(booking: u32, seat: u32, refund: i64) -> Event {
+    let (seats, by) = (seats(&[seat]), seller());
+    Event::SeatsCancelled(SeatsCancelled { booking, seats, by, refund: Some(refund), key: None })
+}
+
+/// Bookings: 0 is paid for and has one seat left, 1 has a payment that failed, 2 was rejected, 3 waits for its payment.
+#[test]
+fn every_order_that_cannot_have_happened_is_refused_by_its_part() {
+    let captured = |fate, refund| Advance::Captured { fate, refund };
+    let misfits = [
+        (
+            waits(4, Standing::Expired, None),
+            "booking 4: it does not stand where it waits, or waits where it does not stand",
+        ),
+        (
+            waits(4, Standing::Confirmed, Some(Timestamp::MAX)),
+            "booking 4: it does not stand where it waits, or waits where it does not stand",
+        ),
+        (decided(9, true, None), "booking 9: there is none"),
+        (decided(3, true, None), "booking 3: it does not wait for that"),
+        (decided(2, true, None), "booking 2: it does not wait for that"),
+        (Event::BookingsLapsed { bookings: vec![9] }, "booking 9: there is none"),
+        (Event::BookingsLapsed { bookings: vec![0] }, "booking 0: it does not wait for that"),
+        (Event::BookingsLapsed { bookings: vec![3, 3] }, "booking 3: it is named twice"),
+        (advanced(9, Advance::Opened), "booking 9: there is none"),
+        (advanced(2, Advance::Opened), "booking 2: it has no payment"),
+        (advanced(1, Advance::Charging { until: Some(Timestamp::MAX) }), "booking 1: it does not wait for that"),
+        (
+            advanced(1, Advance::Authorised(Fate::Kept)),
+            "booking 1: it does not stand where it waits, or waits where it does not stand",
+        ),
+        (
+            advanced(3, Advance::Authorised(Fate::Retaken)),
+            "booking 3: it does not stand where it waits, or waits where it does not stand",
+        ),
+        (advanced(3, captured(Fate::Lost, 2_001)), "booking 3: more goes back than was paid"),
+        (advanced(3, captured(Fate::Lost, -1)), "booking 3: more goes back than was paid"),
+        (advanced(3, captured(Fate::Lost, i64::MAX)), "booking 3: more goes back than was paid"),
+        (advanced(0, Advance::Refunded { refund: 0 }), "booking 0: refund 0 is not due"),
+        (advanced(0, Advance::Refunded { refund: 7 }), "booking 0: refund 7 is not due"),
+        (refunded(0, 0, 1_201), "booking 0: more goes back than was paid"),
+        (refunded(0, 0, -1), "booking 0: more goes back than was paid"),
+        (refunded(2, 4, 1), "booking 2: seat 4 is not one of its own"),
+    ];
+    for (event, sentence) in misfits {
+        let mut inventory = orders();
+        inventory.replay(&entry(held(4, &[12], None))).unwrap();
+        let before = inventory.image();
+        let refused = inventory.replay(&entry(event)).unwrap_err();
+        assert_eq!(refused.to_string(), sentence);
+        assert_eq!(inventory.image(), before, "{sentence}");
+    }
+    let mut inventory = orders();
+    let off = Event::PerformanceCancelled(PerformanceCancelled { by: seller(), reason: None });
+    inventory.replay(&entry(off.clone())).unwrap();
+    let twice = inventory.replay(&entry(off)).unwrap_err();
+    assert_eq!(twice.to_string(), "opening: the performance is called off once");
+}
+
+#[test]
+fn every_image_of_an_order_that_is_no_state_is_refused_by_its_part() {
+    let details = |image: &mut Image, place: usize| image.bookings[place].details.clone().unwrap();
+    let standing = "it does not stand where it waits, or waits where it does not stand";
+    let mut late = orders().image();
+    late.bookings[0].details = Some(Box::new(Details { until: Some(Timestamp::MAX), ..*details(&mut late, 0) }));
+    let mut unpaid = orders().image();
+    unpaid.bookings[0].details.as_mut().unwrap().payment.as_mut().unwrap().stage = Stage::Open;
+    let mut generous = orders().image();
+    generous.bookings[0].details.as_mut().unwrap().payment.as_mut().unwrap().refunds[0].amount = 2_001;
+    let mut backwards = orders().image();
+    backwards.bookings[0].details.as_mut().unwrap().payment.as_mut().unwrap().refunds[0].amount = -1;
+    let mut dear = orders().image();
+    dear.bookings[3].details.as_mut().unwrap().payment.as_mut().unwrap().amount = 2_001;
+    let mut early = orders().image();
+    early.bookings[3].details.as_mut().unwrap().payment.as_mut().unwrap().stage = Stage::Captured;
+    let misfits = [
+        (late, format!("booking 0: {standing}")),
+        (unpaid, format!("booking 0: {standing}")),
+        (generous, "booking 0: more goes back than was paid".to_owned()),
+        (backwards, "booking 0: more goes back than was paid".to_owned()),
+        (dear, "booking 3: its payment is not what it costs".to_owned()),
+        (early, format!("booking 3: {standing}")),
+    ];
+    for (image, sentence) in misfits {
+        assert_eq!(Inventory::from_image(image).unwrap_err().to_string(), sentence);
+    }
+}
+
 type Change = fn(&mut Image);
 
 fn first_hold(image: &mut Image) -> &mut onrush_engine::inventory::Hold {
@@ -187,7 +308,7 @@ fn every_image_that_is_no_state_is_refused_by_its_part() {
         (|image| image.replays[0].made = made_hold(0, &[0], 1), "request key 0: price list 1 does not exist"),
         (|image| image.replays[1].made = Made::Booking { number: 1 }, "request key 1: booking 1 does not exist"),
         (
-            |image| image.replays[2].made = Made::Cancellation { booking: 0, cancelled: 2 },
+            |image| image.replays[2].made = Made::Cancellation { booking: 0, cancelled: 2, then: None },
             "request key 2: more seats were cancelled than it has cancelled",
         ),
     ];
@@ -199,7 +320,7 @@ fn every_image_that_is_no_state_is_refused_by_its_part() {
 }
 
 fn cancel(image: &mut Image, named: &[u32]) {
-    image.bookings[0].details = Some(Box::new(Details { cancelled: seats(named), purpose: None }));
+    image.bookings[0].details = Some(Box::new(Details { cancelled: seats(named), ..Details::default() }));
 }
 
 fn made_hold(number: u32, named: &[u32], prices: u32) -> Made {
@@ -210,7 +331,7 @@ fn made_hold(number: u32, named: &[u32], prices: u32) -> Made {
 /// A start refuses the record, or the snapshot, and names it.
 #[test]
 fn a_start_names_what_does_not_fit() {
-    let listed = |events: &[RegistryEvent], bodies: &[Vec<u8>], snapshots| {
+    let listed = |events: &[RegistryEvent], bodies: &[Body], snapshots| {
         let mut records = std::collections::BTreeMap::new();
         let registry: Vec<_> = events.iter().map(|event| (1, encode_registry(Timestamp::MIN, event))).collect();
         let bodies: Vec<_> = bodies.iter().map(|body| (1, body.clone())).collect();
@@ -274,7 +395,7 @@ fn a_start_names_what_does_not_fit() {
 }
 
 /// The digest of a stream's first record.
-fn tip_of(body: &[u8]) -> Digest {
+fn tip_of(body: &Body) -> Digest {
     Frame::encode(1, Stream(11), 0, Digest::GENESIS, body).digest
 }
 
@@ -283,7 +404,7 @@ fn tip_of(body: &[u8]) -> Digest {
 fn a_value_that_the_format_does_not_know_is_refused_by_its_field() {
     let times = encode_entries(&[Entry { at: Timestamp::MAX, event: Event::HoldReleased { hold: 0 } }]).remove(0);
     let at = times.windows(8).position(|bytes| *bytes == Timestamp::MAX.as_millis().to_le_bytes()).unwrap();
-    let mut late = times;
+    let mut late = times.bytes;
     late[at..at + 8].copy_from_slice(&i64::MAX.to_le_bytes());
     assert_eq!(decode_entries(&late), Err(codec::DecodeError::Field("at")));
 }

@@ -104,6 +104,7 @@ pub(crate) fn said(outcome: &Outcome) -> Said {
                 });
                 said_bookings(said.collect(), *total as usize)
             }
+            Answer::Payment(_) => unreachable!("nothing costs anything in this sale"),
             Answer::Done => "done".to_owned(),
         },
         Err(Failure::Refused(refusal)) => {
@@ -183,6 +184,7 @@ impl Model {
     pub(crate) fn ask(&mut self, ask: &Ask, now: i64) -> Said {
         let read = match ask {
             Ask::Command(command) => return self.run(command, now),
+            Ask::Payment(_) => unreachable!("nothing costs anything in this sale"),
             Ask::Hold(caller, id) => self.read_hold(id.number, id.nonce, &caller.account.to_string()),
             Ask::Booking(caller, id) => self.read_booking(id.number, &caller.account.to_string()),
             Ask::Bookings(caller, numbers) if *caller == seller() => {
@@ -218,7 +220,10 @@ impl Model {
             Command::ReleaseHold { caller, .. } | Command::LiftBlock { caller, .. } => {
                 (caller.account.to_string(), None)
             }
-            Command::ChangeTerms(_) => unreachable!("no round changes terms"),
+            Command::ChangeTerms(_)
+            | Command::DecideBooking(_)
+            | Command::NotePayment(_)
+            | Command::CancelPerformance(_) => unreachable!("no round does that"),
         };
         if let Some(RequestKey { key, fingerprint }) = key
             && let Some((first, said, _)) = self.keys.get(&(account.clone(), key))
@@ -259,6 +264,9 @@ impl Model {
                 Ok(said)
             }
             Command::CancelSeats(cancel) => self.cancel(cancel, account),
+            Command::DecideBooking(_) | Command::NotePayment(_) | Command::CancelPerformance(_) => {
+                unreachable!("no round does that")
+            }
             Command::BlockSeats(block) => {
                 let seats = numbers(&block.seats);
                 self.check_free(&seats)?;
@@ -298,6 +306,7 @@ impl Model {
                 numbers(seats)
             }
             Wish::BestAvailable(wish) => self.best(wish)?,
+            Wish::SeatsOrNearest(_) => unreachable!("nobody asks for that"),
             Wish::GeneralAdmission { .. } => unreachable!("the hall has no standing area"),
         };
         let (number, ends) = (self.next_hold, now + self.ttl);

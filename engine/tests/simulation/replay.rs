@@ -18,7 +18,7 @@ use onrush_engine::id::{BlockId, BookingId, HoldId, PerformanceId, ShowId};
 use onrush_engine::inventory::{Answer, Decision, Inventory};
 use onrush_engine::journal::Stream;
 use onrush_engine::journal::codec::{encode_entries, encode_registry, state_digest};
-use onrush_engine::journal::frame::{Digest, Frame};
+use onrush_engine::journal::frame::{Body, Digest, Frame};
 use onrush_engine::journal::history::{History, Until};
 use onrush_engine::journal::recovery::recover;
 use onrush_engine::journal::store::Key;
@@ -92,6 +92,10 @@ impl Events {
             Event::BlockLifted { .. } => "lifted",
             Event::TermsChanged { .. } => "terms",
             Event::HoldsExtended { .. } => "extended",
+            Event::BookingDecided(_)
+            | Event::BookingsLapsed { .. }
+            | Event::PaymentAdvanced(_)
+            | Event::PerformanceCancelled(_) => unreachable!("format 1 has none of these"),
         };
         *self.0.entry(name).or_default() += 1;
     }
@@ -129,7 +133,7 @@ impl Sale {
         }
     }
 
-    fn write(&mut self, stream: Stream, body: &[u8]) -> u64 {
+    fn write(&mut self, stream: Stream, body: &Body) -> u64 {
         let (sequence, previous) = self.tips.get(&stream).copied().unwrap_or((0, Digest::GENESIS));
         let frame = Frame::encode(1, stream, sequence, previous, body);
         self.tips.insert(stream, (sequence + 1, frame.digest));
@@ -146,7 +150,11 @@ impl Sale {
         }
     }
 
-    fn apply(&mut self, event: Event) -> Entry {
+    /// The sale is one of format 1, whose digests are known: there a booking that costs something waits without an end.
+    fn apply(&mut self, mut event: Event) -> Entry {
+        if let Event::HoldBooked(booked) = &mut event {
+            booked.until = None;
+        }
         self.events.count(&event);
         self.live.apply(self.now, &event);
         Entry { at: self.live.now(), event }
@@ -198,7 +206,7 @@ impl Sale {
             Answer::Hold(hold) => self.holds.push((buyer, hold.id)),
             Answer::Booking(booking) => self.bookings.push((buyer, booking.id)),
             Answer::Block(block) => self.blocks.push(block.id),
-            Answer::Bookings(..) | Answer::Done => {}
+            Answer::Bookings(..) | Answer::Payment(_) | Answer::Done => {}
         }
     }
 

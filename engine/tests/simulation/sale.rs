@@ -8,7 +8,7 @@ use onrush_engine::id::PerformanceId;
 use onrush_engine::inventory::{Decision, Inventory};
 use onrush_engine::journal::Stream;
 use onrush_engine::journal::codec::{encode_entries, encode_image, encode_registry};
-use onrush_engine::journal::frame::{Chain, Frame};
+use onrush_engine::journal::frame::{Body, Chain, Frame};
 use onrush_engine::journal::recovery::Recovered;
 use onrush_engine::journal::store::Key;
 use onrush_engine::mailbox::Ask;
@@ -56,7 +56,7 @@ impl Sale {
         self.records.iter().map(|record| record.bytes.len()).sum()
     }
 
-    fn write(&mut self, epoch: u64, stream: Stream, body: &[u8], state: blake3::Hash) {
+    fn write(&mut self, epoch: u64, stream: Stream, body: &Body, state: blake3::Hash) {
         let states = self.states.entry(stream).or_default();
         let Chain { next_sequence: sequence, tip } = states.last().map(|(end, _)| *end).unwrap_or_default();
         let frame = Frame::encode(epoch, stream, sequence, tip, body);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use onrush_engine::event::{Entry, Event};
 use onrush_engine::journal::Stream;
 use onrush_engine::journal::codec::{decode_entries, encode_registry};
-use onrush_engine::journal::frame::{Chain, Frame};
+use onrush_engine::journal::frame::{Body, Chain, Frame};
 use onrush_engine::journal::recovery::{Recovered, RecoveryError, recover};
 use onrush_engine::journal::snapshot::Snapshot;
 use onrush_engine::journal::store::{Key, Mark, Store, StoreError};
@@ -41,7 +41,9 @@ impl Records {
     pub(crate) fn push(&mut self, stream: Stream, body: &[u8]) -> Key {
         let chain = self.chains.entry(stream).or_default();
         let key = Key { stream, sequence: chain.next_sequence };
-        let frame = Frame::encode(1, stream, key.sequence, chain.tip, body);
+        // What either format may say is read the same way.
+        let body = Body { format: 1, bytes: body.to_vec() };
+        let frame = Frame::encode(1, stream, key.sequence, chain.tip, &body);
         *chain = Chain { next_sequence: key.sequence + 1, tip: frame.digest };
         self.records.insert(key, frame.bytes);
         key

@@ -1,9 +1,12 @@
 //! Journal records: whatever their bytes, a start reads them to a sound state or refuses them by name.
 
-use onrush_engine::event::{Entry, Event, HoldBooked, SeatsBlocked, SeatsCancelled, SeatsHeld, Standing};
+use onrush_engine::event::{
+    Advance, BookingDecided, Entry, Event, Fate, HoldBooked, PaymentAdvanced, PerformanceCancelled, SeatsBlocked,
+    SeatsCancelled, SeatsHeld, Standing,
+};
 use onrush_engine::journal::Stream;
 use onrush_engine::journal::codec::{decode_entries, decode_registry, encode_entries, encode_registry};
-use onrush_engine::journal::frame::{Frame, Record};
+use onrush_engine::journal::frame::{Body, Frame, Record};
 use onrush_engine::journal::recovery::{RecordError, Recovered, RecoveryError};
 use onrush_engine::money::{Currency, Money};
 use onrush_engine::seat_map::SeatIndex;
@@ -28,8 +31,9 @@ pub fn run(bytes: &[u8]) {
 
 /// What is read as a record is one that could have been written.
 fn frame(bytes: &[u8]) {
-    if let Ok(Record { epoch, stream, sequence, previous, digest, body }) = Record::decode(bytes) {
-        let written = Frame::encode(epoch, stream, sequence, previous, body);
+    if let Ok(Record { epoch, stream, sequence, previous, digest, format, body }) = Record::decode(bytes) {
+        let body = Body { format, bytes: body.to_vec() };
+        let written = Frame::encode(epoch, stream, sequence, previous, &body);
         assert_eq!((written.bytes.as_slice(), written.digest), (bytes, digest));
     }
 }
@@ -116,7 +120,7 @@ fn events(mut input: Input<'_>) {
 fn nonsense(input: &mut Input<'_>) -> Event {
     let seats = |input: &mut Input<'_>| input.numbers(6).into_iter().map(SeatIndex).collect::<Vec<_>>();
     let (nonce, key) = (7, None);
-    match input.byte() % 10 {
+    match input.byte() % 14 {
         0 => Event::SeatsHeld(SeatsHeld {
             hold: input.number(),
             nonce,
@@ -129,11 +133,13 @@ fn nonsense(input: &mut Input<'_>) -> Event {
         2 => Event::HoldsExpired { holds: input.numbers(4) },
         3 => {
             let (hold, booking, standing, purpose) = (input.number(), input.number(), Standing::Confirmed, None);
-            Event::HoldBooked(HoldBooked { hold, booking, nonce, standing, purpose, key })
+            let until = input.coin().then(|| Timestamp::from_millis(input.signed()));
+            Event::HoldBooked(HoldBooked { hold, booking, nonce, standing, until, purpose, key })
         }
         4 => {
             let (booking, by) = (input.number(), caller(input.byte()).account);
-            Event::SeatsCancelled(SeatsCancelled { booking, seats: seats(input).into(), by, key })
+            let refund = input.coin().then(|| input.signed());
+            Event::SeatsCancelled(SeatsCancelled { booking, seats: seats(input).into(), by, refund, key })
         }
         5 => {
             let (block, by, seats) = (input.number(), caller(input.byte()).account, seats(input));
@@ -147,6 +153,31 @@ fn nonsense(input: &mut Input<'_>) -> Event {
             Event::TermsChanged { terms: Box::new(opening().terms), prices: Some(prices) }
         }
         8 => Event::HoldsExtended { by_millis: input.number() },
+        9 => {
+            let (booking, approved, by) = (input.number(), input.coin(), caller(input.byte()).account);
+            let until = input.coin().then(|| Timestamp::from_millis(input.signed()));
+            Event::BookingDecided(BookingDecided { booking, approved, by, reason: None, until })
+        }
+        10 => Event::BookingsLapsed { bookings: input.numbers(4) },
+        11 => Event::PaymentAdvanced(PaymentAdvanced {
+            booking: input.number(),
+            reference: None,
+            advance: advance(input),
+        }),
+        12 => Event::PerformanceCancelled(PerformanceCancelled { by: caller(input.byte()).account, reason: None }),
         _ => Event::PerformanceOpened(Box::new(opening())),
+    }
+}
+
+fn advance(input: &mut Input<'_>) -> Advance {
+    let fate = input.one_of(&[Fate::Kept, Fate::Retaken, Fate::Lost]);
+    match input.byte() % 7 {
+        0 => Advance::Opened,
+        1 => Advance::Charging { until: input.coin().then(|| Timestamp::from_millis(input.signed())) },
+        2 => Advance::Authorised(fate),
+        3 => Advance::Captured { fate, refund: input.signed() },
+        4 => Advance::Failed,
+        5 => Advance::Voided,
+        _ => Advance::Refunded { refund: input.number() },
     }
 }

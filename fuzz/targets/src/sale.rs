@@ -2,13 +2,15 @@
 
 use onrush_edge::fuzzing;
 use onrush_engine::command::{
-    BestAvailable, BlockSeats, BookHold, Caller, CancelSeats, ChangeTerms, Command, HoldSeats, RequestKey, Wish,
+    BestAvailable, BlockSeats, BookHold, Caller, CancelPerformance, CancelSeats, ChangeTerms, Command, DecideBooking,
+    HoldSeats, PaymentNotice, PaymentStatus, RequestKey, Wish,
 };
 use onrush_engine::event::{Entry, Event};
 use onrush_engine::feed::Publication;
 use onrush_engine::id::{BlockId, BookingId, HoldId};
 use onrush_engine::inventory::{Answer, Decision, Inventory};
 use onrush_engine::money::{Currency, Money};
+use onrush_engine::performance::Approval;
 use onrush_engine::seat_map::{SeatIndex, SeatList, SectionIndex, TierIndex};
 use onrush_engine::time::Timestamp;
 
@@ -42,7 +44,7 @@ impl Sale {
 
     /// One thing that somebody asks for, or time that passes.
     pub(crate) fn step(&mut self, input: &mut Input<'_>) {
-        let command = match input.byte() % 10 {
+        let command = match input.byte() % 14 {
             0 => self.hold(input, |input| Wish::Seats(seats(input))),
             1 => self.hold(input, |input| Wish::BestAvailable(best(input))),
             2 => self.hold(input, |input| Wish::GeneralAdmission {
@@ -58,6 +60,12 @@ impl Sale {
             6 => self.block(input),
             7 => pick(&self.blocks, input).map(|block| Command::LiftBlock { caller: seller(), block }),
             8 => Some(self.change(input)),
+            10 => self.hold(input, |input| Wish::SeatsOrNearest(seats(input))),
+            11 => self.decide(input),
+            12 => self.note(input),
+            13 if input.byte() == 0 => {
+                Some(Command::CancelPerformance(CancelPerformance { caller: seller(), reason: None }))
+            }
             _ => {
                 self.seconds += i64::from(input.byte()) * 4;
                 if input.coin() {
@@ -82,7 +90,7 @@ impl Sale {
                     Answer::Hold(hold) => self.holds.push(hold.id),
                     Answer::Booking(booking) => self.bookings.push(booking.id),
                     Answer::Block(block) => self.blocks.push(block.id),
-                    Answer::Bookings(..) | Answer::Done => {}
+                    Answer::Bookings(..) | Answer::Payment(_) | Answer::Done => {}
                 }
             }
             Ok(Decision::Replayed(_) | Decision::Nothing) => {}
@@ -121,6 +129,27 @@ impl Sale {
         Some(Command::CancelSeats(CancelSeats { caller, booking, seats, key }))
     }
 
+    fn decide(&self, input: &mut Input<'_>) -> Option<Command> {
+        let (approve, booking) = (input.coin(), pick(&self.bookings, input)?);
+        Some(Command::DecideBooking(DecideBooking { caller: seller(), booking, approve, reason: None }))
+    }
+
+    /// What a provider says that has lost its mind.
+    fn note(&self, input: &mut Input<'_>) -> Option<Command> {
+        let status = match input.byte() % 7 {
+            0 => PaymentStatus::Opened,
+            1 => PaymentStatus::Charging,
+            2 => PaymentStatus::Authorised,
+            3 => PaymentStatus::Captured,
+            4 => PaymentStatus::Failed,
+            5 => PaymentStatus::Voided,
+            _ => PaymentStatus::Refunded(u32::from(input.byte() % 3)),
+        };
+        let reference = input.coin().then(|| "pay_1".into());
+        let booking = pick(&self.bookings, input)?;
+        Some(Command::NotePayment(PaymentNotice { booking, reference, amount: None, status }))
+    }
+
     fn block(&mut self, input: &mut Input<'_>) -> Option<Command> {
         let (key, nonce, reason) = (key(input), self.nonce(), input.coin().then(|| "press".into()));
         let seats = seats(input).to_vec();
@@ -131,6 +160,7 @@ impl Sale {
         let mut terms = self.inventory.terms().as_ref().clone();
         terms.hold_ttl_seconds = u32::from(input.byte()) + 10;
         let money = |amount: u8| Money { amount: i64::from(amount), currency: Currency::KRW };
+        terms.approval = if input.coin() { Approval::Manual } else { Approval::Automatic };
         let prices = input.coin().then(|| (0..self.inventory.tiers().len()).map(|_| money(input.byte())).collect());
         Command::ChangeTerms(ChangeTerms { caller: seller(), terms, prices })
     }
@@ -231,6 +261,6 @@ fn show_answer(answer: &Answer, publication: &Publication) {
     match answer {
         Answer::Hold(view) => drop(fuzzing::hold(view, publication)),
         Answer::Booking(view) => drop(fuzzing::booking(view, publication)),
-        Answer::Block(_) | Answer::Bookings(..) | Answer::Done => {}
+        Answer::Block(_) | Answer::Bookings(..) | Answer::Payment(_) | Answer::Done => {}
     }
 }

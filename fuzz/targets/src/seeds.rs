@@ -163,7 +163,9 @@ fn records() -> Vec<Seed> {
     let made = RegistryEvent::ShowCreated { show: onrush_engine::id::ShowId(2), seller: caller, details, key: None };
     let changed = RegistryEvent::ShowChanged { show: SHOW, details: show_details() };
     let steps: Vec<u8> = SALE.iter().flat_map(|step| [&[0], *step].concat()).collect();
-    let body = |entries: &[onrush_engine::event::Entry]| encode_entries(entries).concat();
+    let body = |entries: &[onrush_engine::event::Entry]| {
+        encode_entries(entries).iter().flat_map(|body| body.to_vec()).collect::<Vec<u8>>()
+    };
     let mut seeds = vec![
         seed("records", "frame", &[0], &[include_bytes!("../../../engine/tests/simulation/format-1.record")]),
         seed("records", "opening", &[1], &[&body(&entries[..1])]),

@@ -2,7 +2,7 @@
 
 use onrush_engine::inventory::{Image, Made, PlaceImage, PriceListIndex};
 use onrush_engine::journal::codec::{decode_image, encode_image};
-use onrush_engine::journal::frame::{Digest, Frame};
+use onrush_engine::journal::frame::{Body, Digest, Frame};
 use onrush_engine::journal::recovery::RecoveryError;
 use onrush_engine::journal::snapshot::Snapshot;
 use onrush_engine::money::{Currency, Money};
@@ -18,11 +18,17 @@ use crate::sale::{Sale, exercise};
 /// Bytes as a file, as its body, and as a sale's state with other numbers.
 pub fn run(bytes: &[u8]) {
     let mut input = Input::of(bytes);
-    match input.byte() % 3 {
+    match input.byte() % 4 {
         0 => file(input.rest()),
-        1 => file(&Frame::encode(1, STREAM, 5, Digest::GENESIS, input.rest()).bytes),
+        1 => body(1, input.rest()),
+        3 => body(2, input.rest()),
         _ => image(input),
     }
+}
+
+fn body(format: u16, bytes: &[u8]) {
+    let body = Body { format, bytes: bytes.to_vec() };
+    file(&Frame::encode(1, STREAM, 5, Digest::GENESIS, &body).bytes);
 }
 
 fn file(bytes: &[u8]) {
@@ -31,7 +37,8 @@ fn file(bytes: &[u8]) {
         return;
     }
     let image = snapshot.image.clone();
-    assert_eq!(decode_image(&encode_image(&image)).as_ref(), Ok(&image), "what was read can be written");
+    let written = encode_image(&image);
+    assert_eq!(decode_image(written.format, &written).as_ref(), Ok(&image), "what was read can be written");
     // What is refused is told by its name.
     restore(snapshot).map_err(|error| error.to_string()).ok();
 }
@@ -174,7 +181,7 @@ fn replay(image: &mut Image, input: &mut Input<'_>) {
             seats.push(SeatIndex(input.number()));
         }
         Made::Booking { number } => *number = input.number(),
-        Made::Cancellation { booking, cancelled } => (*booking, *cancelled) = (input.number(), input.number()),
+        Made::Cancellation { booking, cancelled, .. } => (*booking, *cancelled) = (input.number(), input.number()),
         Made::Block { number, seats, .. } => {
             *number = input.number();
             seats.push(SeatIndex(input.number()));

@@ -10,6 +10,7 @@ use onrush_engine::journal::history::Step;
 use onrush_engine::seat_map::SeatIndex;
 use serde::Serialize;
 
+use super::orders::OrderLine;
 use super::rules::{self, Change};
 
 /// An event at its place.
@@ -83,6 +84,9 @@ enum Happening {
         by_millis: u32,
         holds: u32,
     },
+    /// What format 2 knows.
+    #[serde(untagged)]
+    Order(OrderLine),
 }
 
 impl EventLine {
@@ -140,6 +144,18 @@ fn happening(event: &Event, before: &Inventory) -> Happening {
         Event::HoldsExtended { by_millis } => {
             Happening::HoldsExtended { by_millis: *by_millis, holds: before.active_holds() }
         }
+        event => Happening::Order(OrderLine::of(event, before)),
+    }
+}
+
+fn status(standing: Standing) -> &'static str {
+    match standing {
+        Standing::PendingPayment => "pending_payment",
+        Standing::PendingApproval => "pending_approval",
+        Standing::Confirmed => "confirmed",
+        Standing::Expired => "expired",
+        Standing::PaymentFailed => "payment_failed",
+        Standing::Rejected => "rejected",
     }
 }
 
@@ -148,11 +164,7 @@ fn hold_booked(booked: &HoldBooked, before: &Inventory) -> Happening {
     Happening::HoldBooked {
         ended: ended(before, booked.hold),
         booking: Text(BookingId { performance, number: booked.booking, nonce: booked.nonce }),
-        status: match booked.standing {
-            Standing::PendingPayment => "pending_payment",
-            Standing::PendingApproval => "pending_approval",
-            Standing::Confirmed => "confirmed",
-        },
+        status: status(booked.standing),
         purpose: booked.purpose.clone(),
     }
 }
@@ -226,6 +238,7 @@ impl fmt::Display for Happening {
             Self::HoldsExtended { by_millis, holds } => {
                 write!(f, "extended: the server was away; active holds ({holds}) end {by_millis} ms later")
             }
+            Self::Order(order) => order.fmt(f),
         }
     }
 }

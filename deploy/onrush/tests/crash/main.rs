@@ -28,6 +28,7 @@ mod disk_full;
 mod journals;
 mod kill;
 mod matrix;
+mod payments;
 mod power;
 mod replay;
 mod rot;

@@ -158,9 +158,36 @@ impl World {
         self.make(&seller, "POST", &path, &json!({"seats": [seat]}), "id")
     }
 
+    /// A small performance of its own; its bookings wait for the seller.
+    fn other_performance(&mut self) -> String {
+        let draft = json!({
+            "starts_at": "2099-01-01T20:00:00Z",
+            "seat_map": {"sections": [{"name": "A", "kind": "general_admission", "tier": "All", "capacity": 9}]},
+            "tiers": [{"name": "All", "price": {"amount": 0, "currency": "KRW"}}],
+            "sale": {"approval": "manual"},
+        });
+        let (seller, path) = (self.token("seller"), format!("/v1/shows/{}/performances", self.show));
+        self.make(&seller, "POST", &path, &draft, "id")
+    }
+
+    /// A booking that waits for the seller.
+    fn waiting_booking(&mut self) -> String {
+        let (performance, buyer) = (self.other_performance(), self.token("buyer"));
+        let wish = json!({"general_admission": {"section": "A", "quantity": 1}});
+        let hold = self.make(&buyer, "POST", &format!("/v1/performances/{performance}/holds"), &wish, "id");
+        self.make(&buyer, "POST", "/v1/bookings", &json!({"hold": hold}), "id")
+    }
+
     /// The path of a call, upon fresh things of the first buyer and the first seller.
     fn path(&mut self, template: &str) -> String {
-        let mut path = template.replace("{show}", &self.show).replace("{performance}", &self.performance);
+        let mut path = template.replace("{show}", &self.show);
+        if path == "/v1/performances/{performance}/cancel" {
+            path = path.replace("{performance}", &self.other_performance());
+        }
+        if path.ends_with("/approve") || path.ends_with("/reject") {
+            path = path.replace("{booking}", &self.waiting_booking());
+        }
+        path = path.replace("{performance}", &self.performance);
         if path.contains("{hold}") {
             path = path.replace("{hold}", &self.hold());
         }
@@ -204,6 +231,7 @@ impl World {
             "POST /v1/performances/{performance}/holds" => json!({"best_available": {"quantity": 1}}),
             "POST /v1/performances/{performance}/blocks" => json!({"seats": [self.seat()]}),
             "POST /v1/bookings" => json!({"hold": self.hold()}),
+            "POST /v1/bookings/{booking}/reject" => json!({"reason": "Press only"}),
             _ => Value::Null,
         }
     }

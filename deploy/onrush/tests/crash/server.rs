@@ -34,6 +34,7 @@ pub(crate) fn command(wrapper: &[&str]) -> Command {
     command.args(words);
     for (name, value) in [
         ("ONRUSH_DEMO", "false"),
+        ("ONRUSH_PAYMENT_PROVIDER", "none"),
         ("ONRUSH_LOG", "warn"),
         ("ONRUSH_BALLAST_MIB", "0"),
         ("ONRUSH_LOW_WATER_MIB", "1"),

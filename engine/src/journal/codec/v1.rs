@@ -1,4 +1,5 @@
-//! Format 1. Never changed once it is released: old journals are read with it for ever.
+//! Format 1. Never changed once it is released: old journals are read with it for ever. What later formats add stands
+//! behind the last variant of an enumeration, in a box, so that the archives of before are laid out as they were.
 
 mod image;
 mod registry;
@@ -7,7 +8,7 @@ pub(super) use image::Image;
 pub(super) use registry::RegistryEntry;
 use rkyv::{Archive, Deserialize, Serialize};
 
-use super::DecodeError;
+use super::{DecodeError, v2};
 use crate::command::RequestKey;
 use crate::event::{self, Event, Standing};
 use crate::id::{AccountId, PerformanceId, ShowId};
@@ -36,10 +37,11 @@ enum What {
     Lifted { block: u32 },
     Terms { terms: Box<Terms>, prices: Option<Vec<Money>> },
     Extended { by_millis: u32 },
+    Later(Box<v2::What>),
 }
 
 #[derive(Archive, Serialize, Deserialize)]
-struct Key {
+pub(super) struct Key {
     key: [u64; 2],
     fingerprint: u64,
 }
@@ -100,53 +102,69 @@ pub(super) fn entries(entries: &[event::Entry]) -> Vec<Entry> {
 }
 
 impl Entry {
+    /// Whether it says what format 1 cannot.
+    pub(super) fn is_later(&self) -> bool {
+        matches!(self.what, What::Later(_))
+    }
+
     pub(super) fn read(self) -> Read<event::Entry> {
         Ok(event::Entry { at: time("at", self.at)?, event: self.what.read()? })
     }
 }
 
-fn numbers(seats: &[SeatIndex]) -> Vec<u32> {
+pub(super) fn numbers(seats: &[SeatIndex]) -> Vec<u32> {
     seats.iter().map(|seat| seat.0).collect()
 }
 
-fn seats<T: FromIterator<SeatIndex>>(numbers: Vec<u32>) -> T {
+pub(super) fn seats<T: FromIterator<SeatIndex>>(numbers: Vec<u32>) -> T {
     numbers.into_iter().map(SeatIndex).collect()
 }
 
-fn account(field: &'static str, text: &str) -> Read<AccountId> {
+pub(super) fn account(field: &'static str, text: &str) -> Read<AccountId> {
     text.parse().map_err(|_| DecodeError::Field(field))
 }
 
-fn text(name: &Option<Box<str>>) -> Option<String> {
+pub(super) fn text(name: &Option<Box<str>>) -> Option<String> {
     name.as_deref().map(str::to_owned)
 }
 
-fn time(field: &'static str, millis: i64) -> Read<Timestamp> {
+pub(super) fn time(field: &'static str, millis: i64) -> Read<Timestamp> {
     Timestamp::at_millis(millis).ok_or(DecodeError::Field(field))
 }
 
 impl Key {
-    fn write(key: &Option<RequestKey>) -> Option<Self> {
+    pub(super) fn write(key: &Option<RequestKey>) -> Option<Self> {
         key.map(|RequestKey { key, fingerprint }| Self { key, fingerprint })
     }
 }
 
-fn read_key(key: Option<Key>) -> Option<RequestKey> {
+pub(super) fn read_key(key: Option<Key>) -> Option<RequestKey> {
     key.map(|Key { key, fingerprint }| RequestKey { key, fingerprint })
 }
 
-const STANDINGS: [Standing; 3] = [Standing::PendingPayment, Standing::PendingApproval, Standing::Confirmed];
+/// The first three are those of format 1.
+const STANDINGS: [Standing; 6] = [
+    Standing::PendingPayment,
+    Standing::PendingApproval,
+    Standing::Confirmed,
+    Standing::Expired,
+    Standing::PaymentFailed,
+    Standing::Rejected,
+];
 
-fn write_standing(standing: Standing) -> u8 {
+pub(super) fn write_standing(standing: Standing) -> u8 {
     STANDINGS.iter().position(|known| *known == standing).expect("STANDINGS has all") as u8
 }
 
-fn read_standing(standing: u8) -> Read<Standing> {
+pub(super) fn read_standing(standing: u8) -> Read<Standing> {
     STANDINGS.get(usize::from(standing)).copied().ok_or(DecodeError::Field("standing"))
 }
 
 impl What {
     fn write(event: &Event) -> Self {
+        if let Some(later) = v2::What::write(event) {
+            return Self::Later(Box::new(later));
+        }
         match event {
             Event::PerformanceOpened(opening) => Self::Opened(Box::new(Opening::write(opening))),
             Event::SeatsHeld(held) => Self::Held {
@@ -186,6 +204,7 @@ impl What {
                 Self::Terms { terms: Box::new(Terms::write(terms)), prices: prices.as_deref().map(write_prices) }
             }
             Event::HoldsExtended { by_millis } => Self::Extended { by_millis: *by_millis },
+            _ => unreachable!("format 2 has all that format 1 has not"),
         }
     }
 
@@ -207,6 +226,7 @@ impl What {
                 booking,
                 nonce,
                 standing: read_standing(standing)?,
+                until: None,
                 purpose: purpose.map(String::into_boxed_str),
                 key: read_key(key),
             }),
@@ -214,6 +234,7 @@ impl What {
                 booking,
                 seats: seats(gone),
                 by: account("by", &by)?,
+                refund: None,
                 key: read_key(key),
             }),
             Self::Blocked { block, nonce, seats: gone, reason, by, key } => Event::SeatsBlocked(event::SeatsBlocked {
@@ -229,6 +250,7 @@ impl What {
                 Event::TermsChanged { terms: Box::new(terms.read()?), prices: prices.map(read_prices).transpose()? }
             }
             Self::Extended { by_millis } => Event::HoldsExtended { by_millis },
+            Self::Later(later) => later.read()?,
         })
     }
 }

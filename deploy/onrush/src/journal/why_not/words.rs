@@ -72,6 +72,8 @@ fn because(freed: &Freed) -> String {
         Freed::Released { hold, buyer } => format!(", when {buyer} released {hold}"),
         Freed::RanOut { hold, buyer } => format!(", when {hold} of {buyer} ran out"),
         Freed::Cancelled { booking, by } => format!(", when {by} cancelled {booking}"),
+        Freed::Lost { booking } => format!(", when {booking} was not paid, or rejected"),
+        Freed::CalledOff { by } => format!(", when {by} called the performance off"),
         Freed::Lifted { block } => format!(", when {block} was lifted"),
     }
 }
@@ -95,6 +97,8 @@ fn why_free(freed: &Freed) -> &'static str {
         Freed::Released { .. } => "released",
         Freed::RanOut { .. } => "ran out",
         Freed::Cancelled { .. } => "cancelled",
+        Freed::Lost { .. } => "not paid or rejected",
+        Freed::CalledOff { .. } => "called off",
         Freed::Lifted { .. } => "lifted",
     }
 }

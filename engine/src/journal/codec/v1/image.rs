@@ -6,7 +6,7 @@ use super::{Key, Money, Opening, Read, account, numbers, read_prices, read_stand
 use super::{write_prices, write_standing};
 use crate::command::RequestKey;
 use crate::inventory::{self, Details, PlaceImage, PriceListIndex};
-use crate::journal::codec::DecodeError;
+use crate::journal::codec::{DecodeError, v2};
 use crate::performance::PriceList;
 use crate::seat_map::SeatIndex;
 
@@ -66,6 +66,7 @@ enum Made {
     Booking { number: u32 },
     Cancellation { booking: u32, cancelled: u32 },
     Block(Block),
+    Later(Box<v2::Made>),
 }
 
 impl Image {
@@ -100,6 +101,7 @@ impl Image {
             holds_base: self.holds_base,
             places: self.places.into_iter().map(Place::read).collect::<Read<_>>()?,
             bookings: self.bookings.into_iter().map(Booking::read).collect::<Read<_>>()?,
+            called_off: None,
             blocks: self.blocks.into_iter().map(Block::read).collect(),
             next_block: self.next_block,
             buyers: self.buyers.iter().map(|buyer| account("buyers", buyer)).collect::<Read<_>>()?,
@@ -164,9 +166,13 @@ impl Booking {
             seats: seats(self.seats),
             prices: PriceListIndex(self.prices),
             created_at: time("created_at", self.created_at)?,
-            details: Details { cancelled: seats(self.cancelled), purpose: self.purpose.map(String::into_boxed_str) }
-                .kept(),
-        })
+            details: None,
+        }
+        .with_details(Details {
+            cancelled: seats(self.cancelled),
+            purpose: self.purpose.map(String::into_boxed_str),
+            ..Details::default()
+        }))
     }
 }
 
@@ -214,7 +220,10 @@ impl Made {
                 expires_at: expires_at.as_millis(),
             },
             inventory::Made::Booking { number } => Self::Booking { number: *number },
-            inventory::Made::Cancellation { booking, cancelled } => {
+            inventory::Made::Cancellation { booking, cancelled, then: Some(then) } => {
+                Self::Later(Box::new(v2::Made::write(*booking, *cancelled, then)))
+            }
+            inventory::Made::Cancellation { booking, cancelled, then: None } => {
                 Self::Cancellation { booking: *booking, cancelled: *cancelled }
             }
             inventory::Made::Block { number, nonce, seats, reason } => {
@@ -233,7 +242,10 @@ impl Made {
                 expires_at: time("expires_at", expires_at)?,
             },
             Self::Booking { number } => inventory::Made::Booking { number },
-            Self::Cancellation { booking, cancelled } => inventory::Made::Cancellation { booking, cancelled },
+            Self::Cancellation { booking, cancelled } => {
+                inventory::Made::Cancellation { booking, cancelled, then: None }
+            }
+            Self::Later(later) => later.read()?,
             Self::Block(block) => {
                 let nonce = block.nonce;
                 let (number, block) = block.read();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::SeatAnswer;
-use crate::event::{Event, HoldBooked, SeatsBlocked, SeatsHeld};
+use crate::event::{Advance, Event, Fate, HoldBooked, SeatsBlocked, SeatsHeld};
 use crate::id::{AccountId, BlockId, BookingId, HoldId, PerformanceId};
 use crate::inventory::{Inventory, SeatState};
 use crate::journal::history::Step;
@@ -81,6 +81,16 @@ pub enum Freed {
         /// Who cancelled.
         by: AccountId,
     },
+    /// The booking was not paid in time, its payment failed, or the seller said no.
+    Lost {
+        /// The booking.
+        booking: BookingId,
+    },
+    /// The performance was called off.
+    CalledOff {
+        /// Who did.
+        by: AccountId,
+    },
     /// Its block was lifted.
     Lifted {
         /// The block.
@@ -112,7 +122,7 @@ impl Trail {
         if let Event::HoldsExtended { by_millis } = step.entry.event {
             return self.extend(Duration::from_millis(u64::from(by_millis)));
         }
-        if let Some(place) = self.moved(&step.entry.event) {
+        if let Some(place) = self.moved(&step.entry.event, step.before) {
             self.stays.push(Stay { since: Some(step.entry.at), sequence: Some(step.sequence), place });
         }
     }
@@ -124,7 +134,7 @@ impl Trail {
     }
 
     /// Where an event brings the seat; nothing where it does not concern it.
-    fn moved(&self, event: &Event) -> Option<Place> {
+    fn moved(&self, event: &Event, before: &Inventory) -> Option<Place> {
         match event {
             Event::PerformanceOpened(_) => Some(Place::Free(Freed::Opened)),
             Event::SeatsHeld(held) => held.seats.contains(&self.seat).then(|| self.held(held)),
@@ -146,7 +156,20 @@ impl Trail {
                 }
                 _ => None,
             },
-            Event::TermsChanged { .. } | Event::HoldsExtended { .. } => None,
+            Event::BookingDecided(decided) if !decided.approved => self.lost(&[decided.booking]),
+            Event::BookingsLapsed { bookings } => self.lost(bookings),
+            Event::PaymentAdvanced(advanced) => match advanced.advance {
+                Advance::Failed | Advance::Voided => self.lost(&[advanced.booking]),
+                Advance::Authorised(Fate::Retaken) | Advance::Captured { fate: Fate::Retaken, .. } => {
+                    self.retaken(advanced.booking, before)
+                }
+                _ => None,
+            },
+            Event::PerformanceCancelled(cancelled) => match self.current()?.place {
+                Place::Held { .. } | Place::Booked { .. } => Some(Place::Free(Freed::CalledOff { by: cancelled.by })),
+                _ => None,
+            },
+            Event::BookingDecided(_) | Event::TermsChanged { .. } | Event::HoldsExtended { .. } => None,
         }
     }
 
@@ -167,6 +190,23 @@ impl Trail {
         let (_, buyer) = self.hold(event.hold)?;
         let booking = BookingId { performance: self.performance, number: event.booking, nonce: event.nonce };
         Some(Place::Booked { booking, buyer })
+    }
+
+    /// The seat, where it is one of a booking's that lost theirs.
+    fn lost(&self, bookings: &[u32]) -> Option<Place> {
+        match self.current()?.place {
+            Place::Booked { booking, .. } if bookings.contains(&booking.number) => {
+                Some(Place::Free(Freed::Lost { booking }))
+            }
+            _ => None,
+        }
+    }
+
+    /// The seat, where it is one of those that a booking whose money came late takes again.
+    fn retaken(&self, number: u32, before: &Inventory) -> Option<Place> {
+        let wanted = before.bookings().get(number as usize)?.wanted();
+        let view = before.booking(number).filter(|_| wanted.contains(&self.seat))?;
+        Some(Place::Booked { booking: view.id, buyer: view.buyer })
     }
 
     fn cancelled(&self, by: AccountId) -> Option<Place> {
