@@ -51,8 +51,9 @@ states:
 year:
     ONRUSH_SIM_DAYS=365 cargo test --release -p onrush-engine --test simulation days -- --nocapture
 
-# The long runs: ten thousand simulated sales and a year of them, ten thousand kills, a thousand power cuts (as root), seeded bugs, bad inputs.
+# The long runs: a million payments, ten thousand simulated sales and a year of them, ten thousand kills, a thousand power cuts (as root), seeded bugs, bad inputs.
 nightly:
+    ONRUSH_SIM_PAYMENTS=1000000 cargo test --release -p onrush-engine --test payments -- --nocapture
     ONRUSH_SIM_SEEDS=10000 ONRUSH_SIM_DAYS=365 ONRUSH_SIM_OPERATIONS=100000000 cargo test --release -p onrush-engine --test model --test simulation -- --nocapture
     ONRUSH_NO_SKIPS=1 ONRUSH_KILL_CYCLES=10000 cargo test --release -p onrush --test crash kill_9 -- --nocapture
     ONRUSH_NO_SKIPS=1 ONRUSH_POWER_CYCLES=1000 cargo test --release -p onrush --test crash power_cut -- --nocapture

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use onrush_api::session::Revocations;
+use onrush_api::ticket_code::TicketKeys;
 use onrush_api::token::TokenKeys;
 use onrush_engine::time::Timestamp;
 use tokio::sync::{Mutex, MutexGuard};
@@ -27,6 +28,7 @@ pub struct Context {
     pub(crate) config: Config,
     pub(crate) directory: Directory,
     pub(crate) tokens: Tokens,
+    pub(crate) ticket_keys: TicketKeys,
     /// Nothing where this edge knows of none.
     pub(crate) control_plane: Option<ControlPlane>,
     /// Nothing where nobody takes payments.
@@ -48,12 +50,14 @@ impl Context {
         config: Config,
         directory: Directory,
         keys: Arc<TokenKeys>,
+        ticket_keys: TicketKeys,
         revocations: Arc<Revocations>,
         prometheus: PrometheusHandle,
     ) -> Self {
         let (capacity, per_second) = (config.token_cache_capacity, config.requests_per_second_per_account);
         Self {
             tokens: Tokens::new(keys, revocations, capacity, per_second),
+            ticket_keys,
             control_plane: None,
             payments: None,
             connections: Arc::new(Connections::new(config.connections_max, config.connections_per_prefix_max)),

@@ -56,6 +56,11 @@ impl Directory {
         self.engine.histories().page(account, skip, limit)
     }
 
+    /// The bookings of which an account was given a ticket.
+    pub(crate) fn received(&self, account: &AccountId) -> Vec<BookingId> {
+        self.engine.histories().received(account)
+    }
+
     pub(crate) async fn ask(&self, performance: &Performance, ask: Ask) -> Result<Answered, Problem> {
         let outcome = self.engine.ask(performance, ask).await;
         outcome.map_err(|failure| problems::of_failure(failure, &performance.publication.map))

@@ -8,6 +8,8 @@ use onrush_engine::mailbox::Ask;
 
 use crate::context::Context;
 
+/// What cannot be cancelled is given up.
+const GIVEN_UP: [Kind; 3] = [Kind::CancellationClosed, Kind::BookingClosed, Kind::TicketsGone];
 /// Bookings that are looked at in one go.
 const AT_ONCE: u32 = 200;
 
@@ -65,7 +67,7 @@ impl Context {
             let performance = self.directory.performance(booking.performance)?;
             let command = CancelSeats { caller, booking: *booking, seats: None, key: None };
             match self.directory.ask(&performance, Ask::Command(Command::CancelSeats(command))).await {
-                Err(problem) if problem.kind == Kind::CancellationClosed || problem.kind == Kind::BookingClosed => {}
+                Err(problem) if GIVEN_UP.contains(&problem.kind) => {}
                 cancelled => drop(cancelled?),
             }
         }

@@ -3,7 +3,9 @@
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::routes::{accounts, availability, blocks, bookings, holds, operating, payments, performances, shows};
+use crate::routes::{
+    accounts, availability, blocks, bookings, document, holds, operating, payments, performances, shows, tickets,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -13,7 +15,8 @@ use crate::routes::{accounts, availability, blocks, bookings, holds, operating, 
         performances::add, performances::read, performances::change, performances::cancel, performances::seat_map, availability::read,
         holds::hold, holds::read, holds::release,
         bookings::book, bookings::list, bookings::read, bookings::cancel,
-        bookings::approve, bookings::reject, payments::notice,
+        bookings::approve, bookings::reject, payments::notice, document::read,
+        tickets::list, tickets::keys, tickets::read, tickets::qr, tickets::transfer, tickets::check_in,
         bookings::list_sold, blocks::block, blocks::lift,
         accounts::sign_up, accounts::read, accounts::change, accounts::close, accounts::make_key, accounts::list_keys,
         accounts::revoke_key, accounts::sign_in, accounts::refresh, accounts::sign_out,

@@ -106,7 +106,7 @@ fn write(html: &mut String, text: std::fmt::Arguments<'_>) {
     html.write_fmt(text).expect("writing to memory does not fail");
 }
 
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 

@@ -64,6 +64,12 @@ pub(crate) fn of_refusal(refusal: Refusal, map: &SeatMap) -> Problem {
         Refusal::PerformanceCancelled => {
             Problem::new(Kind::NotOnSale).detail("The seller called this performance off.")
         }
+        Refusal::UnknownTicket => Problem::new(Kind::NotFound).detail("You have no such ticket."),
+        Refusal::TicketReissued => Problem::new(Kind::TicketReissued),
+        Refusal::TicketUsed { at } => {
+            Problem::new(Kind::AlreadyCheckedIn).with(|body| body.checked_in_at = Some(Time(at)))
+        }
+        Refusal::TicketsGone { seats } => Problem::new(Kind::TicketsGone).seats(labels(&seats)),
         Refusal::NoNumberLeft => {
             Problem::new(Kind::NotOnSale).detail("This performance has had as many holds or blocks as it can number.")
         }

@@ -14,7 +14,9 @@ use crate::answer::{Answer, HttpResponse};
 use crate::config::Config;
 use crate::context::Context;
 use crate::request::{Request, check_head, read_body, segments};
-use crate::routes::{accounts, availability, blocks, bookings, holds, operating, payments, performances, shows};
+use crate::routes::{
+    accounts, availability, blocks, bookings, document, holds, operating, payments, performances, shows, tickets,
+};
 use crate::shed::Priority;
 
 /// What is served on a listener.
@@ -94,6 +96,13 @@ routes! {
     CancelBooking      POST   "/v1/bookings/*/cancel"              Token     Begun BODY_LEN_MAX       "cancel_booking"
     ApproveBooking     POST   "/v1/bookings/*/approve"             Token     Begun BODY_LEN_MAX       "approve_booking"
     RejectBooking      POST   "/v1/bookings/*/reject"              Token     Begun BODY_LEN_MAX       "reject_booking"
+    ReadDocument       GET    "/v1/bookings/*/document"            Token     Read  BODY_LEN_MAX       "booking_document"
+    ListTickets        GET    "/v1/tickets"                        Token     Read  BODY_LEN_MAX       "list_tickets"
+    ReadTicketKeys     GET    "/v1/tickets/keys"                   Everybody Read  BODY_LEN_MAX       "ticket_keys"
+    ReadTicket         GET    "/v1/tickets/*"                      Token     Read  BODY_LEN_MAX       "read_ticket"
+    ReadTicketQr       GET    "/v1/tickets/*/qr.svg"               Token     Read  BODY_LEN_MAX       "ticket_qr"
+    TransferTicket     POST   "/v1/tickets/*/transfer"             Token     Begun BODY_LEN_MAX       "transfer_ticket"
+    CheckIn            POST   "/v1/tickets/*/check-in"             Token     Begun BODY_LEN_MAX       "check_in"
     NotePayment        POST   "/v1/payments/webhook"               Everybody Begun BODY_LEN_MAX       "payment_webhook"
     SignUp             POST   "/v1/accounts"                       Everybody New   BODY_LEN_MAX       "sign_up"
     ReadAccount        GET    "/v1/accounts/me"                    Token     Read  BODY_LEN_MAX       "read_account"
@@ -144,6 +153,13 @@ impl Route {
             Self::CancelBooking => bookings::cancel(request).await,
             Self::ApproveBooking => bookings::approve(request).await,
             Self::RejectBooking => bookings::reject(request).await,
+            Self::ReadDocument => document::read(request).await,
+            Self::ListTickets => tickets::list(request).await,
+            Self::ReadTicketKeys => Ok(tickets::keys(request)),
+            Self::ReadTicket => tickets::read(request).await,
+            Self::ReadTicketQr => tickets::qr(request).await,
+            Self::TransferTicket => tickets::transfer(request).await,
+            Self::CheckIn => tickets::check_in(request).await,
             Self::NotePayment => payments::notice(request).await,
             Self::ListSold => bookings::list_sold(request).await,
             Self::BlockSeats => blocks::block(request).await,

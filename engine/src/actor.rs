@@ -84,6 +84,8 @@ impl SeatActor {
             Ask::Hold(caller, hold) => read(self.inventory.read_hold(&caller, hold).map(Answer::Hold)),
             Ask::Booking(caller, booking) => read(self.inventory.read_booking(&caller, booking).map(Answer::Booking)),
             Ask::Bookings(caller, numbers) => read(self.inventory.list_bookings(&caller, numbers)),
+            Ask::Ticket(caller, ticket) => read(self.inventory.read_ticket(&caller, ticket).map(Answer::Ticket)),
+            Ask::Tickets(caller, booking) => read(self.inventory.list_tickets(&caller, booking).map(Answer::Tickets)),
             Ask::Payment(booking) => read(self.inventory.read_payment(booking).map(Answer::Payment)),
         };
         self.reply(reply, outcome);

@@ -1,6 +1,6 @@
 //! What can be asked of an inventory.
 
-use crate::id::{AccountId, BlockId, BookingId, HoldId};
+use crate::id::{AccountId, BlockId, BookingId, HoldId, TicketId};
 use crate::money::Money;
 use crate::performance::Terms;
 use crate::seat_map::{SeatIndex, SeatList, SectionIndex, TierIndex};
@@ -56,6 +56,24 @@ pub enum Command {
     NotePayment(PaymentNotice),
     /// Call the performance off.
     CancelPerformance(CancelPerformance),
+    /// Give a ticket to somebody else.
+    TransferTicket {
+        /// Who has it.
+        caller: Caller,
+        /// The ticket.
+        ticket: TicketId,
+        /// Who is to have it.
+        to: AccountId,
+    },
+    /// Let somebody in with a ticket, once.
+    CheckIn {
+        /// The seller, or an admin.
+        caller: Caller,
+        /// The ticket.
+        ticket: TicketId,
+        /// Which issue of it the code was; nothing where nobody looked at a code.
+        issue: Option<u16>,
+    },
 }
 
 impl Command {
@@ -69,7 +87,9 @@ impl Command {
             | Self::LiftBlock { .. }
             | Self::DecideBooking(_)
             | Self::NotePayment(_)
-            | Self::CancelPerformance(_) => false,
+            | Self::CancelPerformance(_)
+            | Self::TransferTicket { .. }
+            | Self::CheckIn { .. } => false,
         }
     }
 }

@@ -222,6 +222,8 @@ fn histories(inventories: &BTreeMap<crate::id::PerformanceId, Inventory>) -> His
     bookings.sort_by_key(|(_, id, created_at): &(_, _, Timestamp)| (*created_at, *id));
     let histories = Histories::default();
     bookings.into_iter().for_each(|(account, id, _)| histories.push(account, id));
+    let given = inventories.values().flat_map(Inventory::given_tickets);
+    given.for_each(|(account, id)| histories.receive(account, id));
     histories
 }
 

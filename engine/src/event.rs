@@ -65,6 +65,10 @@ pub enum Event {
     },
     /// A booking's payment got further.
     PaymentAdvanced(PaymentAdvanced),
+    /// A ticket was given to somebody else.
+    TicketTransferred(TicketTransferred),
+    /// Somebody came in with a ticket.
+    TicketCheckedIn(TicketCheckedIn),
     /// The seller called the performance off: every hold ends, every booking is cancelled, all that was paid goes back.
     PerformanceCancelled(PerformanceCancelled),
 }
@@ -235,4 +239,28 @@ pub struct PerformanceCancelled {
     pub by: AccountId,
     /// Why.
     pub reason: Option<Box<str>>,
+}
+
+/// See [`Event::TicketTransferred`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TicketTransferred {
+    /// The booking's number.
+    pub booking: u32,
+    /// The ticket's seat.
+    pub seat: SeatIndex,
+    /// Who has it now.
+    pub to: AccountId,
+    /// Who gave it.
+    pub by: AccountId,
+}
+
+/// See [`Event::TicketCheckedIn`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TicketCheckedIn {
+    /// The booking's number.
+    pub booking: u32,
+    /// The ticket's seat.
+    pub seat: SeatIndex,
+    /// Who looked at it.
+    pub by: AccountId,
 }

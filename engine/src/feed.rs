@@ -3,7 +3,7 @@
 //! Written by the owner after the flush that covers it, so nobody sees what a crash could take back. Readers are
 //! threads of the edge: they copy or share, and never hold a lock across anything slow.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -182,19 +182,31 @@ impl Shows {
     }
 }
 
-/// Each account's bookings, in the order in which they were made.
+/// Each account's bookings, in the order in which they were made; and the bookings of which it was given a ticket.
 #[derive(Debug, Default)]
-pub struct Histories(DashMap<AccountId, Vec<BookingId>>);
+pub struct Histories {
+    booked: DashMap<AccountId, Vec<BookingId>>,
+    received: DashMap<AccountId, BTreeSet<BookingId>>,
+}
 
 impl Histories {
     /// At most `limit` bookings of an account, newest first, from the `skip`th on; and how many there are.
     pub fn page(&self, account: &AccountId, skip: usize, limit: usize) -> (Vec<BookingId>, usize) {
-        self.0.get(account).map_or((Vec::new(), 0), |bookings| {
+        self.booked.get(account).map_or((Vec::new(), 0), |bookings| {
             (bookings.iter().rev().skip(skip).take(limit).copied().collect(), bookings.len())
         })
     }
 
     pub(crate) fn push(&self, account: AccountId, booking: BookingId) {
-        self.0.entry(account).or_default().push(booking);
+        self.booked.entry(account).or_default().push(booking);
+    }
+
+    /// The bookings of which an account was given a ticket.
+    pub fn received(&self, account: &AccountId) -> Vec<BookingId> {
+        self.received.get(account).map_or_else(Vec::new, |bookings| bookings.iter().copied().collect())
+    }
+
+    pub(crate) fn receive(&self, account: AccountId, booking: BookingId) {
+        self.received.entry(account).or_default().insert(booking);
     }
 }

@@ -138,6 +138,22 @@ macro_rules! place_id {
 place_id!(HoldId, "hold_", "a hold");
 place_id!(BookingId, "bkg_", "a booking");
 place_id!(BlockId, "blk_", "a block of house seats");
+place_id!(TicketId, "tkt_", "the ticket of one seat of a booking; `number` is the booking's,");
+
+impl TicketId {
+    /// The id of a booking's ticket for a seat.
+    pub fn of(booking: BookingId, seat: u32) -> Self {
+        let BookingId { performance, number, nonce } = booking;
+        // It shows nothing of the booking's own nonce, which a ticket's holder need not know.
+        let tag = nonce.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        Self { performance, number, nonce: u64::from(seat) << 32 | tag }
+    }
+
+    /// The seat's index.
+    pub fn seat(&self) -> u32 {
+        (self.nonce >> 32) as u32
+    }
+}
 
 /// Identifies an account: `acc_` and 1 to 36 letters, digits, `_` or `-`.
 ///

@@ -16,6 +16,7 @@ mod payments;
 mod price_lists;
 mod replays;
 mod seats;
+mod tickets;
 mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +33,7 @@ pub use payments::{Moment, Payment, Refund, Stage, Step};
 pub use price_lists::PriceListIndex;
 pub use replays::{Made, Replay};
 pub use seats::{SeatState, Tally};
+pub use tickets::{Ticket, TicketView};
 pub use views::{Answer, BlockView, BookingView, HoldView, PaymentView};
 
 use self::holds::Holds;
@@ -63,6 +65,8 @@ pub struct Inventory {
     /// When bookings that wait wait no longer, with their numbers.
     waiting: BTreeSet<(Timestamp, u32)>,
     called_off: Option<CalledOff>,
+    /// What became of tickets, by booking and seat; of the others there is nothing to tell.
+    tickets: BTreeMap<(u32, SeatIndex), Ticket>,
     blocks: BTreeMap<u32, Block>,
     next_block: u32,
     buyers: Buyers,
@@ -105,6 +109,7 @@ impl Inventory {
             bookings: Vec::new(),
             waiting: BTreeSet::new(),
             called_off: None,
+            tickets: BTreeMap::new(),
             blocks: BTreeMap::new(),
             next_block: 0,
             buyers: Buyers::default(),
@@ -238,6 +243,8 @@ impl Inventory {
             Event::BookingsLapsed { bookings } => bookings.iter().for_each(|&number| self.apply_lapsed(number)),
             Event::PaymentAdvanced(advanced) => self.apply_payment(advanced),
             Event::PerformanceCancelled(cancelled) => self.apply_called_off(cancelled),
+            Event::TicketTransferred(transferred) => self.apply_transferred(transferred),
+            Event::TicketCheckedIn(checked_in) => self.apply_checked_in(checked_in),
         }
     }
 

@@ -12,7 +12,7 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 
 use crate::command::{Caller, Command};
-use crate::id::{BookingId, HoldId};
+use crate::id::{BookingId, HoldId, TicketId};
 use crate::inventory::Answer;
 use crate::refusal::Refusal;
 use crate::time::Timestamp;
@@ -28,6 +28,10 @@ pub enum Ask {
     Booking(Caller, BookingId),
     /// The bookings with these numbers.
     Bookings(Caller, std::ops::Range<u32>),
+    /// A ticket as it is.
+    Ticket(Caller, TicketId),
+    /// A booking's tickets.
+    Tickets(Caller, BookingId),
     /// A booking's payment: for whoever sees to it, and for nobody who comes from outside.
     Payment(BookingId),
 }

@@ -7,8 +7,20 @@ use crate::id::PerformanceId;
 use crate::inventory::Tally;
 
 /// Kinds of commands, as labels.
-const KINDS: [&str; 10] =
-    ["hold", "release", "book", "cancel", "block", "unblock", "change_terms", "decide", "note_payment", "call_off"];
+const KINDS: [&str; 12] = [
+    "hold",
+    "release",
+    "book",
+    "cancel",
+    "block",
+    "unblock",
+    "change_terms",
+    "decide",
+    "note_payment",
+    "call_off",
+    "transfer",
+    "check_in",
+];
 /// What became of them, as labels.
 const RESULTS: [&str; 4] = ["done", "refused", "replayed", "dropped"];
 
@@ -62,6 +74,8 @@ impl Metrics {
             Command::DecideBooking(_) => 7,
             Command::NotePayment(_) => 8,
             Command::CancelPerformance(_) => 9,
+            Command::TransferTicket { .. } => 10,
+            Command::CheckIn { .. } => 11,
         };
         self.commands[kind][result as usize].increment(1);
     }

@@ -109,6 +109,24 @@ pub enum Refusal {
     /// The performance was called off.
     #[error("the performance was called off")]
     PerformanceCancelled,
+    /// There is no such ticket, or not any more, or it is somebody else's.
+    #[error("there is no such ticket")]
+    UnknownTicket,
+    /// The code is an earlier one: the ticket was given to somebody else since.
+    #[error("the ticket was given to somebody else, and this code is no longer good")]
+    TicketReissued,
+    /// Somebody has come in with the ticket.
+    #[error("somebody came in with the ticket at {}", .at.as_millis())]
+    TicketUsed {
+        /// It was then.
+        at: Timestamp,
+    },
+    /// The tickets of these seats were given away or used, so that only the seller can cancel them.
+    #[error("{} of the tickets were given away or used", .seats.len())]
+    TicketsGone {
+        /// Those that were.
+        seats: Vec<SeatIndex>,
+    },
     /// Every number that a hold or a block can have was given.
     #[error("the performance has no number left")]
     NoNumberLeft,

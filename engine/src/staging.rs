@@ -25,6 +25,8 @@ struct Batch {
     touched: Vec<(SeatIndex, SeatState)>,
     tallies: Vec<Tally>,
     booked: Vec<(AccountId, BookingId)>,
+    /// Whom tickets of which bookings were given to.
+    received: Vec<(AccountId, BookingId)>,
     /// Bookings whose payment somebody has to see to.
     due: Vec<BookingId>,
     rules: Option<Rules>,
@@ -95,6 +97,9 @@ impl Staging {
         match (&entry.event, answer) {
             (Event::HoldBooked(_), Some(Answer::Booking(booking))) => {
                 self.gathering.booked.push((booking.buyer, booking.id));
+            }
+            (Event::TicketTransferred(given), Some(Answer::Ticket(ticket))) => {
+                self.gathering.received.push((given.to, ticket.booking));
             }
             (Event::TermsChanged { .. } | Event::PerformanceCancelled(_), _) => {
                 self.gathering.rules = Some(Rules::of(inventory));
@@ -189,6 +194,7 @@ impl Staging {
             self.publication.publish_rules(rules);
         }
         batch.booked.drain(..).for_each(|(account, booking)| histories.push(account, booking));
+        batch.received.drain(..).for_each(|(account, booking)| histories.receive(account, booking));
         batch.due.drain(..).for_each(|booking| dues.push(booking));
         for (reply, outcome) in batch.waiting.drain(..) {
             // A receiver that has gone away needs no answer.

@@ -18,12 +18,19 @@ use onrush_engine::mailbox::{Ask, Failure};
 use onrush_engine::refusal::Refusal;
 use quick_cache::sync::Cache;
 use thiserror::Error;
+use tokio::sync::Semaphore;
 
 use self::agenda::{Agenda, Turn};
 use crate::provider::{Checkout, NoticeError, Order, Provider, ProviderError};
 
 /// A provider's notice may be lost: an open payment is looked at so long before its time is up, whatever happens.
 const LAST_LOOK: Duration = Duration::from_secs(3);
+/// A step that was answered and led to nothing is taken again after so long.
+const WITHOUT_PROGRESS: Duration = Duration::from_secs(5);
+/// Who books does not wait longer for the provider's page; reading the booking asks again.
+const CHECKOUT_WITHIN: Duration = Duration::from_secs(3);
+/// And no more than so many wait at one time.
+const WAITING_MAX: usize = 256;
 /// Checkouts that are remembered, so that a page that is loaded again asks nobody.
 const CHECKOUTS_MAX: usize = 100_000;
 
@@ -32,6 +39,7 @@ pub struct Collector<P> {
     provider: P,
     client: Client,
     checkouts: Cache<BookingId, Checkout>,
+    waiting: Semaphore,
 }
 
 /// Why a notice has no effect.
@@ -59,7 +67,7 @@ enum Seen {
 impl<P: Provider> Collector<P> {
     /// A collector of one engine's payments.
     pub fn new(provider: P, client: Client) -> Self {
-        Self { provider, client, checkouts: Cache::new(CHECKOUTS_MAX) }
+        Self { provider, client, checkouts: Cache::new(CHECKOUTS_MAX), waiting: Semaphore::new(WAITING_MAX) }
     }
 
     /// Sees to payments, without end.
@@ -79,16 +87,28 @@ impl<P: Provider> Collector<P> {
         }
     }
 
-    /// How the buyer pays for a booking that waits for its payment; nothing where the provider does not say now. The
+    /// How the buyer pays for a booking that waits for its payment; nothing where the provider does not say soon. The
     /// payment is made known there meanwhile, so that nobody waits for the collector's turn.
     pub async fn checkout(&self, booking: BookingId) -> Option<Checkout> {
         if let Some(known) = self.checkouts.get(&booking) {
             return Some(known);
         }
+        // Who asks waits on a connection, and others with them: not for long, and not too many.
+        let _place = self.waiting.try_acquire().ok()?;
         let view = self.read(booking).await?;
         matches!(view.step, Some(Step::Open | Step::Await)).then_some(())?;
-        self.open(&view).await.ok()?;
-        self.checkouts.get(&booking)
+        tokio::time::timeout(CHECKOUT_WITHIN, self.find_checkout(&view)).await.ok()?
+    }
+
+    async fn find_checkout(&self, view: &PaymentView) -> Option<Checkout> {
+        match &view.reference {
+            None => self.open(view).await.ok()?,
+            Some(_) => {
+                let charge = self.provider.look_up(&order(view)).await.ok()??;
+                self.checkouts.insert(view.booking, charge.checkout);
+            }
+        }
+        self.checkouts.get(&view.booking)
     }
 
     /// Takes a provider's notice.
@@ -123,7 +143,8 @@ impl<P: Provider> Collector<P> {
         let booking = view.booking;
         match taken {
             Ok(()) if step == Step::Await => Seen::Later(self.next_look(view)),
-            Ok(()) => Seen::Done,
+            // The engine names the booking at once where this led anywhere.
+            Ok(()) => Seen::Later(WITHOUT_PROGRESS),
             Err(Trouble::Provider(error)) => {
                 counter!("onrush_payment_steps_failed_total").increment(1);
                 tracing::warn!(%booking, ?step, %error, "a step of a payment has to be taken again");
@@ -138,23 +159,29 @@ impl<P: Provider> Collector<P> {
         }
     }
 
-    /// Shortly before its time is up, at the latest; after that, soon.
+    /// Shortly before its time is up; now and then while a bank is asked. Open payments are many, and each is looked at
+    /// once, so that what is due soon never waits behind them.
     fn next_look(&self, view: &PaymentView) -> Duration {
-        let left = view.until.map_or(Duration::ZERO, |until| until - self.client.now());
-        left.saturating_sub(LAST_LOOK).clamp(Duration::from_secs(1), Duration::from_secs(30))
+        let left = view.until.map_or(Duration::ZERO, |until| until - self.client.now()).saturating_sub(LAST_LOOK);
+        let soon = Duration::from_secs(1);
+        if view.stage == Stage::Charging { left.clamp(soon, Duration::from_secs(10)) } else { left.max(soon) }
     }
 
-    /// Under the same name it is the same payment, whoever asks, and however often.
+    /// Makes a payment known that the provider has not named yet. Under the same name it is the same payment, whoever asks,
+    /// and however often; of two who ask at once, one does.
     async fn open(&self, view: &PaymentView) -> Result<(), Trouble> {
-        let charge = match self.provider.authorise(&order(view)).await {
-            Err(ProviderError::Refused(why)) => {
-                tracing::warn!(booking = %view.booking, why, "the provider does not take this payment");
-                return self.note_end(view, PaymentStatus::Failed).await;
-            }
-            charge => charge?,
+        let open = async {
+            let charge = self.provider.authorise(&order(view)).await?;
+            self.note(charge.notice(view.booking)).await.map_err(Trouble::Engine)?;
+            Ok::<_, Trouble>(charge.checkout)
         };
-        self.checkouts.insert(view.booking, charge.checkout.clone());
-        self.note(charge.notice(view.booking)).await.map_err(Trouble::Engine)
+        match self.checkouts.get_or_insert_async(&view.booking, open).await {
+            Err(Trouble::Provider(ProviderError::Refused(why))) => {
+                tracing::warn!(booking = %view.booking, why, "the provider does not take this payment");
+                self.note_end(view, PaymentStatus::Failed).await
+            }
+            opened => opened.map(drop),
+        }
     }
 
     async fn look(&self, view: &PaymentView) -> Result<(), Trouble> {
@@ -170,12 +197,8 @@ impl<P: Provider> Collector<P> {
             let Some(charge) = self.provider.look_up(&order(view)).await? else {
                 return self.note_end(view, PaymentStatus::Voided).await;
             };
-            let came = Some(charge).filter(|charge| !matches!(charge.status, PaymentStatus::Opened));
-            if let Some(charge) = came {
-                // A bank that is still being asked may say yes or no: until then nothing can be done.
-                let asked = charge.status == PaymentStatus::Charging;
-                self.note(charge.notice(view.booking)).await.map_err(Trouble::Engine)?;
-                return if asked { Err(still_asked()) } else { Ok(()) };
+            if !matches!(charge.status, PaymentStatus::Opened | PaymentStatus::Charging) {
+                return self.note(charge.notice(view.booking)).await.map_err(Trouble::Engine);
             }
         }
         let voided = self.provider.void(&order(view), reference).await;
@@ -191,6 +214,7 @@ impl<P: Provider> Collector<P> {
         let charge = match outcome {
             Err(refused @ ProviderError::Refused(_)) => {
                 let found = self.provider.look_up(&order(view)).await?;
+                // A bank that is still being asked may say yes or no: until then nothing can be done.
                 let settled =
                     |status| matches!(status, PaymentStatus::Captured | PaymentStatus::Failed | PaymentStatus::Voided);
                 found.filter(|charge| settled(charge.status)).ok_or(refused)?
@@ -250,10 +274,6 @@ impl From<ProviderError> for Trouble {
     fn from(error: ProviderError) -> Self {
         Self::Provider(error)
     }
-}
-
-fn still_asked() -> Trouble {
-    Trouble::Provider(ProviderError::Unknown("the buyer's bank has not answered it yet".to_owned()))
 }
 
 fn order(view: &PaymentView) -> Order {

@@ -43,7 +43,7 @@ pub(crate) async fn ask<T: DeserializeOwned>(request: RequestBuilder) -> Result<
 
 /// As [`ask`], of something that must be there.
 pub(crate) async fn demand<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, ProviderError> {
-    ask(request).await?.ok_or_else(|| ProviderError::Refused("there is no such payment".to_owned()))
+    ask(request).await?.ok_or_else(|| ProviderError::Unknown("there is no such thing there".to_owned()))
 }
 
 /// The error without the URL, which may say more than a log should have.

@@ -58,8 +58,13 @@ struct Refund {
 }
 
 impl Refund {
-    fn stands(&self) -> bool {
-        !matches!(self.status.as_str(), "failed" | "canceled")
+    /// Whether it has gone out; what is only accepted may fail yet.
+    fn outcome(&self) -> Result<(), ProviderError> {
+        match self.status.as_str() {
+            "succeeded" => Ok(()),
+            "failed" | "canceled" => Err(ProviderError::Refused(format!("the refund is {}", self.status))),
+            _ => Err(ProviderError::Unknown(format!("the refund is {}", self.status))),
+        }
     }
 }
 
@@ -156,21 +161,18 @@ impl Provider for Stripe {
         // Stripe forgets the names of steps after a day, and two refunds of a part may both fit: look first.
         let sent: Refunds =
             demand(self.get("refunds").query(&[("payment_intent", reference), ("limit", "100")])).await?;
-        if sent
-            .data
-            .iter()
-            .any(|refund| refund.metadata.refund.as_deref() == Some(&number.to_string()) && refund.stands())
-        {
-            return Ok(());
+        let name = number.to_string();
+        if let Some(known) = sent.data.iter().find(|refund| refund.metadata.refund.as_deref() == Some(&name)) {
+            return known.outcome();
         }
         let form = [
             ("payment_intent", reference.to_owned()),
             ("amount", amount.amount.to_string()),
             ("metadata[booking]", order.booking.to_string()),
-            ("metadata[refund]", number.to_string()),
+            ("metadata[refund]", name),
         ];
         let sent: Refund = demand(self.post("refunds", &order.step(&format!("refund-{number}"))).form(&form)).await?;
-        if sent.stands() { Ok(()) } else { Err(ProviderError::Refused(format!("the refund is {}", sent.status))) }
+        sent.outcome()
     }
 
     async fn look_up(&self, order: &Order) -> Result<Option<Charge>, ProviderError> {

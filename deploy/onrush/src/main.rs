@@ -11,6 +11,7 @@ mod serve;
 mod settings;
 mod telemetry;
 mod test_psp;
+mod tickets;
 mod token;
 
 use std::process::ExitCode;
@@ -53,6 +54,9 @@ enum Role {
     Rush(rush::Arguments),
     /// Send a recorded arrival profile at a server of its own, as `rush` does
     Replay(rush::ReplayArguments),
+    /// Check tickets' codes at a door without a network
+    #[command(subcommand)]
+    Tickets(tickets::Action),
     /// Look into a data directory
     #[command(subcommand)]
     Journal(journal::Action),
@@ -72,6 +76,7 @@ fn main() -> ExitCode {
         Role::TestPsp(arguments) => test_psp::run(&arguments),
         Role::Rush(arguments) => rush::run(&arguments),
         Role::Replay(arguments) => rush::replay(&arguments),
+        Role::Tickets(action) => tickets::run(&action),
         Role::Journal(action) => journal::run(&action),
     };
     outcome.unwrap_or_else(|error| {

@@ -72,6 +72,7 @@ impl Collecting {
 
 fn secret(file: &Path) -> anyhow::Result<String> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    anyhow::ensure!(!text.trim().is_empty(), "{} is empty: a secret is needed, or anybody could pay", file.display());
     Ok(text.trim().to_owned())
 }
 

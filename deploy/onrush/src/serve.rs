@@ -9,6 +9,7 @@ use std::time::Duration;
 use actix_rt::{Arbiter, ArbiterHandle, System};
 use anyhow::Context as _;
 use onrush_api::key_file::{FollowedKeyFile, KeyFile};
+use onrush_api::ticket_code::TicketKeys;
 use onrush_api::token::Role;
 use onrush_edge::context::Context;
 use onrush_edge::directory::Directory;
@@ -116,6 +117,7 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
         settings.edge.clone(),
         Directory::of(client.clone()),
         Arc::clone(&keys),
+        TicketKeys::open_or_create(&TicketKeys::path_in(&settings.engine.data))?,
         Arc::clone(&people.revocations),
         prometheus.clone(),
     );

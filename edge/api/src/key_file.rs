@@ -124,7 +124,7 @@ impl FollowedKeyFile {
     }
 }
 
-fn read(path: &Path) -> Result<String, KeyFileError> {
+pub(crate) fn read(path: &Path) -> Result<String, KeyFileError> {
     let io = |source| KeyFileError::Io { path: path.to_owned(), source };
     let mode = fs::metadata(path).map_err(io)?.mode();
     if mode & 0o077 != 0 {
@@ -156,7 +156,7 @@ fn line(signs_from: Option<Timestamp>) -> io::Result<String> {
 }
 
 /// Puts a whole file in the old one's place, if there is one: a reader sees the one or the other.
-fn write(path: &Path, text: &str) -> io::Result<()> {
+pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
     // Of two at once each has its own; the later rename decides.
     let beside = path.with_extension(format!("new.{}", std::process::id()));
     // One that was left behind may have another mode.

@@ -2,7 +2,7 @@
 //!
 //! Bodies are plain structs that serde reads and writes; unknown fields are refused. They hold no rules: a body that
 //! parses is well-formed, and the edge turns it into the engine's own types. Nothing here opens a socket or a file but
-//! [`key_file::KeyFile`], which keeps the signing keys.
+//! [`key_file::KeyFile`] and [`ticket_code::TicketKeys`], which keep the signing keys.
 
 pub mod body;
 pub mod headers;
@@ -12,6 +12,7 @@ pub mod peer;
 pub mod problem;
 pub mod session;
 pub mod text;
+pub mod ticket_code;
 pub mod token;
 
 pub mod accounts;
@@ -22,3 +23,4 @@ pub mod holds;
 pub mod performances;
 pub mod seat_map;
 pub mod shows;
+pub mod tickets;

@@ -63,6 +63,9 @@ kinds! {
     BookingClosed 409 "booking-closed" "The booking cannot be changed any more" "The booking is cancelled, or in another state that does not allow this call."
     PaymentPending 409 "payment-pending" "The booking waits for its payment" "Until it is paid it can be cancelled as a whole only. Leave `seats` out, or pay first."
     AlreadyDecided 409 "already-decided" "The booking does not wait for the seller" "The seller has said the other thing already, the time to decide was up, or nobody is asked. The first word holds."
+    AlreadyCheckedIn 409 "already-checked-in" "Somebody has come in with this ticket" "A ticket lets one person in, once; `checked_in_at` says when that was. If that was not its holder, the holder has given the code away."
+    TicketReissued 409 "ticket-reissued" "The code is an earlier one" "The ticket was given to somebody else since this code was made; the new holder has the code that is good."
+    TicketsGone 409 "tickets-gone" "Tickets were given away or used" "The tickets of the seats in `seats` were given to somebody else, or somebody came in with them. Only the seller can cancel those seats; leave them out."
     EmailTaken 409 "email-taken" "The address has an account" "There is an account with this address. Sign in with it, or use another address."
     BookingsOutstanding 409 "bookings-outstanding" "There are bookings that are not over" "The account has bookings of performances that have not ended; `limit` is how many. Cancel them, or close the account with `force: true`, which cancels them by each performance's policy. What a seller has sold has to be cancelled first."
     KeyInFlight 409 "idempotency-key-in-flight" "The first request with this key is under way" "A request with the same idempotency key has not been answered yet. Wait, then send this one again."
@@ -74,6 +77,7 @@ kinds! {
     InvalidBody 422 "invalid-body" "The body has wrong fields" "The body is JSON, but not what this call takes. `errors` lists each wrong field as a JSON pointer with what is wrong."
     UnknownSeats 422 "unknown-seats" "No such seats" "The seat map of this performance has no seats with the labels in `seats`. See GET /v1/performances/{perf}/seat-map."
     SeatMapTooLarge 422 "seat-map-too-large" "The seat map is too large" "The seat map has more seats than one performance may have, or its names take more room than one journal record; `limit` is the number."
+    InvalidCode 422 "invalid-code" "That is no code of this ticket" "The code is not signed by this platform, or is another ticket's. Scan it again; `GET /v1/tickets/keys` has the public keys."
     KeyReused 422 "idempotency-key-reused" "The idempotency key was used for another request" "This key stands for an earlier request with another body. Use a new key for a new request."
     HeadersTooLarge 431 "headers-too-large" "Too many or too large headers" "The request's headers are more, or larger, than the server takes."
     TooManyRequests 429 "quota-exceeded" "Too many requests" "You have sent more requests than one account may in this time, or have tried something too often, such as a password. `Retry-After` says when to go on."
@@ -213,6 +217,10 @@ pub struct ProblemBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub cancel_until: Option<Time>,
+    /// When somebody came in with the ticket.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub checked_in_at: Option<Time>,
     /// The booking that the hold has become.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub booking: Option<String>,

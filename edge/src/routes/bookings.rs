@@ -83,7 +83,7 @@ pub(crate) async fn list(request: &Request<'_>) -> Result<Answer, Problem> {
     Ok(Answer::json(StatusCode::OK, &Page { items, next_cursor }))
 }
 
-async fn fetch(request: &Request<'_>, caller: Caller, id: BookingId) -> Result<Booking, Problem> {
+pub(crate) async fn fetch(request: &Request<'_>, caller: Caller, id: BookingId) -> Result<Booking, Problem> {
     let performance = request.context.directory.performance(id.performance)?;
     let answered = request.context.directory.ask(&performance, Ask::Booking(caller, id)).await?;
     let EngineAnswer::Booking(view) = answered.answer else { return Err(Problem::new(Kind::Internal)) };
@@ -152,7 +152,7 @@ pub(crate) fn reason(request: &Request<'_>) -> Result<Option<Box<str>>, Problem>
 #[utoipa::path(post, path = "/v1/bookings/{booking}/cancel", tag = "Holding and booking", security(("token" = [])),
     params(("booking" = String, Path), ("Idempotency-Key" = Option<String>, Header)), request_body = CancelRequest,
     responses((status = 200, body = Booking), (status = 403, description = "`cancellation-closed`"),
-              (status = 409, description = "`booking-closed`, `payment-pending`")))]
+              (status = 409, description = "`booking-closed`, `payment-pending`, `tickets-gone`")))]
 pub(crate) async fn cancel(request: &Request<'_>) -> Result<Answer, Problem> {
     let caller = request.caller_as(&EVERYBODY)?;
     let booking: BookingId = request.id(2)?;

@@ -57,7 +57,9 @@ fn status(view: &BookingView, payment: &inventory::Payment) -> PaymentStatus {
         Stage::Open if view.seats.is_empty() => PaymentStatus::Closing,
         Stage::Open => PaymentStatus::Open,
         Stage::Charging => PaymentStatus::Charging,
-        Stage::Authorised if view.standing == Standing::Confirmed => PaymentStatus::Authorised,
+        Stage::Authorised if view.standing == Standing::Confirmed && !view.seats.is_empty() => {
+            PaymentStatus::Authorised
+        }
         Stage::Authorised => PaymentStatus::Returning,
         Stage::Captured if payment.refund_due() > 0 => PaymentStatus::Returning,
         Stage::Captured if payment.refunded() == payment.amount => PaymentStatus::Returned,
@@ -70,7 +72,12 @@ fn status(view: &BookingView, payment: &inventory::Payment) -> PaymentStatus {
 
 fn detail(view: &BookingView, status: PaymentStatus) -> &'static str {
     let late = !view.standing.has_seats();
+    // Nobody who has given the seats up gets them again.
+    let given_up = view.standing.has_seats() && view.seats.is_empty();
     match status {
+        PaymentStatus::Charging | PaymentStatus::Closing if given_up => {
+            "The seats were given up. Whatever your bank says, nothing is taken, or all of it goes back."
+        }
         PaymentStatus::Open => "Pay until pay_until; after that the seats go back on sale.",
         PaymentStatus::Charging if late => {
             "The time to pay was up while your bank was being asked. If it says yes you get the same seats if all are \

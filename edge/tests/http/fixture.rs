@@ -14,6 +14,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use onrush_api::key_file::KeyFile;
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::session::{Scope, Scopes};
+use onrush_api::ticket_code::TicketKeys;
 use onrush_api::token::{Caller, Role, TokenKeys};
 use onrush_edge::config::Config;
 use onrush_edge::context::Context;
@@ -198,7 +199,9 @@ async fn serve(
     let owner = Arbiter::new();
     let client = Engine::open(&engine).expect("the engine opens").start(&owner.handle()).await.expect("it starts");
     let key = KeyFile::open(&KeyFile::path_in(data)).expect("a key file");
-    let context = Context::new(config, Directory::of(client.clone()), Arc::new(key), Arc::default(), prometheus);
+    let tickets = TicketKeys::open_or_create(&TicketKeys::path_in(data)).expect("a key file");
+    let directory = Directory::of(client.clone());
+    let context = Context::new(config, directory, Arc::new(key), tickets, Arc::default(), prometheus);
     let context = Arc::new(context.with_payments(Some(payments())));
     let serve = |(listener, surface): (TcpListener, Surface)| {
         listener.set_nonblocking(true).expect("a socket has options");

@@ -30,3 +30,4 @@ mod floods;
 mod hostile;
 mod mutations;
 mod slowloris;
+mod tickets;

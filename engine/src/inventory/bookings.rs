@@ -61,6 +61,8 @@ pub struct Verdict {
 pub struct Standpoint {
     /// Where it stood.
     pub standing: Standing,
+    /// Until when it waited.
+    pub until: Option<Timestamp>,
     /// How far its payment was.
     pub payment: Option<Moment>,
 }
@@ -131,7 +133,7 @@ impl Booking {
     /// Where it stands now; nothing for one that never waited, and so stands there for good.
     pub(super) fn standpoint(&self) -> Option<Standpoint> {
         self.of_details(|details| details.first_until)?;
-        Some(Standpoint { standing: self.standing, payment: self.payment().map(Moment::of) })
+        Some(Standpoint { standing: self.standing, until: self.until(), payment: self.payment().map(Moment::of) })
     }
 
     /// Where it stood when it was made.

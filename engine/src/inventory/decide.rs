@@ -46,6 +46,8 @@ impl Inventory {
             Command::DecideBooking(decide) => self.decide_booking(decide, now),
             Command::NotePayment(notice) => self.decide_payment(notice, now),
             Command::CancelPerformance(cancel) => self.decide_call_off(cancel),
+            Command::TransferTicket { caller, ticket, to } => self.decide_transfer(caller, *ticket, *to),
+            Command::CheckIn { caller, ticket, issue } => self.decide_check_in(caller, *ticket, *issue),
         }
     }
 

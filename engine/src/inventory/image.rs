@@ -6,10 +6,11 @@ use super::holds::Holds;
 use super::misfit::{Fault, Misfit, Part, check_own, demand};
 use super::price_lists::PriceLists;
 use super::seats::SeatState;
-use super::{Block, Booking, CalledOff, Hold, Inventory, Made, Replay, Stage};
+use super::{Block, Booking, CalledOff, Hold, Inventory, Made, Replay, Stage, Ticket};
 use crate::event::Standing;
 use crate::id::AccountId;
 use crate::performance::{Opening, OpeningError, PriceList, PricesError, Terms};
+use crate::seat_map::SeatIndex;
 use crate::time::Timestamp;
 
 /// See the module.
@@ -27,6 +28,8 @@ pub struct Image {
     pub places: Vec<PlaceImage>,
     /// Bookings, by number.
     pub bookings: Vec<Booking>,
+    /// What became of tickets, by booking and seat.
+    pub tickets: BTreeMap<(u32, SeatIndex), Ticket>,
     /// That the performance was called off.
     pub called_off: Option<CalledOff>,
     /// Blocks, by number.
@@ -69,6 +72,7 @@ impl Inventory {
             places: self.holds.known().map(place_image).collect(),
             bookings: self.bookings.clone(),
             called_off: self.called_off.clone(),
+            tickets: self.tickets.clone(),
             blocks: self.blocks.clone(),
             next_block: self.next_block,
             buyers: self.buyers.all().iter().map(|buyer| buyer.account).collect(),
@@ -98,6 +102,12 @@ impl Inventory {
         }
         (inventory.blocks, inventory.next_block) = (image.blocks, image.next_block);
         inventory.called_off = image.called_off;
+        for &(number, seat) in image.tickets.keys() {
+            let booking = inventory.bookings.get(number as usize).ok_or(Part::Booking(number).is(Fault::Unknown))?;
+            demand(booking.seats.contains(&seat), Fault::SeatForeign(seat))
+                .map_err(|fault| Part::Booking(number).is(fault))?;
+        }
+        inventory.tickets = image.tickets;
         for (place, replay) in image.replays.into_iter().enumerate() {
             inventory.restore_replay(place, replay).map_err(|fault| Part::RequestKey(place).is(fault))?;
         }

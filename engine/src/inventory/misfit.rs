@@ -12,7 +12,7 @@ use thiserror::Error;
 use super::holds::Found;
 use super::price_lists::PriceListIndex;
 use super::seats::SeatState;
-use super::{Booking, Inventory};
+use super::{Booking, Inventory, Stage};
 use crate::command::RequestKey;
 use crate::event::{
     Advance, BookingDecided, Entry, Event, Fate, HoldBooked, PaymentAdvanced, SeatsBlocked, SeatsCancelled, SeatsHeld,
@@ -110,10 +110,14 @@ pub enum Fault {
     NoPayment,
     #[error("its payment is not what it costs")]
     Amount,
+    #[error("its payment is further already, or not so far")]
+    Stage,
     #[error("more goes back than was paid")]
     TooMuchBack,
     #[error("refund {0} is not due")]
     NoRefund(u32),
+    #[error("the ticket of seat {} was used", .0.0)]
+    TicketUsed(SeatIndex),
     #[error("the performance is called off once")]
     CalledOffTwice,
     #[error("buyer {0} does not exist")]
@@ -177,6 +181,12 @@ impl Inventory {
             Event::BookingDecided(decided) => fits(Part::Booking(decided.booking), self.check_decided(decided)),
             Event::BookingsLapsed { bookings } => self.check_lapsed(bookings),
             Event::PaymentAdvanced(advanced) => fits(Part::Booking(advanced.booking), self.check_advanced(advanced)),
+            Event::TicketTransferred(given) => {
+                fits(Part::Booking(given.booking), self.check_ticket(given.booking, given.seat))
+            }
+            Event::TicketCheckedIn(used) => {
+                fits(Part::Booking(used.booking), self.check_ticket(used.booking, used.seat))
+            }
             Event::PerformanceCancelled(_) => {
                 fits(Part::Opening, demand(self.called_off.is_none(), Fault::CalledOffTwice))
             }
@@ -205,7 +215,10 @@ impl Inventory {
         demand(event.standing.has_seats(), Fault::Standing)?;
         demand(event.until.is_none() || event.standing != Standing::Confirmed, Fault::Standing)?;
         match self.holds.find(event.hold) {
-            Found::Active(hold) => self.check_key(self.buyers.get(hold.buyer).account, event.key),
+            Found::Active(hold) => {
+                demand(event.until.is_none() || !hold.seats.is_empty(), Fault::NotWaiting)?;
+                self.check_key(self.buyers.get(hold.buyer).account, event.key)
+            }
             _ => Err(Fault::HoldNotActive(event.hold)),
         }
     }
@@ -215,6 +228,7 @@ impl Inventory {
         check_own(&event.seats, &booking.remaining())?;
         if let Some(refund) = event.refund {
             let payment = booking.payment().ok_or(Fault::NoPayment)?;
+            demand(matches!(payment.stage, Stage::Authorised | Stage::Captured), Fault::Stage)?;
             let back = payment.refunded().saturating_add(payment.refund_due()).saturating_add(refund);
             demand(refund >= 0 && back <= payment.amount, Fault::TooMuchBack)?;
         }
@@ -240,9 +254,17 @@ impl Inventory {
         let booking: &Booking = self.bookings.get(event.booking as usize).ok_or(Fault::Unknown)?;
         let payment = booking.payment().ok_or(Fault::NoPayment)?;
         match event.advance {
-            Advance::Charging { until } => demand(until.is_none() || booking.until().is_some(), Fault::NotWaiting),
-            Advance::Authorised(fate) => self.check_fate(booking, fate),
+            Advance::Opened => Ok(()),
+            Advance::Charging { until } => {
+                demand(payment.stage == Stage::Open, Fault::Stage)?;
+                demand(until.is_none() || booking.until().is_some(), Fault::NotWaiting)
+            }
+            Advance::Authorised(fate) => {
+                demand(!matches!(payment.stage, Stage::Authorised | Stage::Captured), Fault::Stage)?;
+                self.check_fate(booking, fate)
+            }
             Advance::Captured { fate, refund } => {
+                demand(payment.stage != Stage::Captured, Fault::Stage)?;
                 let back = payment.refunded().saturating_add(payment.refund_due()).saturating_add(refund);
                 demand(refund >= 0 && back <= payment.amount, Fault::TooMuchBack)?;
                 self.check_fate(booking, fate)
@@ -251,8 +273,19 @@ impl Inventory {
                 let due = payment.refunds.get(refund as usize).is_some_and(|refund| !refund.paid);
                 demand(due, Fault::NoRefund(refund))
             }
-            Advance::Opened | Advance::Failed | Advance::Voided => Ok(()),
+            Advance::Failed | Advance::Voided => {
+                demand(matches!(payment.stage, Stage::Open | Stage::Charging | Stage::Authorised), Fault::Stage)
+            }
         }
+    }
+
+    /// Whether a booking has a ticket for a seat that nobody has come in with.
+    fn check_ticket(&self, number: u32, seat: SeatIndex) -> Result<(), Fault> {
+        let booking: &Booking = self.bookings.get(number as usize).ok_or(Fault::Unknown)?;
+        demand(booking.standing == Standing::Confirmed, Fault::Standing)?;
+        demand(booking.remaining().contains(&seat), Fault::SeatForeign(seat))?;
+        let used = self.tickets.get(&(number, seat)).is_some_and(|ticket| ticket.used_at.is_some());
+        demand(!used, Fault::TicketUsed(seat))
     }
 
     /// What is kept was the booking's, and what is taken again was free.
@@ -263,7 +296,7 @@ impl Inventory {
                 demand(!booking.standing.has_seats(), Fault::Standing)?;
                 self.check_free(&booking.wanted())
             }
-            Fate::Lost => Ok(()),
+            Fate::Lost => demand(!booking.standing.has_seats() || booking.is_over(), Fault::Standing),
         }
     }
 

@@ -91,11 +91,11 @@ impl Payment {
         self.refunds.iter().filter(|refund| !refund.paid).map(|refund| refund.amount).sum()
     }
 
-    /// As it was when it was so far, with its first `refunds`, of which `paid` had gone out.
+    /// As it was at a moment.
     pub(super) fn as_of(&self, moment: Moment) -> Self {
-        let refunds = self.refunds.iter().take(moment.refunds as usize).enumerate();
-        let refund = |(place, refund): (usize, &Refund)| Refund { paid: place < moment.paid as usize, ..*refund };
-        Self { stage: moment.stage, refunds: refunds.map(refund).collect(), ..self.clone() }
+        let refund = |amount, paid| (amount > 0).then_some(Refund { amount, paid });
+        let refunds = refund(moment.refunded, true).into_iter().chain(refund(moment.due, false)).collect();
+        Self { stage: moment.stage, refunds, ..self.clone() }
     }
 }
 
@@ -104,16 +104,15 @@ impl Payment {
 pub struct Moment {
     /// How far.
     pub stage: Stage,
-    /// So many refunds had fallen due.
-    pub refunds: u32,
-    /// So many of them had gone out: they do so in order.
-    pub paid: u32,
+    /// So much had gone back, in minor units.
+    pub refunded: i64,
+    /// So much was on its way back, in minor units.
+    pub due: i64,
 }
 
 impl Moment {
     pub(super) fn of(payment: &Payment) -> Self {
-        let paid = payment.refunds.iter().take_while(|refund| refund.paid).count();
-        Self { stage: payment.stage, refunds: payment.refunds.len() as u32, paid: paid as u32 }
+        Self { stage: payment.stage, refunded: payment.refunded(), due: payment.refund_due() }
     }
 }
 
@@ -125,6 +124,8 @@ impl Booking {
         match payment.stage {
             Stage::Open | Stage::Charging if waits && payment.reference.is_none() => Some(Step::Open),
             Stage::Open | Stage::Charging if waits => Some(Step::Await),
+            // Where all of it would go back at once, it is not collected first.
+            Stage::Authorised if self.is_over() && payment.refund_due() == payment.amount => Some(Step::Void),
             Stage::Authorised if self.standing == Standing::Confirmed => Some(Step::Capture),
             Stage::Open | Stage::Charging | Stage::Authorised => Some(Step::Void),
             Stage::Captured => {
@@ -275,10 +276,13 @@ impl Inventory {
         if !booking.standing.has_seats() {
             return;
         }
-        let seats = booking.remaining();
+        let (seats, confirmed) = (booking.remaining(), booking.standing == Standing::Confirmed);
         booking.standing = standing;
         self.buyers.get_mut(booking.buyer).seats -= seats.len() as u32;
         self.seats.set(&self.map, &seats, super::SeatState::Free);
+        if confirmed {
+            self.void_tickets(number, &seats);
+        }
         self.wait_until(number, None);
     }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::holds::{Found, Hold};
-use super::{Block, Booking, Inventory, Made, Payment, Stage, Standpoint, Step, Verdict};
+use super::{Block, Booking, Inventory, Made, Payment, Stage, Standpoint, Step, TicketView, Verdict};
 use crate::command::Caller;
 use crate::event::{Event, Standing};
 use crate::id::{AccountId, BlockId, BookingId, HoldId};
@@ -26,6 +26,10 @@ pub enum Answer {
     Bookings(Vec<BookingView>, u32),
     /// A payment, and what has to be done about it.
     Payment(PaymentView),
+    /// A ticket, as it is.
+    Ticket(TicketView),
+    /// Tickets, as they are.
+    Tickets(Vec<TicketView>),
     /// It is done; there is nothing to tell.
     Done,
 }
@@ -118,6 +122,10 @@ impl Inventory {
                 }
                 None => Answer::Done,
             },
+            Event::TicketTransferred(transferred) => {
+                Answer::Ticket(self.ticket_view(transferred.booking, transferred.seat))
+            }
+            Event::TicketCheckedIn(checked_in) => Answer::Ticket(self.ticket_view(checked_in.booking, checked_in.seat)),
             _ => Answer::Done,
         }
     }
@@ -196,10 +204,13 @@ impl Inventory {
         let booking = &self.bookings[number as usize];
         let gone = &booking.cancelled()[..cancelled.min(booking.cancelled().len())];
         let moment = then.and_then(|then| then.payment);
+        let undecided = then.is_some_and(|then| then.standing == Standing::PendingApproval);
         BookingView {
             standing: then.map_or(booking.standing, |then| then.standing),
             seats: booking.seats.iter().copied().filter(|seat| !gone.contains(seat)).collect(),
             cancelled: gone.to_vec(),
+            until: then.map_or(booking.until(), |then| then.until),
+            verdict: booking.verdict().filter(|_| !undecided).cloned().map(Box::new),
             payment: booking.payment().zip(moment).map(|(payment, moment)| Box::new(payment.as_of(moment))),
             ..self.booking_view(number)
         }

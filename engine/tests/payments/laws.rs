@@ -1,5 +1,7 @@
 //! What must hold of money and approvals whatever happens: the invariants E and F.
 
+use std::collections::BTreeMap;
+
 use onrush_engine::command::PaymentStatus;
 use onrush_engine::event::Standing;
 use onrush_engine::inventory::{Booking, Inventory, Payment, Stage, Step};
@@ -56,7 +58,7 @@ fn of_booking(inventory: &Inventory, booking: &Booking, number: usize) {
 fn is_owed(booking: &Booking, payment: &Payment) -> bool {
     match payment.stage {
         Stage::Authorised => matches!(booking.step(), Some(Step::Void | Step::Capture)),
-        // All that was to go back has gone, or is on its way.
+        // All that was to go back has gone, or is on its way; how much that is, is seen at the end.
         _ => payment.refunds.iter().all(|refund| refund.paid) || matches!(booking.step(), Some(Step::Refund { .. })),
     }
 }
@@ -74,7 +76,7 @@ fn of_both(booking: &Booking, payment: &Payment, account: &Account) {
 }
 
 /// When everything is settled: the provider's book and the tickets agree to the won.
-pub(crate) fn settled(inventory: &Inventory, provider: &Provider) {
+pub(crate) fn settled(inventory: &Inventory, provider: &Provider, kept: &BTreeMap<u32, i64>) {
     for (number, booking) in inventory.bookings().iter().enumerate() {
         assert_eq!(booking.step(), None, "booking {number} is not settled: {booking:?}");
         let account = provider.book.values().find(|account| account.booking.number as usize == number);
@@ -90,7 +92,11 @@ pub(crate) fn settled(inventory: &Inventory, provider: &Provider) {
         let payment = booking.payment().unwrap();
         assert_eq!(back, payment.refunded(), "booking {number}");
         match booking.standing {
-            Standing::Confirmed => assert!(value(inventory, booking) + back <= account.amount.amount),
+            Standing::Confirmed => {
+                let kept = kept.get(&(number as u32)).copied().unwrap_or(0);
+                let accounted = value(inventory, booking) + back + kept;
+                assert_eq!(accounted, account.amount.amount, "booking {number} is out of balance");
+            }
             // Never a ticket: all of it.
             _ => assert_eq!(back, account.amount.amount, "booking {number} lost its seats and not all came back"),
         }

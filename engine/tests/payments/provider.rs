@@ -66,6 +66,15 @@ impl Provider {
         })
     }
 
+    /// The bank that could not be collected from was, after all.
+    pub(crate) fn change_of_mind(&mut self, booking: BookingId) {
+        self.change(booking, |account| {
+            if account.status == PaymentStatus::Failed && account.capture_fails {
+                account.status = PaymentStatus::Captured;
+            }
+        });
+    }
+
     pub(crate) fn void(&mut self, booking: BookingId) -> Option<PaymentNotice> {
         self.change(booking, |account| {
             if matches!(account.status, PaymentStatus::Opened | PaymentStatus::Authorised) {

@@ -14,7 +14,7 @@ use onrush_engine::journal::frame::Digest;
 use onrush_engine::money::{Currency, Money};
 use onrush_engine::performance::{Approval, Opening, RefundStep, Terms};
 use onrush_engine::refusal::Refusal;
-use onrush_engine::seat_map::{RowPlan, SeatMapPlan, SeatNames, Seating, SectionPlan, TierIndex};
+use onrush_engine::seat_map::{RowPlan, SeatIndex, SeatMapPlan, SeatNames, Seating, SectionPlan, TierIndex};
 use onrush_engine::time::Timestamp;
 
 use crate::laws;
@@ -32,6 +32,7 @@ pub(crate) const CONDITIONS: &[&str] = &[
     "a charge that got more time",
     "a bank that said no",
     "a capture that failed",
+    "a bank that changed its mind",
     "a refund of a part",
     "a cancellation while nothing was collected yet",
     "an approval",
@@ -59,6 +60,8 @@ pub(crate) struct World {
     nonce: u64,
     holds: Vec<(Caller, HoldId)>,
     bookings: Vec<(Caller, BookingId)>,
+    /// Of each booking, what the policy has let the seller keep.
+    kept: BTreeMap<u32, i64>,
     pub(crate) sometimes: BTreeMap<&'static str, u64>,
 }
 
@@ -118,6 +121,7 @@ impl World {
             nonce: 0,
             holds: Vec::new(),
             bookings: Vec::new(),
+            kept: BTreeMap::new(),
             sometimes: BTreeMap::new(),
         };
         for _ in 0..STEPS {
@@ -176,9 +180,26 @@ impl World {
     fn apply(&mut self, event: Event) {
         let now = Timestamp::from_millis(self.now);
         self.inventory.check(&Entry { at: now, event: event.clone() }).unwrap();
+        self.account_for(&event);
         self.inventory.apply(now, &event);
         self.entries.push(Entry { at: self.inventory.now(), event });
         laws::hold(&self.inventory, &self.provider);
+    }
+
+    fn account_for(&mut self, event: &Event) {
+        match event {
+            Event::SeatsCancelled(cancelled) => {
+                let map = self.inventory.map();
+                let price = |seat: &SeatIndex| self.inventory.prices().of(map.tier_of(*seat)).amount;
+                let value: i64 = cancelled.seats.iter().map(price).sum();
+                let kept = cancelled.refund.map_or(0, |refund| value - refund);
+                *self.kept.entry(cancelled.booking).or_default() += kept;
+            }
+            Event::PaymentAdvanced(advanced) if matches!(advanced.advance, Advance::Failed | Advance::Voided) => {
+                self.kept.remove(&advanced.booking);
+            }
+            _ => {}
+        }
     }
 
     fn give(&mut self, command: &Command) -> Result<Option<Answer>, Refusal> {
@@ -277,6 +298,12 @@ impl World {
                     self.met("a bank that said no");
                 }
             }
+            PaymentStatus::Failed if self.random.one_in(4) => {
+                self.provider.change_of_mind(booking);
+                if self.provider.look_up(booking).unwrap().status == PaymentStatus::Captured {
+                    self.met("a bank that changed its mind");
+                }
+            }
             _ => {}
         }
     }
@@ -292,7 +319,8 @@ impl World {
                 self.met("a notice twice");
                 self.provider.notices[place].clone()
             }
-            1 => {
+            // A bank that changes its mind says so until somebody listens: after a no nobody asks any more.
+            1 if self.provider.notices[place].status != PaymentStatus::Captured => {
                 self.met("a notice lost");
                 return drop(self.provider.notices.swap_remove(place));
             }
@@ -406,6 +434,15 @@ impl World {
         }
         self.now += 40_000_000;
         self.pulse();
+        self.see_to_everything();
+        while let Some(notice) = self.provider.notices.pop() {
+            self.note(notice);
+        }
+        self.see_to_everything();
+        laws::settled(&self.inventory, &self.provider, &self.kept);
+    }
+
+    fn see_to_everything(&mut self) {
         for _ in 0..200 {
             for booking in self.inventory.due().collect::<Vec<_>>() {
                 let looked = self.provider.look_up(booking);
@@ -415,9 +452,5 @@ impl World {
                 }
             }
         }
-        while let Some(notice) = self.provider.notices.pop() {
-            self.note(notice);
-        }
-        laws::settled(&self.inventory, &self.provider);
     }
 }

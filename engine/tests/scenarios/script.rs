@@ -8,8 +8,8 @@ use onrush_engine::command::{
     HoldSeats, PaymentNotice, PaymentStatus, RequestKey, Wish,
 };
 use onrush_engine::event::{Entry, Event};
-use onrush_engine::id::{BlockId, BookingId, HoldId, PerformanceId, ShowId};
-use onrush_engine::inventory::{Answer, BookingView, Decision, HoldView, Image, Inventory, Tally};
+use onrush_engine::id::{BlockId, BookingId, HoldId, PerformanceId, ShowId, TicketId};
+use onrush_engine::inventory::{Answer, BookingView, Decision, HoldView, Image, Inventory, Tally, TicketView};
 use onrush_engine::money::{Currency, Money};
 use onrush_engine::performance::{Approval, Opening, RefundStep, Terms};
 use onrush_engine::refusal::Refusal;
@@ -40,6 +40,10 @@ pub(crate) const REFUSALS: &[&str] = &[
     "NotWaiting",
     "UnknownPayment",
     "PerformanceCancelled",
+    "UnknownTicket",
+    "TicketReissued",
+    "TicketUsed",
+    "TicketsGone",
     "NoNumberLeft",
 ];
 
@@ -68,7 +72,11 @@ fn name(refusal: &Refusal) -> &'static str {
         Refusal::NotWaiting => 19,
         Refusal::UnknownPayment => 20,
         Refusal::PerformanceCancelled => 21,
-        Refusal::NoNumberLeft => 22,
+        Refusal::UnknownTicket => 22,
+        Refusal::TicketReissued => 23,
+        Refusal::TicketUsed { .. } => 24,
+        Refusal::TicketsGone { .. } => 25,
+        Refusal::NoNumberLeft => 26,
     };
     REFUSALS[place]
 }
@@ -128,8 +136,9 @@ impl Script {
             "sold" => self.sold(words),
             "count" => self.count(),
             "due" => self.due(),
+            "tickets" => self.tickets(words),
             "hold" | "best" | "stand" | "release" | "book" | "cancel" | "block" | "lift" | "terms" | "approve"
-            | "reject" | "note" | "call-off" => {
+            | "reject" | "note" | "call-off" | "give" | "enter" => {
                 let command = self.command(verb, words);
                 self.give(&command)
             }
@@ -303,6 +312,14 @@ impl Script {
                 let (booking, reason) = (self.booking(given[1]), option(words, "reason").map(Box::from));
                 Command::DecideBooking(DecideBooking { caller: who, booking, approve: verb == "approve", reason })
             }
+            "give" => {
+                let (ticket, to) = (self.ticket(given[1], given[2]), caller(given[3]).account);
+                Command::TransferTicket { caller: who, ticket, to }
+            }
+            "enter" => {
+                let issue = option(words, "issue").map(|issue| issue.parse().unwrap());
+                Command::CheckIn { caller: who, ticket: self.ticket(given[1], given[2]), issue }
+            }
             "call-off" => Command::CancelPerformance(CancelPerformance { caller: who, reason: None }),
             "lift" => {
                 let number: u32 = given[1].strip_prefix('k').unwrap().parse().unwrap();
@@ -335,6 +352,21 @@ impl Script {
         let won = |amount: &str| Money { amount: amount.parse().unwrap(), currency: Currency::KRW };
         let amount = option(words, "amount").map(won);
         PaymentNotice { booking: self.booking(given[0]), reference: option(words, "id").map(Box::from), amount, status }
+    }
+
+    /// A booking's ticket for a seat.
+    fn ticket(&self, booking: &str, seat: &str) -> TicketId {
+        TicketId::of(self.booking(booking), self.seats(&[seat])[0].0)
+    }
+
+    fn tickets(&mut self, words: &[&str]) -> String {
+        let listed = self.inventory().list_tickets(&caller(words[0]), self.booking(words[1]));
+        self.told(listed.map(Answer::Tickets))
+    }
+
+    fn tell_ticket(&self, ticket: &TicketView) -> String {
+        let used = ticket.used_at.map_or(String::new(), |at| format!(" used {}", (at.as_millis() - NOON) / 1000));
+        format!("{} of {} issue {}{used}", self.labels(&[ticket.seat]), ticket.holder, ticket.issue)
     }
 
     /// What has to be done about money.
@@ -392,6 +424,11 @@ impl Script {
                 format!("{total} in all; {}", told.join("; "))
             }
             Answer::Payment(_) => panic!("no line asks for that"),
+            Answer::Ticket(ticket) => self.tell_ticket(ticket),
+            Answer::Tickets(tickets) => {
+                let told: Vec<String> = tickets.iter().map(|ticket| self.tell_ticket(ticket)).collect();
+                if told.is_empty() { "none".to_owned() } else { told.join("; ") }
+            }
             Answer::Done => "done".to_owned(),
         }
     }
@@ -424,7 +461,10 @@ impl Script {
     fn refused(&mut self, refusal: &Refusal) -> String {
         self.refusals.insert(name(refusal));
         let detail = match refusal {
-            Refusal::SeatsTaken { seats } | Refusal::NotInBooking { seats } => self.labels(seats),
+            Refusal::SeatsTaken { seats } | Refusal::NotInBooking { seats } | Refusal::TicketsGone { seats } => {
+                self.labels(seats)
+            }
+            Refusal::TicketUsed { at } => ((at.as_millis() - NOON) / 1000).to_string(),
             Refusal::NotAdjacent { split } => {
                 let groups: Vec<String> = split.iter().map(|group| self.labels(group)).collect();
                 groups.join(" + ")

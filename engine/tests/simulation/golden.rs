@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use onrush_engine::command::RequestKey;
 use onrush_engine::event::{
     Advance, BookingDecided, Entry, Event, Fate, HoldBooked, PaymentAdvanced, PerformanceCancelled, SeatsBlocked,
-    SeatsCancelled, SeatsHeld, Standing,
+    SeatsCancelled, SeatsHeld, Standing, TicketCheckedIn, TicketTransferred,
 };
 use onrush_engine::id::{AccountId, PerformanceId};
 use onrush_engine::inventory::Inventory;
@@ -180,6 +180,13 @@ pub(crate) fn later_entries() -> Vec<Entry> {
         advanced(0, captured),
         Event::SeatsCancelled(cancelled),
         advanced(0, Advance::Refunded { refund: 0 }),
+        Event::TicketTransferred(TicketTransferred {
+            booking: 0,
+            seat: SeatIndex(0),
+            to: account("acc_lee"),
+            by: account("acc_kim"),
+        }),
+        Event::TicketCheckedIn(TicketCheckedIn { booking: 0, seat: SeatIndex(0), by: account("acc_seller") }),
         booked(1, Standing::PendingApproval),
         decided(1, true),
         advanced(1, Advance::Failed),

@@ -3,10 +3,10 @@
 use onrush_engine::command::RequestKey;
 use onrush_engine::event::{
     Advance, BookingDecided, Entry, Event, Fate, HoldBooked, PaymentAdvanced, PerformanceCancelled, SeatsBlocked,
-    SeatsCancelled, SeatsHeld, Standing,
+    SeatsCancelled, SeatsHeld, Standing, TicketTransferred,
 };
 use onrush_engine::id::{AccountId, PerformanceId, ShowId};
-use onrush_engine::inventory::{Details, Image, Inventory, Made, PlaceImage, PriceListIndex, Stage};
+use onrush_engine::inventory::{Details, Image, Inventory, Made, PlaceImage, PriceListIndex, Stage, Ticket};
 use onrush_engine::journal::codec::{decode_entries, encode_entries, encode_registry};
 use onrush_engine::journal::frame::{Body, Digest, Frame};
 use onrush_engine::journal::recovery::recover;
@@ -158,6 +158,10 @@ fn advanced(booking: u32, advance: Advance) -> Event {
     Event::PaymentAdvanced(PaymentAdvanced { booking, reference: None, advance })
 }
 
+fn given(booking: u32, seat: u32) -> Event {
+    Event::TicketTransferred(TicketTransferred { booking, seat: SeatIndex(seat), to: kim(), by: seller() })
+}
+
 fn refunded(booking: u32, seat: u32, refund: i64) -> Event {
     let (seats, by) = (seats(&[seat]), seller());
     Event::SeatsCancelled(SeatsCancelled { booking, seats, by, refund: Some(refund), key: None })
@@ -184,7 +188,22 @@ fn every_order_that_cannot_have_happened_is_refused_by_its_part() {
         (Event::BookingsLapsed { bookings: vec![3, 3] }, "booking 3: it is named twice"),
         (advanced(9, Advance::Opened), "booking 9: there is none"),
         (advanced(2, Advance::Opened), "booking 2: it has no payment"),
-        (advanced(1, Advance::Charging { until: Some(Timestamp::MAX) }), "booking 1: it does not wait for that"),
+        (
+            advanced(1, Advance::Charging { until: Some(Timestamp::MAX) }),
+            "booking 1: its payment is further already, or not so far",
+        ),
+        (advanced(1, Advance::Failed), "booking 1: its payment is further already, or not so far"),
+        (advanced(0, captured(Fate::Kept, 0)), "booking 0: its payment is further already, or not so far"),
+        (advanced(0, Advance::Authorised(Fate::Kept)), "booking 0: its payment is further already, or not so far"),
+        (
+            advanced(3, captured(Fate::Lost, 0)),
+            "booking 3: it does not stand where it waits, or waits where it does not stand",
+        ),
+        (refunded(3, 6, 0), "booking 3: its payment is further already, or not so far"),
+        (given(9, 0), "booking 9: there is none"),
+        (given(3, 6), "booking 3: it does not stand where it waits, or waits where it does not stand"),
+        (given(0, 1), "booking 0: seat 1 is not one of its own"),
+        (given(0, 0), "booking 0: the ticket of seat 0 was used"),
         (
             advanced(1, Advance::Authorised(Fate::Kept)),
             "booking 1: it does not stand where it waits, or waits where it does not stand",
@@ -231,6 +250,9 @@ fn every_image_of_an_order_that_is_no_state_is_refused_by_its_part() {
     backwards.bookings[0].details.as_mut().unwrap().payment.as_mut().unwrap().refunds[0].amount = -1;
     let mut dear = orders().image();
     dear.bookings[3].details.as_mut().unwrap().payment.as_mut().unwrap().amount = 2_001;
+    let (mut stray, mut nobodys) = (orders().image(), orders().image());
+    stray.tickets.insert((0, SeatIndex(9)), Ticket::default());
+    nobodys.tickets.insert((9, SeatIndex(0)), Ticket::default());
     let mut early = orders().image();
     early.bookings[3].details.as_mut().unwrap().payment.as_mut().unwrap().stage = Stage::Captured;
     let misfits = [
@@ -240,6 +262,8 @@ fn every_image_of_an_order_that_is_no_state_is_refused_by_its_part() {
         (backwards, "booking 0: more goes back than was paid".to_owned()),
         (dear, "booking 3: its payment is not what it costs".to_owned()),
         (early, format!("booking 3: {standing}")),
+        (stray, "booking 0: seat 9 is not one of its own".to_owned()),
+        (nobodys, "booking 9: there is none".to_owned()),
     ];
     for (image, sentence) in misfits {
         assert_eq!(Inventory::from_image(image).unwrap_err().to_string(), sentence);

@@ -104,7 +104,7 @@ pub(crate) fn said(outcome: &Outcome) -> Said {
                 });
                 said_bookings(said.collect(), *total as usize)
             }
-            Answer::Payment(_) => unreachable!("nothing costs anything in this sale"),
+            Answer::Payment(_) | Answer::Ticket(_) | Answer::Tickets(_) => unreachable!("nobody asks for that"),
             Answer::Done => "done".to_owned(),
         },
         Err(Failure::Refused(refusal)) => {
@@ -184,7 +184,7 @@ impl Model {
     pub(crate) fn ask(&mut self, ask: &Ask, now: i64) -> Said {
         let read = match ask {
             Ask::Command(command) => return self.run(command, now),
-            Ask::Payment(_) => unreachable!("nothing costs anything in this sale"),
+            Ask::Payment(_) | Ask::Ticket(..) | Ask::Tickets(..) => unreachable!("nobody asks for that"),
             Ask::Hold(caller, id) => self.read_hold(id.number, id.nonce, &caller.account.to_string()),
             Ask::Booking(caller, id) => self.read_booking(id.number, &caller.account.to_string()),
             Ask::Bookings(caller, numbers) if *caller == seller() => {
@@ -223,7 +223,9 @@ impl Model {
             Command::ChangeTerms(_)
             | Command::DecideBooking(_)
             | Command::NotePayment(_)
-            | Command::CancelPerformance(_) => unreachable!("no round does that"),
+            | Command::CancelPerformance(_)
+            | Command::TransferTicket { .. }
+            | Command::CheckIn { .. } => unreachable!("no round does that"),
         };
         if let Some(RequestKey { key, fingerprint }) = key
             && let Some((first, said, _)) = self.keys.get(&(account.clone(), key))
@@ -264,7 +266,11 @@ impl Model {
                 Ok(said)
             }
             Command::CancelSeats(cancel) => self.cancel(cancel, account),
-            Command::DecideBooking(_) | Command::NotePayment(_) | Command::CancelPerformance(_) => {
+            Command::DecideBooking(_)
+            | Command::NotePayment(_)
+            | Command::CancelPerformance(_)
+            | Command::TransferTicket { .. }
+            | Command::CheckIn { .. } => {
                 unreachable!("no round does that")
             }
             Command::BlockSeats(block) => {

@@ -74,7 +74,7 @@ fn answer(inventory: &mut Inventory, ask: &Ask, at: Timestamp) -> Outcome {
         Ask::Hold(caller, hold) => return said(inventory.read_hold(caller, *hold).map(Answer::Hold)),
         Ask::Booking(caller, booking) => return said(inventory.read_booking(caller, *booking).map(Answer::Booking)),
         Ask::Bookings(caller, numbers) => return said(inventory.list_bookings(caller, numbers.clone())),
-        Ask::Payment(_) => unreachable!("nothing costs anything in this sale"),
+        Ask::Payment(_) | Ask::Ticket(..) | Ask::Tickets(..) => unreachable!("nobody asks for that"),
     };
     match inventory.decide(command, at)? {
         Decision::Event(event) => {

@@ -2,7 +2,7 @@
 
 use onrush_engine::event::{
     Advance, BookingDecided, Entry, Event, Fate, HoldBooked, PaymentAdvanced, PerformanceCancelled, SeatsBlocked,
-    SeatsCancelled, SeatsHeld, Standing,
+    SeatsCancelled, SeatsHeld, Standing, TicketCheckedIn, TicketTransferred,
 };
 use onrush_engine::journal::Stream;
 use onrush_engine::journal::codec::{decode_entries, decode_registry, encode_entries, encode_registry};
@@ -120,7 +120,7 @@ fn events(mut input: Input<'_>) {
 fn nonsense(input: &mut Input<'_>) -> Event {
     let seats = |input: &mut Input<'_>| input.numbers(6).into_iter().map(SeatIndex).collect::<Vec<_>>();
     let (nonce, key) = (7, None);
-    match input.byte() % 14 {
+    match input.byte() % 16 {
         0 => Event::SeatsHeld(SeatsHeld {
             hold: input.number(),
             nonce,
@@ -164,6 +164,15 @@ fn nonsense(input: &mut Input<'_>) -> Event {
             reference: None,
             advance: advance(input),
         }),
+        13 => {
+            let (booking, seat) = (input.number(), SeatIndex(input.number()));
+            let (to, by) = (caller(input.byte()).account, caller(input.byte()).account);
+            Event::TicketTransferred(TicketTransferred { booking, seat, to, by })
+        }
+        14 => {
+            let (booking, seat, by) = (input.number(), SeatIndex(input.number()), caller(input.byte()).account);
+            Event::TicketCheckedIn(TicketCheckedIn { booking, seat, by })
+        }
         12 => Event::PerformanceCancelled(PerformanceCancelled { by: caller(input.byte()).account, reason: None }),
         _ => Event::PerformanceOpened(Box::new(opening())),
     }

@@ -7,7 +7,7 @@ use onrush_engine::command::{
 };
 use onrush_engine::event::{Entry, Event};
 use onrush_engine::feed::Publication;
-use onrush_engine::id::{BlockId, BookingId, HoldId};
+use onrush_engine::id::{BlockId, BookingId, HoldId, TicketId};
 use onrush_engine::inventory::{Answer, Decision, Inventory};
 use onrush_engine::money::{Currency, Money};
 use onrush_engine::performance::Approval;
@@ -44,7 +44,7 @@ impl Sale {
 
     /// One thing that somebody asks for, or time that passes.
     pub(crate) fn step(&mut self, input: &mut Input<'_>) {
-        let command = match input.byte() % 14 {
+        let command = match input.byte() % 16 {
             0 => self.hold(input, |input| Wish::Seats(seats(input))),
             1 => self.hold(input, |input| Wish::BestAvailable(best(input))),
             2 => self.hold(input, |input| Wish::GeneralAdmission {
@@ -61,6 +61,14 @@ impl Sale {
             7 => pick(&self.blocks, input).map(|block| Command::LiftBlock { caller: seller(), block }),
             8 => Some(self.change(input)),
             10 => self.hold(input, |input| Wish::SeatsOrNearest(seats(input))),
+            14 => self.ticket(input).map(|(caller, ticket)| {
+                let to = self::caller(input.byte()).account;
+                Command::TransferTicket { caller, ticket, to }
+            }),
+            15 => self.ticket(input).map(|(_, ticket)| {
+                let issue = input.coin().then(|| u16::from(input.byte() % 3));
+                Command::CheckIn { caller: seller(), ticket, issue }
+            }),
             11 => self.decide(input),
             12 => self.note(input),
             13 if input.byte() == 0 => {
@@ -90,7 +98,7 @@ impl Sale {
                     Answer::Hold(hold) => self.holds.push(hold.id),
                     Answer::Booking(booking) => self.bookings.push(booking.id),
                     Answer::Block(block) => self.blocks.push(block.id),
-                    Answer::Bookings(..) | Answer::Payment(_) | Answer::Done => {}
+                    _ => {}
                 }
             }
             Ok(Decision::Replayed(_) | Decision::Nothing) => {}
@@ -132,6 +140,11 @@ impl Sale {
     fn decide(&self, input: &mut Input<'_>) -> Option<Command> {
         let (approve, booking) = (input.coin(), pick(&self.bookings, input)?);
         Some(Command::DecideBooking(DecideBooking { caller: seller(), booking, approve, reason: None }))
+    }
+
+    fn ticket(&self, input: &mut Input<'_>) -> Option<(Caller, TicketId)> {
+        let (caller, booking) = (caller(input.byte()), pick(&self.bookings, input)?);
+        Some((caller, TicketId::of(booking, u32::from(input.byte() % 20))))
     }
 
     /// What a provider says that has lost its mind.
@@ -261,6 +274,6 @@ fn show_answer(answer: &Answer, publication: &Publication) {
     match answer {
         Answer::Hold(view) => drop(fuzzing::hold(view, publication)),
         Answer::Booking(view) => drop(fuzzing::booking(view, publication)),
-        Answer::Block(_) | Answer::Bookings(..) | Answer::Payment(_) | Answer::Done => {}
+        _ => {}
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -44,18 +44,22 @@ impl Book {
     /// What the operating system says; also where the book holds something else.
     pub fn open(directory: &Path) -> io::Result<Self> {
         std::fs::create_dir_all(directory)?;
-        let path = directory.join("payments.jsonl");
-        let file = OpenOptions::new().read(true).append(true).create(true).open(&path)?;
+        let mut file =
+            OpenOptions::new().read(true).append(true).create(true).open(directory.join("payments.jsonl"))?;
+        let mut known = String::new();
+        file.read_to_string(&mut known)?;
         let (mut payments, mut ids) = (HashMap::new(), HashMap::new());
-        for line in BufReader::new(&file).lines() {
-            let Ok(payment) = serde_json::from_str::<Payment>(&line?) else {
-                // The last line of a process that was killed.
-                continue;
-            };
+        // The last line of a process that was killed while it wrote is none.
+        for payment in known.lines().filter_map(|line| serde_json::from_str::<Payment>(line).ok()) {
             ids.insert(payment.reference.clone(), payment.id.clone());
             payments.insert(payment.id.clone(), Entry::of(payment));
         }
-        Ok(Self(Mutex::new(Pages { payments, ids, file })))
+        if !known.is_empty() && !known.ends_with('\n') {
+            file.write_all(b"\n")?;
+        }
+        let mut pages = Pages { payments, ids, file };
+        pages.answer_for_the_banks();
+        Ok(Self(Mutex::new(pages)))
     }
 
     fn pages(&self) -> MutexGuard<'_, Pages> {
@@ -108,9 +112,7 @@ impl Book {
     /// The bank has answered.
     pub(super) fn answer(&self, id: &str) -> Result<Entry, Refusal> {
         self.change(id, |entry| {
-            if entry.payment.status == Status::Processing {
-                entry.payment.status = if entry.mood.declined { Status::Declined } else { Status::Authorised };
-            }
+            entry.answered();
             Ok(())
         })
     }
@@ -175,12 +177,28 @@ impl Book {
 }
 
 impl Entry {
+    fn answered(&mut self) {
+        if self.payment.status == Status::Processing {
+            self.payment.status = if self.mood.declined { Status::Declined } else { Status::Authorised };
+        }
+    }
+
     fn of(payment: Payment) -> Self {
         Self { mood: Mood::of_amount(payment.amount), payment, lost: Vec::new() }
     }
 }
 
 impl Pages {
+    /// Banks that were being asked when the last process ended have answered meanwhile.
+    fn answer_for_the_banks(&mut self) {
+        let asked: Vec<Entry> =
+            self.payments.values().filter(|entry| entry.payment.status == Status::Processing).cloned().collect();
+        for mut entry in asked {
+            entry.answered();
+            self.keep(entry);
+        }
+    }
+
     fn keep(&mut self, entry: Entry) {
         let mut line = serde_json::to_vec(&entry.payment).expect("a payment is plain and always makes JSON");
         line.push(b'\n');

@@ -35,6 +35,17 @@ pub(super) enum OrderLine {
         by: Text<AccountId>,
         reason: Option<Box<str>>,
     },
+    TicketTransferred {
+        booking: Option<Text<BookingId>>,
+        seat: String,
+        by: Text<AccountId>,
+        to: Text<AccountId>,
+    },
+    TicketCheckedIn {
+        booking: Option<Text<BookingId>>,
+        seat: String,
+        by: Text<AccountId>,
+    },
     /// No event of this kind.
     Unknown,
 }
@@ -62,6 +73,17 @@ impl OrderLine {
             Event::PerformanceCancelled(cancelled) => {
                 Self::PerformanceCancelled { by: Text(cancelled.by), reason: cancelled.reason.clone() }
             }
+            Event::TicketTransferred(given) => Self::TicketTransferred {
+                booking: id(given.booking),
+                seat: before.map().label(given.seat).to_string(),
+                by: Text(given.by),
+                to: Text(given.to),
+            },
+            Event::TicketCheckedIn(used) => Self::TicketCheckedIn {
+                booking: id(used.booking),
+                seat: before.map().label(used.seat).to_string(),
+                by: Text(used.by),
+            },
             _ => Self::Unknown,
         }
     }
@@ -108,6 +130,12 @@ impl fmt::Display for OrderLine {
                 refund.map_or(Ok(()), |refund| write!(f, ", {refund} goes back"))
             }
             Self::PerformanceCancelled { by, reason } => write!(f, "called off by {}{}", by.0, quoted(reason)),
+            Self::TicketTransferred { booking, seat, by, to } => {
+                write!(f, "ticket of {seat} of {} given by {} to {}", known(booking.as_ref()), by.0, to.0)
+            }
+            Self::TicketCheckedIn { booking, seat, by } => {
+                write!(f, "{} let somebody in with the ticket of {seat} of {}", by.0, known(booking.as_ref()))
+            }
             Self::Unknown => f.write_str("an event without a name"),
         }
     }

@@ -194,6 +194,13 @@ impl World {
         if path.contains("{booking}") {
             path = path.replace("{booking}", &self.booking());
         }
+        if path.contains("{ticket}") {
+            let (booking, buyer) = (self.booking(), self.token("buyer"));
+            let document = self.ask(&buyer, "GET", "/v1/tickets?limit=200", &Value::Null).json::<Value>();
+            let tickets = document["items"].as_array().expect("a list").clone();
+            let ticket = tickets.iter().rfind(|ticket| ticket["booking"] == booking).expect("its ticket")["id"].clone();
+            path = path.replace("{ticket}", ticket.as_str().expect("an id"));
+        }
         if path.contains("{block}") {
             path = path.replace("{block}", &self.block());
         }
@@ -230,6 +237,7 @@ impl World {
             "PATCH /v1/performances/{performance}" => json!({"sale": {"max_holds_per_buyer": 10_000}}),
             "POST /v1/performances/{performance}/holds" => json!({"best_available": {"quantity": 1}}),
             "POST /v1/performances/{performance}/blocks" => json!({"seats": [self.seat()]}),
+            "POST /v1/tickets/{ticket}/transfer" => json!({"to": "acc_somebody"}),
             "POST /v1/bookings" => json!({"hold": self.hold()}),
             "POST /v1/bookings/{booking}/reject" => json!({"reason": "Press only"}),
             _ => Value::Null,

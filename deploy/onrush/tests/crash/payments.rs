@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::cli::{onrush, stdout};
 use crate::hall::Tokens;
 use crate::http::{Call, Connection, Response};
 use crate::server::Server;
@@ -291,4 +292,38 @@ fn where_nobody_takes_payments_nothing_that_costs_is_booked() {
     let refused = sale.connection.ask(&booked, &sale.tokens.buyer(1));
     assert!(refused.text().contains("/problems/payment-unavailable"), "{}", refused.text());
     assert_eq!(sale.ask(&Call::get(format!("/v1/holds/{hold}")), &sale.tokens.buyer(1))["id"], json!(hold));
+}
+
+#[test]
+fn a_door_without_a_network_tells_good_codes_from_bad_ones() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let server = Server::start(dir.path());
+    let (tokens, mut connection) = (Tokens::of(dir.path()), server.connect());
+    let performance = crate::hall::open(&mut connection, &tokens);
+    let mut sale = Sale { server, tokens, connection, performance };
+    sale.book(1, &["A-1-1", "A-1-2"]);
+    let buyer = sale.tokens.buyer(1);
+    let listed = sale.ask(&Call::get("/v1/tickets"), &buyer);
+    let codes: Vec<String> = (0..2).map(|place| text(&listed["items"][place]["code"])).collect();
+    let keys = sale.ask(&Call::get("/v1/tickets/keys"), "");
+    let (keys_file, codes_file) = (dir.path().join("keys.json"), dir.path().join("codes.txt"));
+    std::fs::write(&keys_file, keys.to_string()).expect("a file");
+    let verify = |lines: &[&str]| {
+        std::fs::write(&codes_file, lines.join("\n")).expect("a file");
+        let files = [keys_file.to_str().expect("a path"), codes_file.to_str().expect("a path")];
+        onrush(&["tickets", "verify", "--offline", "--performance", &sale.performance, "--keys", files[0], files[1]])
+    };
+    let good = verify(&[&codes[0], &codes[1]]);
+    assert!(good.status.success() && stdout(&good).ends_with("2 good, 0 bad\n"), "{}", stdout(&good));
+    assert!(stdout(&good).contains("A-1-2"), "{}", stdout(&good));
+    let forged = codes[0].replace("onr1.A", "onr1.B");
+    let bad = verify(&[&codes[0], &codes[0], "", "somebody", &forged]);
+    assert_eq!(bad.status.code(), Some(1), "{}", stdout(&bad));
+    assert!(
+        stdout(&bad).contains("A-1-1 came before") && stdout(&bad).ends_with("1 good, 3 bad\n"),
+        "{}",
+        stdout(&bad)
+    );
+    let printed = onrush(&["tickets", "keys", "--data", dir.path().to_str().expect("a path")]);
+    assert_eq!(serde_json::from_slice::<Value>(&printed.stdout).expect("JSON"), keys);
 }

@@ -91,6 +91,10 @@ impl Inventory {
         if payable && seats.len() < booking.remaining().len() {
             return Err(Refusal::PaymentPending);
         }
+        let gone = if by_seller { Vec::new() } else { self.gone(number, &seats) };
+        if !gone.is_empty() {
+            return Err(Refusal::TicketsGone { seats: gone });
+        }
         let refund = self.refund(booking, &seats, if by_seller { 100 } else { self.terms.refunded_percent(now) });
         let (by, key) = (command.caller.account, command.key);
         Ok(Decision::Event(Event::SeatsCancelled(SeatsCancelled { booking: number, seats, by, refund, key })))

@@ -14,8 +14,8 @@ use crate::time::Timestamp;
 const GRACE: Duration = Duration::from_secs(120);
 
 impl Inventory {
-    /// Each stage is entered once and none is left backwards, but that money which has come in the end is money, whatever
-    /// was said before. So whatever order notices come in, and however often, they end in one state (E4).
+    /// Each stage is entered once and none is left backwards, but that money which was reserved, or has come, in the end is
+    /// seen to, whatever was said before. So whatever order notices come in, and however often, they end in one state (E4).
     pub(super) fn decide_payment(&self, notice: &PaymentNotice, now: Timestamp) -> Result<Decision, Refusal> {
         let booking = self.bookings.get(notice.booking.number as usize);
         let booking = booking.filter(|booking| booking.nonce == notice.booking.nonce).ok_or(Refusal::UnknownBooking)?;
@@ -43,10 +43,11 @@ impl Inventory {
         match (said, payment.stage) {
             (PaymentStatus::Charging, Stage::Open) => Some(Advance::Charging { until: grace(booking, payment, now) }),
             (PaymentStatus::Authorised, Stage::Open | Stage::Charging) => Some(Advance::Authorised(fate())),
+            // Perhaps only late news; if not, what is reserved there has to be let go.
+            (PaymentStatus::Authorised, Stage::Failed | Stage::Voided) => Some(Advance::Authorised(Fate::Lost)),
             (PaymentStatus::Captured, stage) if stage != Stage::Captured => {
                 let fate = fate();
-                let refund = if fate == Fate::Lost { payment.amount } else { 0 };
-                Some(Advance::Captured { fate, refund })
+                Some(Advance::Captured { fate, refund: self.back_at_once(booking, payment, fate) })
             }
             (PaymentStatus::Failed, Stage::Open | Stage::Charging | Stage::Authorised) => Some(Advance::Failed),
             (PaymentStatus::Voided, Stage::Open | Stage::Charging | Stage::Authorised) => Some(Advance::Voided),
@@ -55,6 +56,19 @@ impl Inventory {
                 due.then_some(Advance::Refunded { refund })
             }
             _ => None,
+        }
+    }
+}
+
+impl Inventory {
+    /// What goes back as soon as money has come: all that is neither a ticket's price nor accounted for by an earlier
+    /// cancellation. What had been accounted for is forgotten once a payment had failed or was let go.
+    fn back_at_once(&self, booking: &Booking, payment: &Payment, fate: Fate) -> i64 {
+        let tickets = if fate == Fate::Lost { 0 } else { self.cost(booking, &booking.wanted()) };
+        match (payment.stage, fate) {
+            (Stage::Failed | Stage::Voided, _) => payment.amount - tickets,
+            (_, Fate::Lost) => payment.amount - payment.refund_due(),
+            _ => 0,
         }
     }
 }

@@ -7,6 +7,7 @@ use super::DecodeError;
 use super::v1::{self, Key, account, numbers, read_key, read_standing, seats, text, time, write_standing};
 use crate::event::{self, Advance, Event, Fate};
 use crate::inventory::{self, Moment, Payment, Refund, Stage, Standpoint, Verdict};
+use crate::seat_map::SeatIndex;
 use crate::time::Timestamp;
 
 type Read<T> = Result<T, DecodeError>;
@@ -19,6 +20,8 @@ pub(super) enum What {
     Lapsed { bookings: Vec<u32> },
     Advanced { booking: u32, reference: Option<String>, advance: Advanced },
     CalledOff { by: String, reason: Option<String> },
+    Transferred { booking: u32, seat: u32, to: String, by: String },
+    CheckedIn { booking: u32, seat: u32, by: String },
 }
 
 #[derive(Archive, Serialize, Deserialize)]
@@ -84,6 +87,15 @@ impl What {
             Event::PerformanceCancelled(cancelled) => {
                 Self::CalledOff { by: cancelled.by.as_str().to_owned(), reason: text(&cancelled.reason) }
             }
+            Event::TicketTransferred(given) => Self::Transferred {
+                booking: given.booking,
+                seat: given.seat.0,
+                to: given.to.as_str().to_owned(),
+                by: given.by.as_str().to_owned(),
+            },
+            Event::TicketCheckedIn(used) => {
+                Self::CheckedIn { booking: used.booking, seat: used.seat.0, by: used.by.as_str().to_owned() }
+            }
             _ => return None,
         })
     }
@@ -127,6 +139,16 @@ impl What {
                 by: account("by", &by)?,
                 reason: reason.map(String::into_boxed_str),
             }),
+            Self::Transferred { booking, seat, to, by } => Event::TicketTransferred(event::TicketTransferred {
+                booking,
+                seat: SeatIndex(seat),
+                to: account("to", &to)?,
+                by: account("by", &by)?,
+            }),
+            Self::CheckedIn { booking, seat, by } => {
+                let (seat, by) = (SeatIndex(seat), account("by", &by)?);
+                Event::TicketCheckedIn(event::TicketCheckedIn { booking, seat, by })
+            }
         })
     }
 }
@@ -170,6 +192,16 @@ pub(super) struct Beyond {
     /// By the bookings' numbers, which grow.
     orders: Vec<(u32, Order)>,
     called_off: Option<(i64, String, Option<String>)>,
+    tickets: Vec<Ticket>,
+}
+
+#[derive(Archive, Serialize, Deserialize)]
+struct Ticket {
+    booking: u32,
+    seat: u32,
+    holder: Option<String>,
+    issue: u16,
+    used_at: Option<i64>,
 }
 
 #[derive(Archive, Serialize, Deserialize)]
@@ -196,7 +228,9 @@ impl Image {
         let called_off = called_off.map(|off| (off.at.as_millis(), off.by.as_str().to_owned(), text(&off.reason)));
         let orders = (0..).zip(&image.bookings).filter_map(|(number, booking)| Some((number, Order::write(booking)?)));
         let orders: Vec<(u32, Order)> = orders.collect();
-        (called_off.is_some() || !orders.is_empty()).then_some(Beyond { orders, called_off })
+        let tickets: Vec<Ticket> = image.tickets.iter().map(Ticket::write).collect();
+        let says = called_off.is_some() || !orders.is_empty() || !tickets.is_empty();
+        says.then_some(Beyond { orders, called_off, tickets })
     }
 
     pub(super) fn write(sale: v1::Image, beyond: Beyond) -> Self {
@@ -204,7 +238,7 @@ impl Image {
     }
 
     pub(super) fn read(self) -> Read<inventory::Image> {
-        let Self { sale, beyond: Beyond { orders, called_off } } = self;
+        let Self { sale, beyond: Beyond { orders, called_off, tickets } } = self;
         let mut image = sale.read()?;
         if !orders.is_sorted_by(|(one, _), (next, _)| one < next) {
             return Err(DecodeError::Field("orders"));
@@ -218,7 +252,30 @@ impl Image {
             Ok(inventory::CalledOff { at, by, reason: reason.map(String::into_boxed_str) })
         };
         image.called_off = called_off.map(read).transpose()?;
+        // A map would take two tickets of one seat for one.
+        if !tickets.is_sorted_by(|one, next| (one.booking, one.seat) < (next.booking, next.seat)) {
+            return Err(DecodeError::Field("tickets"));
+        }
+        image.tickets = tickets.into_iter().map(Ticket::read).collect::<Read<_>>()?;
         Ok(image)
+    }
+}
+
+impl Ticket {
+    fn write((place, ticket): (&(u32, SeatIndex), &inventory::Ticket)) -> Self {
+        Self {
+            booking: place.0,
+            seat: place.1.0,
+            holder: ticket.holder.map(|holder| holder.as_str().to_owned()),
+            issue: ticket.issue,
+            used_at: ticket.used_at.map(Timestamp::as_millis),
+        }
+    }
+
+    fn read(self) -> Read<((u32, SeatIndex), inventory::Ticket)> {
+        let holder = self.holder.map(|holder| account("holder", &holder)).transpose()?;
+        let used_at = self.used_at.map(|at| time("used_at", at)).transpose()?;
+        Ok(((self.booking, SeatIndex(self.seat)), inventory::Ticket { holder, issue: self.issue, used_at }))
     }
 }
 
@@ -286,19 +343,25 @@ pub(super) struct Made {
     booking: u32,
     cancelled: u32,
     standing: u8,
-    payment: Option<(u8, u32, u32)>,
+    until: Option<i64>,
+    payment: Option<(u8, i64, i64)>,
 }
 
 impl Made {
     pub(super) fn write(booking: u32, cancelled: u32, then: &Standpoint) -> Self {
-        let payment = then.payment.map(|moment| (place(&STAGES, &moment.stage), moment.refunds, moment.paid));
-        Self { booking, cancelled, standing: write_standing(then.standing), payment }
+        let payment = then.payment.map(|moment| (place(&STAGES, &moment.stage), moment.refunded, moment.due));
+        let until = then.until.map(Timestamp::as_millis);
+        Self { booking, cancelled, standing: write_standing(then.standing), until, payment }
     }
 
     pub(super) fn read(self) -> Read<inventory::Made> {
-        let moment = |(stage, refunds, paid)| Ok(Moment { stage: at_place(&STAGES, stage, "stage")?, refunds, paid });
+        let moment = |(stage, refunded, due)| {
+            let stage = at_place(&STAGES, stage, "stage")?;
+            Ok(Moment { stage, refunded, due })
+        };
         let payment = self.payment.map(moment).transpose()?;
-        let then = Some(Standpoint { standing: read_standing(self.standing)?, payment });
+        let (standing, until) = (read_standing(self.standing)?, until(self.until)?);
+        let then = Some(Standpoint { standing, until, payment });
         Ok(inventory::Made::Cancellation { booking: self.booking, cancelled: self.cancelled, then })
     }
 }

@@ -102,6 +102,7 @@ impl Image {
             places: self.places.into_iter().map(Place::read).collect::<Read<_>>()?,
             bookings: self.bookings.into_iter().map(Booking::read).collect::<Read<_>>()?,
             called_off: None,
+            tickets: std::collections::BTreeMap::new(),
             blocks: self.blocks.into_iter().map(Block::read).collect(),
             next_block: self.next_block,
             buyers: self.buyers.iter().map(|buyer| account("buyers", buyer)).collect::<Read<_>>()?,

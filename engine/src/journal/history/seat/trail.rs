@@ -169,7 +169,11 @@ impl Trail {
                 Place::Held { .. } | Place::Booked { .. } => Some(Place::Free(Freed::CalledOff { by: cancelled.by })),
                 _ => None,
             },
-            Event::BookingDecided(_) | Event::TermsChanged { .. } | Event::HoldsExtended { .. } => None,
+            Event::BookingDecided(_)
+            | Event::TermsChanged { .. }
+            | Event::HoldsExtended { .. }
+            | Event::TicketTransferred(_)
+            | Event::TicketCheckedIn(_) => None,
         }
     }
 

@@ -1,0 +1,117 @@
+//! The printable confirmation of a booking.
+
+use std::fmt::Write as _;
+
+use onrush_api::bookings::{Booking, BookingStatus};
+use onrush_api::holds::PricedSeat;
+use onrush_api::problem::{Kind, Problem};
+use onrush_api::text::{Money, Time};
+use onrush_api::tickets::Ticket;
+use onrush_api::token::Role;
+use onrush_engine::feed::Publication;
+use onrush_engine::id::BookingId;
+use onrush_engine::registry::Show;
+
+use crate::answer::Answer;
+use crate::pages::escape;
+use crate::request::Request;
+use crate::routes::{bookings, tickets};
+
+const EVERYBODY: [Role; 3] = [Role::Buyer, Role::Seller, Role::Admin];
+
+/// Read a booking's confirmation
+///
+/// HTML made for print: what was booked, what it cost, and a QR code for each ticket that is yours.
+#[utoipa::path(get, path = "/v1/bookings/{booking}/document", tag = "Tickets", security(("token" = [])),
+    params(("booking" = String, Path)), responses((status = 200, content_type = "text/html", body = String),
+    (status = 409, description = "`booking-closed`")))]
+pub(crate) async fn read(request: &Request<'_>) -> Result<Answer, Problem> {
+    let caller = request.caller_as(&EVERYBODY)?;
+    let id: BookingId = request.id(2)?;
+    let booking = bookings::fetch(request, caller, id).await?;
+    if !matches!(booking.status, BookingStatus::Confirmed | BookingStatus::PartlyCancelled) {
+        return Err(Problem::new(Kind::BookingClosed).detail("Only a confirmed booking has a confirmation to print."));
+    }
+    let tickets = tickets::of_booking(request.context, caller, id).await?;
+    let publication = request.context.directory.performance(id.performance)?.publication;
+    let show = request.context.directory.show(publication.show)?;
+    Ok(Answer::page(html(&show, &publication, &booking, &tickets).into()))
+}
+
+fn html(show: &Show, publication: &Publication, booking: &Booking, tickets: &[Ticket]) -> String {
+    let terms = &publication.rules().terms;
+    let title = escape(&show.details.title);
+    let mut body = String::new();
+    let mut add = |text: std::fmt::Arguments<'_>| body.write_fmt(text).expect("memory takes text");
+    add(format_args!("<h1>{title}</h1><p>{}</p>", escape(&show.details.venue)));
+    add(format_args!("<p><strong>{}</strong></p>", clock(Time(terms.starts_at))));
+    add(format_args!("<table><thead><tr><th>Seat<th>Tier<th class=n>Price</thead><tbody>"));
+    booking.seats.iter().for_each(|seat| add(format_args!("{}", row(seat))));
+    add(format_args!("</tbody><tfoot><tr><th colspan=2>Total<td class=n>{}</tfoot></table>", money(booking.total)));
+    if let Some(purpose) = &booking.purpose {
+        add(format_args!("<p>For: {}</p>", escape(purpose)));
+    }
+    add(format_args!("<p><small>Booking {} of {}</small></p>", booking.id.0, clock(booking.created_at)));
+    tickets.iter().for_each(|ticket| add(format_args!("{}", stub(ticket))));
+    format!(
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>\
+         <title>{title}</title><style>{STYLE}</style><main>{body}</main></html>"
+    )
+}
+
+fn row(seat: &PricedSeat) -> String {
+    let (label, tier) = (escape(&seat.label), escape(&seat.tier));
+    format!("<tr><td>{label}<td>{tier}<td class=n>{}", money(seat.price))
+}
+
+/// What is shown at the door: only its holder has a code to show.
+fn stub(ticket: &Ticket) -> String {
+    let Some(code) = &ticket.code else { return String::new() };
+    // The picture is a document of its own; inside a page its first line has no place.
+    let svg = tickets::qr_svg(code);
+    let svg = svg.find("<svg").map_or("", |at| &svg[at..]);
+    let used = ticket.checked_in_at.map_or(String::new(), |at| format!("<br>used {}", clock(at)));
+    format!(
+        "<section>{svg}<p><strong>{}</strong><br>{}{used}</p></section>",
+        escape(&ticket.seat),
+        escape(&ticket.tier)
+    )
+}
+
+/// Minor units as people write them, as far as that is known of a currency: most have a hundredth, some have none.
+fn money(money: Money) -> String {
+    const WHOLE: [&str; 5] = ["KRW", "JPY", "VND", "CLP", "ISK"];
+    let currency = money.currency.0.to_string();
+    match WHOLE.contains(&currency.as_str()) {
+        true => format!("{} {currency}", money.amount),
+        false => format!("{}.{:02} {currency}", money.amount / 100, money.amount % 100),
+    }
+}
+
+fn clock(time: Time) -> String {
+    let text = time.to_string();
+    let minutes = text.get(..16).unwrap_or(&text).replace('T', " ");
+    format!("{minutes} UTC")
+}
+
+const STYLE: &str = "body{font:11pt/1.5 system-ui,'Noto Sans KR',sans-serif;margin:0;color:#111;background:#fff}\
+    main{max-width:18cm;margin:1.5cm auto;padding:0 1rem}h1{margin:0}table{border-collapse:collapse;width:100%}\
+    th,td{text-align:left;padding:.3rem 0;border-bottom:1px solid #ccc}.n{text-align:right}\
+    section{display:flex;gap:1rem;align-items:center;break-inside:avoid;border:1px dashed #999;margin:1rem 0;padding:.5rem}\
+    svg{width:4cm;height:4cm}@page{margin:1.5cm}@media print{main{margin:0}}";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(amount: i64, currency: &str) -> String {
+        let currency = currency.parse().unwrap();
+        money(onrush_engine::money::Money { amount, currency }.into())
+    }
+
+    #[test]
+    fn money_is_written_in_its_currencys_units() {
+        assert_eq!(of(165_000, "KRW"), "165000 KRW");
+        assert_eq!(of(12_305, "USD"), "123.05 USD");
+    }
+}

@@ -1,0 +1,170 @@
+//! Tickets: an account's own, their codes, giving one away, and letting somebody in.
+
+use std::collections::BTreeSet;
+
+use hyper::StatusCode;
+use onrush_api::page::{Cursor, Page};
+use onrush_api::problem::{Kind, Problem};
+use onrush_api::text::{Text, Time};
+use onrush_api::ticket_code::{TicketCode, TicketKeySet};
+use onrush_api::tickets::{CheckInRequest, Ticket, TransferRequest};
+use onrush_api::token::Role;
+use onrush_engine::command::{Caller, Command};
+use onrush_engine::feed::Publication;
+use onrush_engine::id::{AccountId, BookingId, TicketId};
+use onrush_engine::inventory::{Answer as EngineAnswer, TicketView};
+use onrush_engine::mailbox::Ask;
+use qrcode::render::svg;
+use qrcode::{EcLevel, QrCode};
+
+use crate::answer::Answer;
+use crate::context::Context;
+use crate::request::Request;
+
+const BUYERS: [Role; 1] = [Role::Buyer];
+const EVERYBODY: [Role; 3] = [Role::Buyer, Role::Seller, Role::Admin];
+const SELLERS: [Role; 2] = [Role::Seller, Role::Admin];
+
+/// List your tickets
+///
+/// Those that can still be used: of confirmed bookings, and given to you, for performances that are not over.
+#[utoipa::path(get, path = "/v1/tickets", tag = "Tickets", security(("token" = [])),
+    params(("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query)),
+    responses((status = 200, body = Page<Ticket>)))]
+pub(crate) async fn list(request: &Request<'_>) -> Result<Answer, Problem> {
+    let caller = request.caller_as(&BUYERS)?;
+    let page = request.page()?;
+    let skip = usize::try_from(page.cursor.0).unwrap_or(usize::MAX);
+    let wanted = skip.saturating_add(page.limit).saturating_add(1);
+    let mut tickets = Vec::new();
+    for booking in bookings_with_tickets(request.context, &caller.account) {
+        if tickets.len() >= wanted {
+            break;
+        }
+        let usable = |ticket: &Ticket| ticket.holder.0 == caller.account && ticket.checked_in_at.is_none();
+        tickets.extend(of_booking(request.context, caller, booking).await?.into_iter().filter(usable));
+    }
+    let next = skip.saturating_add(page.limit);
+    let next_cursor = (tickets.len() > next).then(|| Cursor(next as u64).to_string());
+    let items = tickets.into_iter().skip(skip).take(page.limit).collect();
+    Ok(Answer::json(StatusCode::OK, &Page::<Ticket> { items, next_cursor }))
+}
+
+/// Of performances that are not over, the bookings of which an account may have tickets.
+fn bookings_with_tickets(context: &Context, account: &AccountId) -> BTreeSet<BookingId> {
+    let (own, _) = context.directory.history(account, 0, usize::MAX);
+    let received = context.directory.received(account);
+    let goes_on = |id: &BookingId| {
+        let performance = context.directory.performance(id.performance);
+        performance.is_ok_and(|known| context.now() < known.publication.rules().terms.ends_at)
+    };
+    own.into_iter().chain(received).filter(goes_on).collect()
+}
+
+/// The caller's tickets of a booking; all of them, where the caller sold it.
+pub(crate) async fn of_booking(context: &Context, caller: Caller, booking: BookingId) -> Result<Vec<Ticket>, Problem> {
+    let performance = context.directory.performance(booking.performance)?;
+    let answered = context.directory.ask(&performance, Ask::Tickets(caller, booking)).await?;
+    let EngineAnswer::Tickets(views) = answered.answer else { return Err(Problem::new(Kind::Internal)) };
+    Ok(views.iter().map(|view| body(context, &performance.publication, view, caller.account)).collect())
+}
+
+/// Read a ticket
+#[utoipa::path(get, path = "/v1/tickets/{ticket}", tag = "Tickets", security(("token" = [])),
+    params(("ticket" = String, Path)), responses((status = 200, body = Ticket)))]
+pub(crate) async fn read(request: &Request<'_>) -> Result<Answer, Problem> {
+    let caller = request.caller_as(&EVERYBODY)?;
+    Ok(Answer::json(StatusCode::OK, &fetch(request, caller).await?))
+}
+
+async fn fetch(request: &Request<'_>, caller: Caller) -> Result<Ticket, Problem> {
+    let id: TicketId = request.id(2)?;
+    let performance = request.context.directory.performance(id.performance)?;
+    let answered = request.context.directory.ask(&performance, Ask::Ticket(caller, id)).await?;
+    let EngineAnswer::Ticket(view) = answered.answer else { return Err(Problem::new(Kind::Internal)) };
+    Ok(body(request.context, &performance.publication, &view, caller.account))
+}
+
+/// Read a ticket's QR code
+///
+/// As SVG. It says the ticket's code, for its holder only.
+#[utoipa::path(get, path = "/v1/tickets/{ticket}/qr.svg", tag = "Tickets", security(("token" = [])),
+    params(("ticket" = String, Path)), responses((status = 200, content_type = "image/svg+xml", body = String)))]
+pub(crate) async fn qr(request: &Request<'_>) -> Result<Answer, Problem> {
+    let caller = request.caller_as(&BUYERS)?;
+    let code = fetch(request, caller).await?.code.ok_or_else(|| Problem::new(Kind::NotFound))?;
+    Ok(Answer::text(StatusCode::OK, "image/svg+xml", qr_svg(&code)))
+}
+
+/// A code as an SVG picture, black on white.
+pub(crate) fn qr_svg(code: &str) -> String {
+    let qr = QrCode::with_error_correction_level(code, EcLevel::M).expect("a code is far shorter than a QR code holds");
+    qr.render::<svg::Color<'_>>().min_dimensions(240, 240).build()
+}
+
+/// Read the keys that check tickets' codes
+///
+/// Public keys, as a JWK set: whoever has them can check codes without a network (`onrush tickets verify`).
+#[utoipa::path(get, path = "/v1/tickets/keys", tag = "Tickets", responses((status = 200, body = TicketKeySet)))]
+pub(crate) fn keys(request: &Request<'_>) -> Answer {
+    Answer::json(StatusCode::OK, &request.context.ticket_keys.verifier().set())
+}
+
+/// Give a ticket away
+///
+/// For good: from then on it is the other account's, and its former code is no longer good.
+#[utoipa::path(post, path = "/v1/tickets/{ticket}/transfer", tag = "Tickets", security(("token" = [])),
+    params(("ticket" = String, Path)), request_body = TransferRequest,
+    responses((status = 204), (status = 409, description = "`already-checked-in`")))]
+pub(crate) async fn transfer(request: &Request<'_>) -> Result<Answer, Problem> {
+    let caller = request.caller_as(&BUYERS)?;
+    let ticket: TicketId = request.id(2)?;
+    let TransferRequest { to: Text(to) } = request.json()?;
+    let performance = request.context.directory.performance(ticket.performance)?;
+    let command = Command::TransferTicket { caller, ticket, to };
+    let answered = request.context.directory.ask(&performance, Ask::Command(command)).await?;
+    Ok(Answer::done().sequence(ticket.performance, answered.sequence))
+}
+
+/// Let somebody in
+///
+/// Once. With the code that was shown, the ticket must be that code's and the code the last that there was.
+#[utoipa::path(post, path = "/v1/tickets/{ticket}/check-in", tag = "Tickets", security(("token" = [])),
+    params(("ticket" = String, Path)), request_body = Option<CheckInRequest>,
+    responses((status = 200, body = Ticket), (status = 409, description = "`already-checked-in`, `ticket-reissued`"),
+              (status = 422, description = "`invalid-code`")))]
+pub(crate) async fn check_in(request: &Request<'_>) -> Result<Answer, Problem> {
+    let caller = request.caller_as(&SELLERS)?;
+    let ticket: TicketId = request.id(2)?;
+    let CheckInRequest { code } = if request.body.is_empty() { CheckInRequest::default() } else { request.json()? };
+    let issue = code.map(|code| issue_of(request.context, ticket, &code)).transpose()?;
+    let performance = request.context.directory.performance(ticket.performance)?;
+    let command = Command::CheckIn { caller, ticket, issue };
+    let answered = request.context.directory.ask(&performance, Ask::Command(command)).await?;
+    let EngineAnswer::Ticket(view) = answered.answer else { return Err(Problem::new(Kind::Internal)) };
+    let body = body(request.context, &performance.publication, &view, caller.account);
+    Ok(Answer::json(StatusCode::OK, &body).sequence(ticket.performance, answered.sequence))
+}
+
+fn issue_of(context: &Context, ticket: TicketId, code: &str) -> Result<u16, Problem> {
+    let invalid = |why: String| Problem::new(Kind::InvalidCode).detail(format!("{why}."));
+    let read = context.ticket_keys.verifier().check(code).map_err(|error| invalid(error.to_string()))?;
+    if read.ticket == ticket { Ok(read.issue) } else { Err(invalid("The code is another ticket's".to_owned())) }
+}
+
+/// A ticket as `reader` sees it: nobody but its holder sees the code.
+fn body(context: &Context, publication: &Publication, view: &TicketView, reader: AccountId) -> Ticket {
+    let (map, label) = (&publication.map, publication.map.label(view.seat).to_string());
+    let code = || context.ticket_keys.sign(&TicketCode { ticket: view.id, issue: view.issue, label: label.clone() });
+    Ticket {
+        id: Text(view.id),
+        booking: Text(view.booking),
+        performance: Text(publication.performance),
+        starts_at: Time(publication.rules().terms.starts_at),
+        tier: publication.tiers[usize::from(map.tier_of(view.seat).0)].to_string(),
+        holder: Text(view.holder),
+        code: (view.holder == reader).then(code),
+        checked_in_at: view.used_at.map(Time),
+        seat: label,
+    }
+}
