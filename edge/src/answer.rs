@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName,
-    HeaderValue, LOCATION, REFERRER_POLICY, RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    ETAG, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode, Version};
 use onrush_api::headers::IDEMPOTENCY_REPLAYED;
@@ -141,6 +142,12 @@ impl Answer {
 
     pub(crate) fn location(self, url: String) -> Self {
         self.with(LOCATION, HeaderValue::try_from(url).expect("a path of ids is a header"))
+    }
+
+    /// To be kept as a file of this name.
+    pub(crate) fn named(self, file: &str) -> Self {
+        let value = format!("attachment; filename=\"{file}\"");
+        self.with(CONTENT_DISPOSITION, HeaderValue::try_from(value).expect("a plain name is a header"))
     }
 
     pub(crate) fn allow(self, methods: &str) -> Self {

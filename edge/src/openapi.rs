@@ -4,7 +4,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::routes::{
-    accounts, availability, blocks, bookings, document, holds, operating, payments, performances, shows, tickets,
+    accounts, availability, blocks, bookings, document, holds, operating, payments, performances, selling, shows,
+    tickets,
 };
 
 #[derive(OpenApi)]
@@ -17,7 +18,7 @@ use crate::routes::{
         bookings::book, bookings::list, bookings::read, bookings::cancel,
         bookings::approve, bookings::reject, payments::notice, document::read,
         tickets::list, tickets::keys, tickets::read, tickets::qr, tickets::transfer, tickets::check_in,
-        bookings::list_sold, blocks::block, blocks::lift,
+        selling::list_sold, selling::sales, blocks::block, blocks::lift,
         accounts::sign_up, accounts::read, accounts::change, accounts::close, accounts::make_key, accounts::list_keys,
         accounts::revoke_key, accounts::sign_in, accounts::refresh, accounts::sign_out,
         operating::health, operating::ready, operating::metrics,

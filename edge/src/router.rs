@@ -15,7 +15,8 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::request::{Request, check_head, read_body, segments};
 use crate::routes::{
-    accounts, availability, blocks, bookings, document, holds, operating, payments, performances, shows, tickets,
+    accounts, availability, blocks, bookings, document, holds, operating, payments, performances, selling, shows,
+    tickets,
 };
 use crate::shed::Priority;
 
@@ -86,6 +87,7 @@ routes! {
     ReadAvailability   GET    "/v1/performances/*/availability"    Everybody Read  BODY_LEN_MAX       "read_availability"
     HoldSeats          POST   "/v1/performances/*/holds"           Token     New   BODY_LEN_MAX       "hold_seats"
     ListSold           GET    "/v1/performances/*/bookings"        Token     Read  BODY_LEN_MAX       "list_sold"
+    ReadSales          GET    "/v1/performances/*/sales"           Token     Read  BODY_LEN_MAX       "read_sales"
     BlockSeats         POST   "/v1/performances/*/blocks"          Token     New   LARGE_BODY_LEN_MAX "block_seats"
     LiftBlock          DELETE "/v1/performances/*/blocks/*"        Token     Begun BODY_LEN_MAX       "lift_block"
     ReadHold           GET    "/v1/holds/*"                        Token     Read  BODY_LEN_MAX       "read_hold"
@@ -161,7 +163,8 @@ impl Route {
             Self::TransferTicket => tickets::transfer(request).await,
             Self::CheckIn => tickets::check_in(request).await,
             Self::NotePayment => payments::notice(request).await,
-            Self::ListSold => bookings::list_sold(request).await,
+            Self::ListSold => selling::list_sold(request).await,
+            Self::ReadSales => selling::sales(request).await,
             Self::BlockSeats => blocks::block(request).await,
             Self::LiftBlock => blocks::lift(request).await,
             Self::SignUp => accounts::sign_up(request).await,

@@ -9,5 +9,6 @@ pub(crate) mod holds;
 pub(crate) mod operating;
 pub(crate) mod payments;
 pub(crate) mod performances;
+pub(crate) mod selling;
 pub(crate) mod shows;
 pub(crate) mod tickets;

@@ -22,5 +22,6 @@ pub mod bookings;
 pub mod holds;
 pub mod performances;
 pub mod seat_map;
+pub mod selling;
 pub mod shows;
 pub mod tickets;

@@ -155,8 +155,22 @@ pub struct Performance {
     pub sale: Sale,
     /// Whether seats can be held now.
     pub on_sale: bool,
+    /// Whether there are seats left.
+    pub seats_left: SeatsLeft,
     /// That the seller called it off, if so.
     pub cancelled: Option<Cancelled>,
+}
+
+/// Whether there are seats left: a word for listings; availability has the numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SeatsLeft {
+    /// More than one in twenty.
+    Plenty,
+    /// One in twenty or fewer.
+    LastSeats,
+    /// None that is free now; one that is held may come back.
+    SoldOut,
 }
 
 /// That a performance was called off.

@@ -9,7 +9,7 @@ use onrush_api::token::Role;
 use onrush_engine::command::{BookHold, Caller, CancelSeats, Command, DecideBooking};
 use onrush_engine::event::Standing;
 use onrush_engine::feed::Publication;
-use onrush_engine::id::{BookingId, HoldId, PerformanceId};
+use onrush_engine::id::{BookingId, HoldId};
 use onrush_engine::inventory::{Answer as EngineAnswer, BookingView, Verdict};
 use onrush_engine::mailbox::Ask;
 
@@ -170,26 +170,6 @@ pub(crate) async fn cancel(request: &Request<'_>) -> Result<Answer, Problem> {
     Ok(answer.sequence(booking.performance, answered.sequence).replayed(answered.replayed))
 }
 
-/// List who booked
-///
-/// For the performance's seller; oldest first.
-#[utoipa::path(get, path = "/v1/performances/{performance}/bookings", tag = "Selling", security(("token" = [])),
-    params(("performance" = String, Path), ("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query)),
-    responses((status = 200, body = Page<Booking>)))]
-pub(crate) async fn list_sold(request: &Request<'_>) -> Result<Answer, Problem> {
-    let caller = request.caller_as(&SELLERS)?;
-    let id: PerformanceId = request.id(2)?;
-    let performance = request.context.directory.performance(id)?;
-    let page = request.page()?;
-    let start = u32::try_from(page.cursor.0).unwrap_or(u32::MAX);
-    let end = start.saturating_add(page.limit as u32);
-    let answered = request.context.directory.ask(&performance, Ask::Bookings(caller, start..end)).await?;
-    let EngineAnswer::Bookings(views, total) = answered.answer else { return Err(Problem::new(Kind::Internal)) };
-    let items: Vec<Booking> = views.iter().map(|view| body(&performance.publication, view)).collect();
-    let next_cursor = (end < total).then(|| Cursor(u64::from(end)).to_string());
-    Ok(Answer::json(StatusCode::OK, &Page { items, next_cursor }))
-}
-
 pub(crate) fn body(publication: &Publication, view: &BookingView) -> Booking {
     Booking {
         id: Text(view.id),
@@ -211,7 +191,7 @@ fn decision(verdict: &Verdict) -> Decision {
     Decision { approved: verdict.approved, at: Time(verdict.at), reason: verdict.reason.as_deref().map(str::to_owned) }
 }
 
-fn status(view: &BookingView) -> BookingStatus {
+pub(crate) fn status(view: &BookingView) -> BookingStatus {
     let all_back = view.payment.as_ref().is_some_and(|payment| payment.refunded() > 0 && payment.refund_due() == 0);
     match (view.standing, view.cancelled.is_empty()) {
         (Standing::Expired, _) => BookingStatus::Expired,

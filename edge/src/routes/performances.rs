@@ -3,7 +3,7 @@
 use hyper::StatusCode;
 use hyper::header::ACCEPT_ENCODING;
 use onrush_api::performances::{
-    self as api, Cancelled, Performance, PerformanceDraft, PerformancePatch, RefundStep, Sale, Tier,
+    self as api, Cancelled, Performance, PerformanceDraft, PerformancePatch, RefundStep, Sale, SeatsLeft, Tier,
 };
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::seat_map::{Row, RowSeats, SeatMap, Section, Slot};
@@ -142,10 +142,19 @@ fn body(context: &Context, publication: &Publication) -> Performance {
             waiting_room: None,
         },
         on_sale: rules.on_sale(context.now()),
+        seats_left: seats_left(publication),
         cancelled: rules
             .called_off
             .as_ref()
             .map(|off| Cancelled { at: Time(off.at), reason: off.reason.as_deref().map(str::to_owned) }),
+    }
+}
+
+fn seats_left(publication: &Publication) -> SeatsLeft {
+    match publication.tally().free {
+        0 => SeatsLeft::SoldOut,
+        free if free <= publication.map.capacity() / 20 => SeatsLeft::LastSeats,
+        _ => SeatsLeft::Plenty,
     }
 }
 

@@ -29,5 +29,6 @@ mod honest;
 mod floods;
 mod hostile;
 mod mutations;
+mod sales;
 mod slowloris;
 mod tickets;

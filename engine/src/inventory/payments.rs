@@ -22,8 +22,6 @@ pub struct Payment {
     pub stage: Stage,
     /// The provider's name for it, once it is known there.
     pub reference: Option<Box<str>>,
-    /// Whether the booking has had more time because a charge was under way: once at most (B8).
-    pub graced: bool,
     /// What goes back, in the order in which it fell due. Invariant (E1): no more in all than `amount`.
     pub refunds: Vec<Refund>,
 }
@@ -78,7 +76,7 @@ pub enum Step {
 impl Payment {
     /// A payment that nobody has heard of yet.
     pub(super) fn of(amount: i64) -> Self {
-        Self { amount, stage: Stage::Open, reference: None, graced: false, refunds: Vec::new() }
+        Self { amount, stage: Stage::Open, reference: None, refunds: Vec::new() }
     }
 
     /// What has gone back, in minor units.
@@ -203,7 +201,6 @@ impl Inventory {
             Advance::Charging { until } => {
                 self.change_payment(event.booking, |payment| payment.stage = Stage::Charging);
                 if until.is_some() {
-                    self.change_payment(event.booking, |payment| payment.graced = true);
                     self.wait_until(event.booking, until);
                 }
             }

@@ -152,6 +152,13 @@ fn a_buyer_pays_and_gets_one_seat_of_three_back() {
     let known = &book_of(dir.path())[&text(&booking["id"])];
     assert_eq!((&known["status"], &known["refunds"][0]["amount"]), (&json!("captured"), &json!(40_000)));
     assert_eq!(known["refunds"].as_array().expect("a list").len(), 1);
+
+    let path = format!("/v1/performances/{}/sales?by=tier", sale.performance);
+    let sales = sale.ask(&Call::get(path), &sale.tokens.seller());
+    let money = |name: &str| sales["money"][name]["amount"].as_i64().expect("a number");
+    let sums = ["collected", "tickets", "kept", "refunded", "refund_due"].map(money);
+    assert_eq!(sums, [150_000, 100_000, 10_000, 40_000, 0], "{sales}");
+    assert_eq!((&sales["sold"], &sales["rows"][0]["revenue"]["amount"]), (&json!(2), &json!(100_000)));
 }
 
 #[test]

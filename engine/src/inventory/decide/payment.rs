@@ -41,7 +41,7 @@ impl Inventory {
     fn advance(&self, booking: &Booking, payment: &Payment, said: PaymentStatus, now: Timestamp) -> Option<Advance> {
         let fate = || self.fate(booking, now);
         match (said, payment.stage) {
-            (PaymentStatus::Charging, Stage::Open) => Some(Advance::Charging { until: grace(booking, payment, now) }),
+            (PaymentStatus::Charging, Stage::Open) => Some(Advance::Charging { until: grace(booking, now) }),
             (PaymentStatus::Authorised, Stage::Open | Stage::Charging) => Some(Advance::Authorised(fate())),
             // Perhaps only late news; if not, what is reserved there has to be let go.
             (PaymentStatus::Authorised, Stage::Failed | Stage::Voided) => Some(Advance::Authorised(Fate::Lost)),
@@ -73,9 +73,10 @@ impl Inventory {
     }
 }
 
-/// Until when a booking waits now that its buyer's money is being asked for.
-fn grace(booking: &Booking, payment: &Payment, now: Timestamp) -> Option<Timestamp> {
+/// Until when a booking waits now that its buyer's money is being asked for: for the first time, as that stage is entered
+/// once (B8).
+fn grace(booking: &Booking, now: Timestamp) -> Option<Timestamp> {
     let waits = booking.standing == Standing::PendingPayment && !booking.is_over();
-    let until = booking.until().filter(|_| waits && !payment.graced)?;
+    let until = booking.until().filter(|_| waits)?;
     Some(until.max(now + GRACE))
 }

@@ -217,7 +217,6 @@ struct Paid {
     amount: i64,
     stage: u8,
     reference: Option<String>,
-    graced: bool,
     refunds: Vec<(i64, bool)>,
 }
 
@@ -320,7 +319,6 @@ impl Paid {
             amount: payment.amount,
             stage: place(&STAGES, &payment.stage),
             reference: text(&payment.reference),
-            graced: payment.graced,
             refunds: payment.refunds.iter().map(|refund| (refund.amount, refund.paid)).collect(),
         }
     }
@@ -330,7 +328,6 @@ impl Paid {
             amount: self.amount,
             stage: at_place(&STAGES, self.stage, "stage")?,
             reference: self.reference.map(String::into_boxed_str),
-            graced: self.graced,
             refunds: self.refunds.into_iter().map(|(amount, paid)| Refund { amount, paid }).collect(),
         })
     }
