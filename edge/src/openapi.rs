@@ -4,15 +4,15 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::routes::{
-    accounts, availability, blocks, bookings, document, holds, operating, payments, performances, selling, shows,
-    tickets,
+    accounts, availability, blocks, bookings, document, holds, members, operating, payments, performances, selling,
+    shows, tickets,
 };
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Onrush", description = "The booking engine for ticket rushes.", license(name = "Apache-2.0")),
     paths(
-        shows::create, shows::list, shows::read, shows::change,
+        shows::create, shows::list, shows::read, shows::change, members::list, members::invite, members::remove,
         performances::add, performances::read, performances::change, performances::cancel, performances::seat_map, availability::read,
         holds::hold, holds::read, holds::release,
         bookings::book, bookings::list, bookings::read, bookings::cancel,

@@ -6,7 +6,7 @@ use onrush_engine::mailbox::Failure;
 use onrush_engine::owner::RegistryFailure;
 use onrush_engine::performance::{OpeningError, TermsError};
 use onrush_engine::refusal::Refusal;
-use onrush_engine::registry::RegistryRefusal;
+use onrush_engine::registry::{MEMBERS_MAX, RegistryRefusal};
 use onrush_engine::seat_map::{SeatIndex, SeatMap};
 
 pub(crate) fn of_failure(failure: Failure, map: &SeatMap) -> Problem {
@@ -88,6 +88,10 @@ pub(crate) fn of_registry(failure: RegistryFailure) -> Problem {
             Problem::new(Kind::NotFound).detail("You have no such show.")
         }
         RegistryFailure::Refused(RegistryRefusal::KeyReused) => Problem::new(Kind::KeyReused),
+        RegistryFailure::Refused(RegistryRefusal::TooManyMembers) => {
+            let detail = format!("A show has at most {MEMBERS_MAX} members.");
+            Problem::new(Kind::LimitExceeded).detail(detail).limit(MEMBERS_MAX as u64)
+        }
         RegistryFailure::Opening(OpeningError::SeatMap(error)) => of_seat_map(&error),
         RegistryFailure::Opening(OpeningError::Terms(error)) => of_terms(error),
         RegistryFailure::Opening(error @ (OpeningError::Prices(_) | OpeningError::TooManyTiers)) => {

@@ -15,7 +15,8 @@ use onrush_api::page::PageQuery;
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::token::{Caller, Role};
 use onrush_engine::command::RequestKey;
-use onrush_engine::id::ParseIdError;
+use onrush_engine::id::{AccountId, ParseIdError, ShowId};
+use onrush_engine::registry::Duty;
 use serde::de::DeserializeOwned;
 
 use crate::auth::{engine_caller, require};
@@ -58,11 +59,33 @@ impl Request<'_> {
         Ok(engine_caller(&require(self.caller()?, roles)?))
     }
 
+    /// The caller, if it has one of some roles; with a seller's rights, where it does not sell the show but its seller lets
+    /// it do what is needed. Whoever may not is told so by the engine, which knows the seller.
+    pub(crate) fn caller_for(
+        &self,
+        show: ShowId,
+        needed: Duty,
+        roles: &[Role],
+    ) -> Result<onrush_engine::command::Caller, Problem> {
+        let caller = self.caller_as(roles)?;
+        let may_sell = require(self.caller()?, &[Role::Seller]).is_ok();
+        let show = self.context.directory.show(show)?;
+        let duty = show.members.get(&caller.account).filter(|_| may_sell);
+        let acts_for_seller = duty.is_some_and(|duty| duty.covers(needed));
+        Ok(onrush_engine::command::Caller { admin: caller.admin || acts_for_seller, ..caller })
+    }
+
     /// An id in the path: what is no id names nothing.
     pub(crate) fn id<T: std::str::FromStr<Err = ParseIdError>>(&self, place: usize) -> Result<T, Problem> {
         let (segments, _) = segments(self.parts.uri.path());
         let not_found = |error: ParseIdError| Problem::new(Kind::NotFound).detail(format!("{error}."));
         segments[place].parse().map_err(not_found)
+    }
+
+    /// An account in the path.
+    pub(crate) fn account(&self, place: usize) -> Result<AccountId, Problem> {
+        let (segments, _) = segments(self.parts.uri.path());
+        segments[place].parse().map_err(|_| Problem::new(Kind::NotFound))
     }
 
     /// A value of the query, percent-decoded.

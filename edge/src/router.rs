@@ -15,8 +15,8 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::request::{Request, check_head, read_body, segments};
 use crate::routes::{
-    accounts, availability, blocks, bookings, document, holds, operating, payments, performances, selling, shows,
-    tickets,
+    accounts, availability, blocks, bookings, document, holds, members, operating, payments, performances, selling,
+    shows, tickets,
 };
 use crate::shed::Priority;
 
@@ -79,6 +79,9 @@ routes! {
     ListShows          GET    "/v1/shows"                          Everybody Read  BODY_LEN_MAX       "list_shows"
     ReadShow           GET    "/v1/shows/*"                        Everybody Read  BODY_LEN_MAX       "read_show"
     ChangeShow         PATCH  "/v1/shows/*"                        Token     New   BODY_LEN_MAX       "change_show"
+    ListMembers        GET    "/v1/shows/*/members"                Token     Read  BODY_LEN_MAX       "list_members"
+    InviteMember       POST   "/v1/shows/*/members"                Token     New   BODY_LEN_MAX       "invite_member"
+    RemoveMember       DELETE "/v1/shows/*/members/*"              Token     Begun BODY_LEN_MAX       "remove_member"
     AddPerformance     POST   "/v1/shows/*/performances"           Token     New   LARGE_BODY_LEN_MAX "add_performance"
     ReadPerformance    GET    "/v1/performances/*"                 Everybody Read  BODY_LEN_MAX       "read_performance"
     ChangePerformance  PATCH  "/v1/performances/*"                 Token     New   BODY_LEN_MAX       "change_performance"
@@ -140,6 +143,9 @@ impl Route {
             Self::ListShows => shows::list(request),
             Self::ReadShow => shows::read(request),
             Self::ChangeShow => shows::change(request).await,
+            Self::ListMembers => members::list(request),
+            Self::InviteMember => members::invite(request).await,
+            Self::RemoveMember => members::remove(request).await,
             Self::AddPerformance => performances::add(request).await,
             Self::ReadPerformance => performances::read(request),
             Self::ChangePerformance => performances::change(request).await,

@@ -6,6 +6,7 @@ pub(crate) mod blocks;
 pub(crate) mod bookings;
 pub(crate) mod document;
 pub(crate) mod holds;
+pub(crate) mod members;
 pub(crate) mod operating;
 pub(crate) mod payments;
 pub(crate) mod performances;

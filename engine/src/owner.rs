@@ -228,9 +228,9 @@ impl Owner {
         let opened = opening.map(|opening| self.open(opening)).transpose().map_err(|error| Box::new(Err(error)))?;
         let made = match command {
             RegistryCommand::AddPerformance { performance, .. } => RegistryMade::Performance(*performance),
-            RegistryCommand::CreateShow { show, .. } | RegistryCommand::ChangeShow { show, .. } => {
-                RegistryMade::Show(*show)
-            }
+            RegistryCommand::CreateShow { show, .. }
+            | RegistryCommand::ChangeShow { show, .. }
+            | RegistryCommand::SetMember { show, .. } => RegistryMade::Show(*show),
         };
         Ok((event, made, opened))
     }
@@ -258,6 +258,7 @@ impl Owner {
         let show = match &event {
             RegistryEvent::ShowCreated { show, .. }
             | RegistryEvent::ShowChanged { show, .. }
+            | RegistryEvent::MemberSet { show, .. }
             | RegistryEvent::PerformanceAdded { show, .. } => self.registry.show(*show).cloned(),
             RegistryEvent::EngineStarted => None,
         };

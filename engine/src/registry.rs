@@ -51,6 +51,26 @@ pub struct Show {
     pub created_at: Timestamp,
     /// Its performances, in the order in which they were added.
     pub performances: Vec<PerformanceId>,
+    /// Whom its seller lets do what.
+    pub members: BTreeMap<AccountId, Duty>,
+}
+
+/// What a seller lets somebody else do for a show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Duty {
+    /// All that the seller may, but to say who may do what.
+    Manage,
+    /// Let people in.
+    Door,
+    /// See who booked, and how it sells.
+    View,
+}
+
+impl Duty {
+    /// Whether whoever has this one may do what `needed` asks for.
+    pub fn covers(self, needed: Self) -> bool {
+        self == Self::Manage || self == needed
+    }
 }
 
 /// What can be asked of a registry.
@@ -75,6 +95,17 @@ pub enum RegistryCommand {
         caller: Caller,
         /// What is said of it now.
         details: ShowDetails,
+    },
+    /// Say what somebody may do for a show.
+    SetMember {
+        /// The show.
+        show: ShowId,
+        /// Its seller, or an admin.
+        caller: Caller,
+        /// Who.
+        member: AccountId,
+        /// What; nothing takes it away.
+        duty: Option<Duty>,
     },
     /// Add a performance, whose own stream opens in the same commit.
     AddPerformance {
@@ -112,6 +143,17 @@ pub enum RegistryEvent {
         /// What is said of it now.
         details: ShowDetails,
     },
+    /// Somebody may do something for a show, or nothing any more.
+    MemberSet {
+        /// The show.
+        show: ShowId,
+        /// Who.
+        member: AccountId,
+        /// What.
+        duty: Option<Duty>,
+        /// Who said so.
+        by: AccountId,
+    },
     /// A performance was added.
     PerformanceAdded {
         /// The show.
@@ -134,7 +176,13 @@ pub enum RegistryRefusal {
     /// The request key stands for another request.
     #[error("the request key was used for another request")]
     KeyReused,
+    /// A show has as many members as it may.
+    #[error("a show has at most {MEMBERS_MAX} members")]
+    TooManyMembers,
 }
+
+/// Members of one show.
+pub const MEMBERS_MAX: usize = 200;
 
 /// Why an event of a journal cannot have happened to a registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -207,6 +255,13 @@ impl Registry {
                 self.own_show(&caller, show)?;
                 Ok(RegistryDecision::Event(RegistryEvent::ShowChanged { show, details }))
             }
+            RegistryCommand::SetMember { show, caller, member, duty } => {
+                self.own_show(&caller, show)?;
+                if self.shows[&show].members.len() >= MEMBERS_MAX && duty.is_some() {
+                    return Err(RegistryRefusal::TooManyMembers);
+                }
+                Ok(RegistryDecision::Event(RegistryEvent::MemberSet { show, member, duty, by: caller.account }))
+            }
             RegistryCommand::AddPerformance { show, performance, caller, key } => {
                 self.own_show(&caller, show)?;
                 let by = caller.account;
@@ -252,7 +307,11 @@ impl Registry {
         };
         match event {
             RegistryEvent::ShowCreated { show, .. } if known(show) => Err(RegistryMisfit::ShowTwice(*show)),
-            RegistryEvent::ShowChanged { show, .. } | RegistryEvent::PerformanceAdded { show, .. } if !known(show) => {
+            RegistryEvent::ShowChanged { show, .. }
+            | RegistryEvent::MemberSet { show, .. }
+            | RegistryEvent::PerformanceAdded { show, .. }
+                if !known(show) =>
+            {
                 Err(RegistryMisfit::UnknownShow(*show))
             }
             RegistryEvent::ShowCreated { seller: caller, key, .. }
@@ -271,13 +330,20 @@ impl Registry {
             RegistryEvent::EngineStarted => {}
             RegistryEvent::ShowCreated { show, seller, details, key } => {
                 let (id, details) = (*show, details.clone());
-                let show = Show { id, seller: *seller, details, created_at: at, performances: Vec::new() };
+                let (performances, members) = (Vec::new(), BTreeMap::new());
+                let show = Show { id, seller: *seller, details, created_at: at, performances, members };
                 self.shows.insert(id, Arc::new(show));
                 self.order.push(id);
                 self.remember(*seller, *key, RegistryMade::Show(id));
             }
             RegistryEvent::ShowChanged { show, details } => {
                 self.change(*show, |show| show.details = details.clone());
+            }
+            RegistryEvent::MemberSet { show, member, duty, .. } => {
+                self.change(*show, |show| match duty {
+                    Some(duty) => drop(show.members.insert(*member, *duty)),
+                    None => drop(show.members.remove(member)),
+                });
             }
             RegistryEvent::PerformanceAdded { show, performance, by, key } => {
                 self.change(*show, |show| show.performances.push(*performance));

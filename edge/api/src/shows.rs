@@ -97,3 +97,26 @@ pub struct Show {
     /// Whether one of them can be bought now.
     pub on_sale: bool,
 }
+
+/// What a member may do for a show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MemberRole {
+    /// All that the seller may, but to say who may do what.
+    Manage,
+    /// Let people in.
+    Door,
+    /// See who booked, and how it sells.
+    View,
+}
+
+/// Somebody who may do something for a show.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Member {
+    /// The account, which needs the seller's role.
+    #[schema(value_type = String)]
+    pub account: Text<AccountId>,
+    /// What it may do.
+    pub role: MemberRole,
+}

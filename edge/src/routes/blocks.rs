@@ -9,6 +9,7 @@ use onrush_engine::command::{BlockSeats, Command};
 use onrush_engine::id::{BlockId, PerformanceId};
 use onrush_engine::inventory::Answer as EngineAnswer;
 use onrush_engine::mailbox::Ask;
+use onrush_engine::registry::Duty;
 
 use crate::answer::Answer;
 use crate::labels;
@@ -24,8 +25,8 @@ const SEATS_PER_BLOCK_MAX: usize = 10_000;
     request_body = BlockRequest, security(("token" = [])),
     responses((status = 201, body = Block), (status = 409, description = "`seats-unavailable`")))]
 pub(crate) async fn block(request: &Request<'_>) -> Result<Answer, Problem> {
-    let caller = request.caller_as(&SELLERS)?;
     let performance = request.context.directory.performance(request.id(2)?)?;
+    let caller = request.caller_for(performance.publication.show, Duty::Manage, &SELLERS)?;
     let BlockRequest { seats, reason } = request.json()?;
     if seats.is_empty() || seats.len() > SEATS_PER_BLOCK_MAX {
         return Err(Problem::field("/seats", format!("1 to {SEATS_PER_BLOCK_MAX} seats")));
@@ -55,13 +56,14 @@ pub(crate) async fn block(request: &Request<'_>) -> Result<Answer, Problem> {
     params(("performance" = String, Path), ("block" = String, Path)), security(("token" = [])),
     responses((status = 204)))]
 pub(crate) async fn lift(request: &Request<'_>) -> Result<Answer, Problem> {
-    let caller = request.caller_as(&SELLERS)?;
+    request.caller_as(&SELLERS)?;
     let id: PerformanceId = request.id(2)?;
     let block: BlockId = request.id(4)?;
     if block.performance != id {
         return Err(Problem::new(Kind::NotFound).detail("There is no such block."));
     }
     let performance = request.context.directory.performance(id)?;
+    let caller = request.caller_for(performance.publication.show, Duty::Manage, &SELLERS)?;
     let command = Command::LiftBlock { caller, block };
     let answered = request.context.directory.ask(&performance, Ask::Command(command)).await?;
     Ok(Answer::done().sequence(id, answered.sequence))

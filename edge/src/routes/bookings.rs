@@ -12,6 +12,7 @@ use onrush_engine::feed::Publication;
 use onrush_engine::id::{BookingId, HoldId};
 use onrush_engine::inventory::{Answer as EngineAnswer, BookingView, Verdict};
 use onrush_engine::mailbox::Ask;
+use onrush_engine::registry::Duty;
 
 use crate::answer::Answer;
 use crate::labels;
@@ -121,9 +122,9 @@ pub(crate) async fn reject(request: &Request<'_>) -> Result<Answer, Problem> {
 }
 
 async fn decide(request: &Request<'_>, approve: bool) -> Result<Answer, Problem> {
-    let caller = request.caller_as(&SELLERS)?;
     let booking: BookingId = request.id(2)?;
     let performance = request.context.directory.performance(booking.performance)?;
+    let caller = request.caller_for(performance.publication.show, Duty::Manage, &SELLERS)?;
     let reason = reason(request)?;
     if !approve && reason.is_none() {
         return Err(Problem::field("/reason", "say why: the buyer reads it"));
@@ -154,9 +155,9 @@ pub(crate) fn reason(request: &Request<'_>) -> Result<Option<Box<str>>, Problem>
     responses((status = 200, body = Booking), (status = 403, description = "`cancellation-closed`"),
               (status = 409, description = "`booking-closed`, `payment-pending`, `tickets-gone`")))]
 pub(crate) async fn cancel(request: &Request<'_>) -> Result<Answer, Problem> {
-    let caller = request.caller_as(&EVERYBODY)?;
     let booking: BookingId = request.id(2)?;
     let performance = request.context.directory.performance(booking.performance)?;
+    let caller = request.caller_for(performance.publication.show, Duty::Manage, &EVERYBODY)?;
     let wanted = if request.body.is_empty() { CancelRequest::default() } else { request.json()? };
     let seats = wanted.seats.map(|seats| match seats.is_empty() {
         true => Err(Problem::field("/seats", "at least 1; left out, all seats are cancelled")),

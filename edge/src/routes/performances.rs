@@ -14,7 +14,7 @@ use onrush_engine::feed::Publication;
 use onrush_engine::id::{PerformanceId, ShowId};
 use onrush_engine::mailbox::Ask;
 use onrush_engine::performance::Approval;
-use onrush_engine::registry::{RegistryCommand, RegistryMade};
+use onrush_engine::registry::{Duty, RegistryCommand, RegistryMade};
 use onrush_engine::seat_map::{SeatNames, Seating};
 
 use crate::answer::Answer;
@@ -31,8 +31,8 @@ const SELLERS: [Role; 2] = [Role::Seller, Role::Admin];
     request_body = PerformanceDraft, security(("token" = [])),
     responses((status = 201, body = Performance), (status = 422, description = "`invalid-body`, `seat-map-too-large`")))]
 pub(crate) async fn add(request: &Request<'_>) -> Result<Answer, Problem> {
-    let caller = request.caller_as(&SELLERS)?;
     let show: ShowId = request.id(2)?;
+    let caller = request.caller_for(show, Duty::Manage, &SELLERS)?;
     let seller = request.context.directory.show(show)?.seller;
     let draft: PerformanceDraft = request.json()?;
     let performance = PerformanceId(rand::random::<u64>().max(1));
@@ -64,8 +64,8 @@ pub(crate) fn read(request: &Request<'_>) -> Result<Answer, Problem> {
     params(("performance" = String, Path)), request_body = PerformancePatch, security(("token" = [])),
     responses((status = 200, body = Performance)))]
 pub(crate) async fn change(request: &Request<'_>) -> Result<Answer, Problem> {
-    let caller = request.caller_as(&SELLERS)?;
     let performance = request.context.directory.performance(request.id(2)?)?;
+    let caller = request.caller_for(performance.publication.show, Duty::Manage, &SELLERS)?;
     let patch: PerformancePatch = request.json()?;
     let _alone = request.context.changing(performance.publication.performance.0).await;
     let (terms, prices) = draft::changed(patch, &performance.publication)?;
@@ -83,8 +83,8 @@ pub(crate) async fn change(request: &Request<'_>) -> Result<Answer, Problem> {
     params(("performance" = String, Path)), request_body = Option<onrush_api::bookings::ReasonRequest>,
     security(("token" = [])), responses((status = 200, body = Performance)))]
 pub(crate) async fn cancel(request: &Request<'_>) -> Result<Answer, Problem> {
-    let caller = request.caller_as(&SELLERS)?;
     let performance = request.context.directory.performance(request.id(2)?)?;
+    let caller = request.caller_for(performance.publication.show, Duty::Manage, &SELLERS)?;
     let command = CancelPerformance { caller, reason: bookings::reason(request)? };
     let answered =
         request.context.directory.ask(&performance, Ask::Command(Command::CancelPerformance(command))).await?;

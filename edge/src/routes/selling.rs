@@ -17,6 +17,7 @@ use onrush_engine::id::PerformanceId;
 use onrush_engine::inventory::{Answer as EngineAnswer, BookingView, Stage};
 use onrush_engine::mailbox::Ask;
 use onrush_engine::money::Money;
+use onrush_engine::registry::Duty;
 use onrush_engine::seat_map::SeatIndex;
 
 use crate::answer::Answer;
@@ -37,8 +38,8 @@ const AT_ONCE: u32 = 500;
            ("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<Booking>)))]
 pub(crate) async fn list_sold(request: &Request<'_>) -> Result<Answer, Problem> {
-    let caller = request.caller_as(&SELLERS)?;
     let performance = request.context.directory.performance(request.id(2)?)?;
+    let caller = request.caller_for(performance.publication.show, Duty::View, &SELLERS)?;
     let wanted = Wanted::of(request)?;
     if is_csv(request)? {
         let views = all(request.context, &performance, caller).await?;
@@ -99,9 +100,9 @@ fn is_csv(request: &Request<'_>) -> Result<bool, Problem> {
            ("format" = Option<String>, Query, description = "`csv`, or left out")),
     responses((status = 200, body = Sales)))]
 pub(crate) async fn sales(request: &Request<'_>) -> Result<Answer, Problem> {
-    let caller = request.caller_as(&SELLERS)?;
     let id: PerformanceId = request.id(2)?;
     let performance = request.context.directory.performance(id)?;
+    let caller = request.caller_for(performance.publication.show, Duty::View, &SELLERS)?;
     let by = By::of(request)?;
     let in_csv = is_csv(request)?;
     let views = all(request.context, &performance, caller).await?;

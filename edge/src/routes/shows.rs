@@ -97,8 +97,8 @@ pub(crate) fn read(request: &Request<'_>) -> Result<Answer, Problem> {
 #[utoipa::path(patch, path = "/v1/shows/{show}", tag = "Shows", params(("show" = String, Path)),
     request_body = ShowPatch, security(("token" = [])), responses((status = 200, body = Show)))]
 pub(crate) async fn change(request: &Request<'_>) -> Result<Answer, Problem> {
-    let caller = request.caller_as(&SELLERS)?;
     let show: ShowId = request.id(2)?;
+    let caller = request.caller_for(show, registry::Duty::Manage, &SELLERS)?;
     let patch: ShowPatch = request.json()?;
     let _alone = request.context.changing(show.0).await;
     let before = body(request.context, &*request.context.directory.show(show)?);

@@ -14,6 +14,7 @@ use onrush_engine::feed::Publication;
 use onrush_engine::id::{AccountId, BookingId, TicketId};
 use onrush_engine::inventory::{Answer as EngineAnswer, TicketView};
 use onrush_engine::mailbox::Ask;
+use onrush_engine::registry::Duty;
 use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
 
@@ -134,11 +135,11 @@ pub(crate) async fn transfer(request: &Request<'_>) -> Result<Answer, Problem> {
     responses((status = 200, body = Ticket), (status = 409, description = "`already-checked-in`, `ticket-reissued`"),
               (status = 422, description = "`invalid-code`")))]
 pub(crate) async fn check_in(request: &Request<'_>) -> Result<Answer, Problem> {
-    let caller = request.caller_as(&SELLERS)?;
     let ticket: TicketId = request.id(2)?;
     let CheckInRequest { code } = if request.body.is_empty() { CheckInRequest::default() } else { request.json()? };
     let issue = code.map(|code| issue_of(request.context, ticket, &code)).transpose()?;
     let performance = request.context.directory.performance(ticket.performance)?;
+    let caller = request.caller_for(performance.publication.show, Duty::Door, &SELLERS)?;
     let command = Command::CheckIn { caller, ticket, issue };
     let answered = request.context.directory.ask(&performance, Ask::Command(command)).await?;
     let EngineAnswer::Ticket(view) = answered.answer else { return Err(Problem::new(Kind::Internal)) };

@@ -28,6 +28,7 @@ mod honest;
 
 mod floods;
 mod hostile;
+mod members;
 mod mutations;
 mod sales;
 mod slowloris;

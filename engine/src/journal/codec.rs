@@ -57,7 +57,8 @@ pub fn decode_entries(body: &[u8]) -> Result<Vec<Entry>, DecodeError> {
 
 /// The body that holds an event of the registry.
 pub fn encode_registry(at: Timestamp, event: &RegistryEvent) -> Body {
-    Body { format: 1, bytes: archive(&v1::RegistryEntry::write(at, event)) }
+    let later = matches!(event, RegistryEvent::MemberSet { .. });
+    Body { format: 1 + u16::from(later), bytes: archive(&v1::RegistryEntry::write(at, event)) }
 }
 
 /// Reads an event of the registry.

@@ -11,12 +11,15 @@ use onrush_engine::event::{
     Advance, BookingDecided, Entry, Event, Fate, HoldBooked, PaymentAdvanced, PerformanceCancelled, SeatsBlocked,
     SeatsCancelled, SeatsHeld, Standing, TicketCheckedIn, TicketTransferred,
 };
-use onrush_engine::id::{AccountId, PerformanceId};
+use onrush_engine::id::{AccountId, PerformanceId, ShowId};
 use onrush_engine::inventory::Inventory;
 use onrush_engine::journal::Stream;
-use onrush_engine::journal::codec::{decode_entries, decode_image, encode_entries, encode_image, state_digest};
+use onrush_engine::journal::codec::{
+    decode_entries, decode_image, decode_registry, encode_entries, encode_image, encode_registry, state_digest,
+};
 use onrush_engine::journal::frame::{Digest, Frame, Record};
 use onrush_engine::money::{Currency, Money};
+use onrush_engine::registry::{Duty, RegistryEvent};
 use onrush_engine::seat_map::SeatIndex;
 use onrush_engine::time::Timestamp;
 
@@ -228,4 +231,15 @@ fn the_bytes_of_format_2_are_what_they_were() {
     let restored = Inventory::from_image(decode_image(record.format, record.body).unwrap()).unwrap();
     restored.verify().unwrap();
     assert_eq!(restored.image(), later_state().image());
+}
+
+#[test]
+fn what_a_seller_lets_others_do_is_read_as_it_was_written() {
+    let account = |name: &str| -> AccountId { name.parse().unwrap() };
+    for duty in [Some(Duty::Manage), Some(Duty::Door), Some(Duty::View), None] {
+        let (member, by) = (account("acc_door"), account("acc_seller"));
+        let event = RegistryEvent::MemberSet { show: ShowId(1), member, duty, by };
+        let body = encode_registry(Timestamp::MIN, &event);
+        assert_eq!((body.format, decode_registry(&body)), (2, Ok((Timestamp::MIN, event))));
+    }
 }

@@ -14,7 +14,7 @@ use onrush_engine::journal::snapshot::Snapshot;
 use onrush_engine::journal::{Stream, codec};
 use onrush_engine::money::{Currency, Money};
 use onrush_engine::performance::{PriceList, RefundStep};
-use onrush_engine::registry::RegistryEvent;
+use onrush_engine::registry::{Duty, RegistryEvent};
 use onrush_engine::seat_map::{SeatIndex, TierIndex};
 use onrush_engine::time::Timestamp;
 
@@ -411,6 +411,8 @@ fn a_start_names_what_does_not_fit() {
     let bodies = [sound];
     assert_eq!(listed(&[made(show), made(show)], &[], vec![]), registry(1, &format!("{id} is made a second time")));
     assert_eq!(listed(&[added(show, performance)], &[], vec![]), registry(0, &format!("{id} was never made")));
+    let member = RegistryEvent::MemberSet { show, member: kim(), duty: Some(Duty::Door), by: seller };
+    assert_eq!(listed(&[member], &[], vec![]), registry(0, &format!("{id} was never made")));
     let twice = [made(show), added(show, performance), added(show, performance)];
     assert_eq!(listed(&twice, &bodies, vec![]), Err("performance perf_000000000000b is listed twice".to_owned()));
     let elsewhere = [made(other), added(other, performance)];

@@ -201,6 +201,7 @@ impl World {
             let ticket = tickets.iter().rfind(|ticket| ticket["booking"] == booking).expect("its ticket")["id"].clone();
             path = path.replace("{ticket}", ticket.as_str().expect("an id"));
         }
+        path = path.replace("{account}", "acc_helper");
         if path.contains("{block}") {
             path = path.replace("{block}", &self.block());
         }
@@ -237,6 +238,7 @@ impl World {
             "PATCH /v1/performances/{performance}" => json!({"sale": {"max_holds_per_buyer": 10_000}}),
             "POST /v1/performances/{performance}/holds" => json!({"best_available": {"quantity": 1}}),
             "POST /v1/performances/{performance}/blocks" => json!({"seats": [self.seat()]}),
+            "POST /v1/shows/{show}/members" => json!({"account": "acc_helper", "role": "door"}),
             "POST /v1/tickets/{ticket}/transfer" => json!({"to": "acc_somebody"}),
             "POST /v1/bookings" => json!({"hold": self.hold()}),
             "POST /v1/bookings/{booking}/reject" => json!({"reason": "Press only"}),

@@ -17,10 +17,35 @@ pub(in crate::journal::codec) struct RegistryEntry {
 #[derive(Archive, Serialize, Deserialize)]
 enum RegistryWhat {
     Started,
-    ShowCreated { show: u64, seller: String, details: Details, key: Option<Key> },
-    ShowChanged { show: u64, details: Details },
-    PerformanceAdded { show: u64, performance: u64, by: String, key: Option<Key> },
+    ShowCreated {
+        show: u64,
+        seller: String,
+        details: Details,
+        key: Option<Key>,
+    },
+    ShowChanged {
+        show: u64,
+        details: Details,
+    },
+    PerformanceAdded {
+        show: u64,
+        performance: u64,
+        by: String,
+        key: Option<Key>,
+    },
+    /// Since format 2.
+    MemberSet(Box<MemberSet>),
 }
+
+#[derive(Archive, Serialize, Deserialize)]
+struct MemberSet {
+    show: u64,
+    member: String,
+    duty: Option<u8>,
+    by: String,
+}
+
+const DUTIES: [registry::Duty; 3] = [registry::Duty::Manage, registry::Duty::Door, registry::Duty::View];
 
 #[derive(Archive, Serialize, Deserialize)]
 struct Details {
@@ -78,6 +103,16 @@ impl RegistryEntry {
             RegistryEvent::ShowChanged { show, details } => {
                 RegistryWhat::ShowChanged { show: show.0, details: Details::write(details) }
             }
+            RegistryEvent::MemberSet { show, member, duty, by } => {
+                let place =
+                    |duty: &registry::Duty| DUTIES.iter().position(|known| known == duty).expect("DUTIES has all");
+                RegistryWhat::MemberSet(Box::new(MemberSet {
+                    show: show.0,
+                    member: member.as_str().to_owned(),
+                    duty: duty.as_ref().map(|duty| place(duty) as u8),
+                    by: by.as_str().to_owned(),
+                }))
+            }
             RegistryEvent::PerformanceAdded { show, performance, by, key } => RegistryWhat::PerformanceAdded {
                 show: show.0,
                 performance: performance.0,
@@ -99,6 +134,15 @@ impl RegistryEntry {
             },
             RegistryWhat::ShowChanged { show, details } => {
                 RegistryEvent::ShowChanged { show: ShowId(show), details: details.read()? }
+            }
+            RegistryWhat::MemberSet(set) => {
+                let duty = |place: u8| DUTIES.get(usize::from(place)).copied().ok_or(DecodeError::Field("duty"));
+                RegistryEvent::MemberSet {
+                    show: ShowId(set.show),
+                    member: account("member", &set.member)?,
+                    duty: set.duty.map(duty).transpose()?,
+                    by: account("by", &set.by)?,
+                }
             }
             RegistryWhat::PerformanceAdded { show, performance, by, key } => RegistryEvent::PerformanceAdded {
                 show: ShowId(show),

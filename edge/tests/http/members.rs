@@ -1,0 +1,52 @@
+//! Members of a show: each may do what the seller said, and nothing else.
+
+use serde_json::json;
+
+use crate::fixture::{Hall, id};
+
+#[test]
+fn a_member_may_do_what_the_seller_said_and_nothing_else() {
+    let hall = Hall::open();
+    let (seller, member, kim) = (hall.seller(), hall.other_seller(), hall.buyer("acc_kim"));
+    let account = "acc_other-seller";
+    let members = format!("/v1/shows/{}/members", hall.show);
+    let booking = id(&hall.booked(&kim, &["A-1-1"]));
+    let ticket = id(&hall.get("/v1/tickets").token(&kim).expect(200).json()["items"][0]);
+    let invite = |role: &str| {
+        let body = json!({"account": account, "role": role});
+        assert_eq!(hall.post(&members).token(&seller).json(&body).expect(201).json(), body);
+    };
+    let may_view = || hall.get(&hall.path("/sales")).token(&member).send().status == 200;
+    let may_enter = || {
+        let path = format!("/v1/tickets/{ticket}/check-in");
+        hall.post(&path).token(&member).json(&json!({"code": "onr1."})).send().status == 422
+            && hall.post(&path).token(&member).json(&json!({})).send().status != 404
+    };
+    let may_manage = || {
+        let patch = json!({"sale": {"max_holds_per_buyer": 7}});
+        hall.patch(&hall.path("")).token(&member).json(&patch).send().status == 200
+    };
+    assert_eq!((may_view(), may_manage()), (false, false));
+    invite("view");
+    assert_eq!((may_view(), may_manage()), (true, false));
+    invite("door");
+    assert_eq!((may_view(), may_enter(), may_manage()), (false, true, false));
+    invite("manage");
+    assert_eq!((may_view(), may_manage()), (true, true));
+    let listed = hall.get(&members).token(&seller).expect(200).json();
+    assert_eq!(listed["items"], json!([{"account": account, "role": "manage"}]));
+    let cancel = format!("/v1/bookings/{booking}/cancel");
+    hall.post(&cancel).token(&member).json(&json!({})).expect(200);
+    hall.unchanged(|| {
+        hall.get(&members).token(&member).refused(404, "not-found");
+        let friend = json!({"account": "acc_friend", "role": "manage"});
+        hall.post(&members).token(&member).json(&friend).refused(404, "not-found");
+        hall.post(&members).token(&kim).json(&friend).refused(403, "forbidden");
+        let body = json!({"account": "acc_friend", "role": "owner"});
+        hall.post(&members).token(&seller).json(&body).refused(422, "invalid-body");
+        hall.delete(&format!("{members}/{account}")).token(&member).refused(404, "not-found");
+    });
+    hall.delete(&format!("{members}/{account}")).token(&seller).expect(204);
+    hall.delete(&format!("{members}/{account}")).token(&seller).expect(204);
+    assert_eq!((may_view(), may_manage()), (false, false));
+}
