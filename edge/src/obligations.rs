@@ -5,6 +5,7 @@ use onrush_engine::command::{Caller, CancelSeats, Command};
 use onrush_engine::id::{AccountId, BookingId, PerformanceId};
 use onrush_engine::inventory::{Answer, BookingView};
 use onrush_engine::mailbox::Ask;
+use onrush_engine::seat_map::SeatList;
 
 use crate::context::Context;
 
@@ -65,13 +66,32 @@ impl Context {
         let caller = Caller { account, admin: false };
         for booking in bookings {
             let performance = self.directory.performance(booking.performance)?;
-            let command = CancelSeats { caller, booking: *booking, seats: None, key: None };
-            match self.directory.ask(&performance, Ask::Command(Command::CancelSeats(command))).await {
+            let cancel = |seats| Command::CancelSeats(CancelSeats { caller, booking: *booking, seats, key: None });
+            let mut cancelled = self.directory.ask(&performance, Ask::Command(cancel(None))).await;
+            if let Err(problem) = &cancelled
+                && problem.kind == Kind::TicketsGone
+            {
+                let rest = self.rest(caller, *booking, problem).await?;
+                if !rest.is_empty() {
+                    cancelled = self.directory.ask(&performance, Ask::Command(cancel(Some(rest)))).await;
+                }
+            }
+            match cancelled {
                 Err(problem) if GIVEN_UP.contains(&problem.kind) => {}
                 cancelled => drop(cancelled?),
             }
         }
         Ok(())
+    }
+
+    /// A booking's seats but those whose tickets are no longer the buyer's to give back.
+    async fn rest(&self, caller: Caller, booking: BookingId, gone: &Problem) -> Result<SeatList, Problem> {
+        let performance = self.directory.performance(booking.performance)?;
+        let answered = self.directory.ask(&performance, Ask::Booking(caller, booking)).await?;
+        let Answer::Booking(view) = answered.answer else { return Err(Problem::new(Kind::Internal)) };
+        let gone = gone.body().seats.as_deref().unwrap_or_default();
+        let map = &performance.publication.map;
+        Ok(view.seats.into_iter().filter(|seat| !gone.contains(&map.label(*seat).to_string())).collect())
     }
 
     /// Performances of an account's shows that are not over.

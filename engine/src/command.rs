@@ -80,7 +80,7 @@ impl Command {
     /// Whether it begins something, which a disk that is nearly full has no room for; the others end what was begun.
     pub(crate) fn begins(&self) -> bool {
         match self {
-            Self::HoldSeats(_) | Self::BlockSeats(_) | Self::ChangeTerms(_) => true,
+            Self::HoldSeats(_) | Self::BlockSeats(_) | Self::ChangeTerms(_) | Self::TransferTicket { .. } => true,
             Self::ReleaseHold { .. }
             | Self::BookHold(_)
             | Self::CancelSeats(_)
@@ -88,7 +88,6 @@ impl Command {
             | Self::DecideBooking(_)
             | Self::NotePayment(_)
             | Self::CancelPerformance(_)
-            | Self::TransferTicket { .. }
             | Self::CheckIn { .. } => false,
         }
     }

@@ -144,7 +144,7 @@ impl TicketId {
     /// The id of a booking's ticket for a seat.
     pub fn of(booking: BookingId, seat: u32) -> Self {
         let BookingId { performance, number, nonce } = booking;
-        // It shows nothing of the booking's own nonce, which a ticket's holder need not know.
+        // Whoever knows the booking knows its tickets; nobody else guesses one.
         let tag = nonce.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         Self { performance, number, nonce: u64::from(seat) << 32 | tag }
     }

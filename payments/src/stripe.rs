@@ -162,16 +162,22 @@ impl Provider for Stripe {
         let sent: Refunds =
             demand(self.get("refunds").query(&[("payment_intent", reference), ("limit", "100")])).await?;
         let name = number.to_string();
-        if let Some(known) = sent.data.iter().find(|refund| refund.metadata.refund.as_deref() == Some(&name)) {
-            return known.outcome();
+        let tries = || sent.data.iter().filter(|refund| refund.metadata.refund.as_deref() == Some(&name));
+        if let Some(stands) = tries().find(|refund| !matches!(refund.outcome(), Err(ProviderError::Refused(_)))) {
+            return stands.outcome();
         }
+        // One that failed is tried again under another name; under the old one Stripe would only tell it again.
+        let step = match tries().count() {
+            0 => format!("refund-{number}"),
+            failed => format!("refund-{number}-{}", failed + 1),
+        };
         let form = [
             ("payment_intent", reference.to_owned()),
             ("amount", amount.amount.to_string()),
             ("metadata[booking]", order.booking.to_string()),
-            ("metadata[refund]", name),
+            ("metadata[refund]", name.clone()),
         ];
-        let sent: Refund = demand(self.post("refunds", &order.step(&format!("refund-{number}"))).form(&form)).await?;
+        let sent: Refund = demand(self.post("refunds", &order.step(&step)).form(&form)).await?;
         sent.outcome()
     }
 

@@ -1,6 +1,6 @@
 //! `onrush tickets`: the door without a network.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,7 +11,7 @@ use onrush_engine::id::{PerformanceId, TicketId};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Action {
-    /// Check a list of codes, without a network: who signed them, for which seat, and that each comes once
+    /// Check a list of codes, without a network: that the platform signed them, for which seat, and that each comes once
     Verify(Verify),
     /// Print the public keys that check codes, as GET /v1/tickets/keys does
     Keys(Keys),
@@ -51,7 +51,7 @@ pub(crate) fn run(action: &Action) -> anyhow::Result<ExitCode> {
     match action {
         Action::Verify(arguments) => verify(arguments),
         Action::Keys(arguments) => {
-            let keys = TicketKeys::open_or_create(&TicketKeys::path_in(&arguments.data))?;
+            let keys = TicketKeys::open(&TicketKeys::path_in(&arguments.data))?;
             println!("{}", serde_json::to_string_pretty(&keys.verifier().set())?);
             Ok(ExitCode::SUCCESS)
         }
@@ -64,9 +64,10 @@ fn verify(arguments: &Verify) -> anyhow::Result<ExitCode> {
     let keys: TicketKeySet = serde_json::from_slice(&keys)
         .with_context(|| format!("{} is not what GET /v1/tickets/keys answers", arguments.keys.display()))?;
     let verifier = TicketVerifier::of(&keys).map_err(|kid| anyhow!("the key '{kid}' is no Ed25519 key"))?;
-    let (mut seen, mut good, mut bad) = (BTreeSet::new(), 0u64, 0u64);
-    for line in BufReader::new(open(&arguments.codes)?).lines() {
+    let (mut seen, mut good, mut bad) = (BTreeMap::new(), 0u64, 0u64);
+    for line in BufReader::new(open(&arguments.codes)?).split(b'\n') {
         let line = line.context("the codes cannot be read")?;
+        let line = String::from_utf8_lossy(&line);
         if line.trim().is_empty() {
             continue;
         }
@@ -77,7 +78,8 @@ fn verify(arguments: &Verify) -> anyhow::Result<ExitCode> {
             }
             Err(why) => {
                 bad += 1;
-                println!("bad   {why}: {}", line.chars().take(40).collect::<String>());
+                // What was scanned may be anything, an order to the terminal, too.
+                println!("bad   {why}: {}", line.trim().chars().take(40).collect::<String>().escape_debug());
             }
         }
     }
@@ -96,14 +98,22 @@ fn judge(
     verifier: &TicketVerifier,
     code: &str,
     performance: Option<PerformanceId>,
-    seen: &mut BTreeSet<TicketId>,
+    seen: &mut BTreeMap<TicketId, u16>,
 ) -> Result<String, String> {
     let read = verifier.check(code).map_err(|error| error.to_string())?;
     if performance.is_some_and(|wanted| wanted != read.ticket.performance) {
         return Err(format!("for another performance, {}", read.ticket.performance));
     }
-    if !seen.insert(read.ticket) {
-        return Err(format!("{} came before", read.label));
+    let label = read.label.escape_debug();
+    match seen.insert(read.ticket, read.issue) {
+        Some(before) if before > read.issue => {
+            seen.insert(read.ticket, before);
+            Err(format!("{label}: issue {before} came before, and only the last issue is good"))
+        }
+        Some(before) if before == read.issue => Err(format!("{label} came before")),
+        Some(before) => {
+            Ok(format!("{label}  {}  issue {}; issue {before} before it was not good", read.ticket, read.issue))
+        }
+        None => Ok(format!("{label}  {}  issue {}", read.ticket, read.issue)),
     }
-    Ok(format!("{}  {}  issue {}", read.label, read.ticket, read.issue))
 }

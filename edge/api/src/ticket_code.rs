@@ -22,8 +22,8 @@ use crate::key_file::{self, KeyFileError};
 
 const PREFIX: &str = "onr1.";
 const FIXED_LEN: usize = 26;
-/// No label is longer, and nothing that is no code is read far.
-const CODE_LEN_MAX: usize = 1024;
+/// Longer than any label makes a code; nothing that is no code is read far.
+const CODE_LEN_MAX: usize = 2048;
 
 /// What a code says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,6 +114,14 @@ impl TicketKeys {
             getrandom::fill(&mut seed).map_err(|error| io(std::io::Error::other(error)))?;
             key_file::write(path, &format!("{}\n", URL_SAFE_NO_PAD.encode(seed))).map_err(io)?;
         }
+        Self::open(path)
+    }
+
+    /// Reads the keys of a file.
+    ///
+    /// # Errors
+    /// [`KeyFileError`], with what to do.
+    pub fn open(path: &Path) -> Result<Self, KeyFileError> {
         let text = key_file::read(path)?;
         let seed =
             |line: &str| Some(SigningKey::from_bytes(&URL_SAFE_NO_PAD.decode(line.trim()).ok()?.try_into().ok()?));

@@ -78,14 +78,20 @@ fn stub(ticket: &Ticket) -> String {
     )
 }
 
-/// Minor units as people write them, as far as that is known of a currency: most have a hundredth, some have none.
+/// Minor units as people write them: most currencies have a hundredth, some a thousandth, some none (ISO 4217).
 fn money(money: Money) -> String {
-    const WHOLE: [&str; 5] = ["KRW", "JPY", "VND", "CLP", "ISK"];
+    const WHOLE: [&str; 16] = [
+        "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF",
+    ];
+    const THOUSANDTHS: [&str; 7] = ["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"];
     let currency = money.currency.0.to_string();
-    match WHOLE.contains(&currency.as_str()) {
-        true => format!("{} {currency}", money.amount),
-        false => format!("{}.{:02} {currency}", money.amount / 100, money.amount % 100),
-    }
+    let digits = match currency.as_str() {
+        whole if WHOLE.contains(&whole) => return format!("{} {currency}", money.amount),
+        thousandths if THOUSANDTHS.contains(&thousandths) => 3,
+        _ => 2,
+    };
+    let unit = 10i64.pow(digits as u32);
+    format!("{}.{:0digits$} {currency}", money.amount / unit, money.amount % unit)
 }
 
 fn clock(time: Time) -> String {
@@ -113,5 +119,6 @@ mod tests {
     fn money_is_written_in_its_currencys_units() {
         assert_eq!(of(165_000, "KRW"), "165000 KRW");
         assert_eq!(of(12_305, "USD"), "123.05 USD");
+        assert_eq!(of(12_305, "KWD"), "12.305 KWD");
     }
 }

@@ -43,7 +43,12 @@ pub(crate) async fn list(request: &Request<'_>) -> Result<Answer, Problem> {
             break;
         }
         let usable = |ticket: &Ticket| ticket.holder.0 == caller.account && ticket.checked_in_at.is_none();
-        tickets.extend(of_booking(request.context, caller, booking).await?.into_iter().filter(usable));
+        match of_booking(request.context, caller, booking).await {
+            Ok(more) => tickets.extend(more.into_iter().filter(usable)),
+            // One that was received was given on, or its seat cancelled.
+            Err(problem) if problem.kind == Kind::NotFound => {}
+            Err(problem) => return Err(problem),
+        }
     }
     let next = skip.saturating_add(page.limit);
     let next_cursor = (tickets.len() > next).then(|| Cursor(next as u64).to_string());

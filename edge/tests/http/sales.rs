@@ -75,8 +75,12 @@ fn a_spreadsheet_takes_no_buyers_words_for_a_formula() {
     let csv = hall.get(&path).token(&hall.seller()).expect(200);
     assert_eq!(csv.header("content-disposition"), Some("attachment; filename=\"bookings.csv\""));
     let lines: Vec<String> = csv.text().lines().map(str::to_owned).collect();
-    assert!(lines[0].starts_with("id,status,buyer,seats,"), "{}", lines[0]);
-    assert!(lines[1].contains(",confirmed,acc_kim,A-1-1,") && lines[1].contains("\"'=HYPERLINK("), "{}", lines[1]);
+    assert!(lines[0].starts_with("\"id\",\"status\",\"buyer\",\"seats\","), "{}", lines[0]);
+    assert!(
+        lines[1].contains(",\"confirmed\",\"acc_kim\",\"A-1-1\",") && lines[1].contains("\"'=HYPERLINK("),
+        "{}",
+        lines[1]
+    );
 }
 
 #[test]

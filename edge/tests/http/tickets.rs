@@ -103,3 +103,23 @@ fn a_confirmation_is_made_for_print_and_trusts_nobodys_words() {
     assert!(seen.text().contains("A-1-1") && !seen.text().contains("<svg"), "a seller prints no code");
     hall.get(&path).token(&hall.buyer("acc_lee")).refused(404, "not-found");
 }
+
+#[test]
+fn a_ticket_that_went_on_or_was_cancelled_leaves_the_others_listed() {
+    let hall = Hall::open();
+    let (kim, lee, park) = (hall.buyer("acc_kim"), hall.buyer("acc_lee"), hall.buyer("acc_park"));
+    let booking = hall.booked(&kim, &["A-1-1", "A-1-2"]);
+    hall.booked(&lee, &["A-1-3"]);
+    for ticket in tickets(&hall, &kim) {
+        let path = format!("/v1/tickets/{}/transfer", id(&ticket));
+        hall.post(&path).token(&kim).json(&json!({"to": "acc_lee"})).expect(204);
+    }
+    let seats =
+        |token: &str| tickets(&hall, token).iter().map(|ticket| text(&ticket["seat"]).to_owned()).collect::<Vec<_>>();
+    assert_eq!(seats(&lee), ["A-1-1", "A-1-2", "A-1-3"]);
+    let first = id(&tickets(&hall, &lee)[0]);
+    hall.post(&format!("/v1/tickets/{first}/transfer")).token(&lee).json(&json!({"to": "acc_park"})).expect(204);
+    let cancel = format!("/v1/bookings/{}/cancel", id(&booking));
+    hall.post(&cancel).token(&hall.seller()).json(&json!({"seats": ["A-1-2"]})).expect(200);
+    assert_eq!((seats(&lee), seats(&park)), (vec!["A-1-3".to_owned()], vec!["A-1-1".to_owned()]));
+}

@@ -12,6 +12,7 @@ use thiserror::Error;
 use super::holds::Found;
 use super::price_lists::PriceListIndex;
 use super::seats::SeatState;
+use super::tickets::ISSUES_MAX;
 use super::{Booking, Inventory, Stage};
 use crate::command::RequestKey;
 use crate::event::{
@@ -230,7 +231,8 @@ impl Inventory {
             let payment = booking.payment().ok_or(Fault::NoPayment)?;
             demand(matches!(payment.stage, Stage::Authorised | Stage::Captured), Fault::Stage)?;
             let back = payment.refunded().saturating_add(payment.refund_due()).saturating_add(refund);
-            demand(refund >= 0 && back <= payment.amount, Fault::TooMuchBack)?;
+            let seats_cost = self.cost(booking, &event.seats);
+            demand((0..=seats_cost).contains(&refund) && back <= payment.amount, Fault::TooMuchBack)?;
         }
         self.check_key(event.by, event.key)
     }
@@ -266,7 +268,9 @@ impl Inventory {
             Advance::Captured { fate, refund } => {
                 demand(payment.stage != Stage::Captured, Fault::Stage)?;
                 let back = payment.refunded().saturating_add(payment.refund_due()).saturating_add(refund);
-                demand(refund >= 0 && back <= payment.amount, Fault::TooMuchBack)?;
+                let tickets = if fate == Fate::Lost { 0 } else { self.cost(booking, &booking.wanted()) };
+                let most = payment.amount.saturating_sub(tickets);
+                demand((0..=most).contains(&refund) && back <= payment.amount, Fault::TooMuchBack)?;
                 self.check_fate(booking, fate)
             }
             Advance::Refunded { refund } => {
@@ -284,8 +288,8 @@ impl Inventory {
         let booking: &Booking = self.bookings.get(number as usize).ok_or(Fault::Unknown)?;
         demand(booking.standing == Standing::Confirmed, Fault::Standing)?;
         demand(booking.remaining().contains(&seat), Fault::SeatForeign(seat))?;
-        let used = self.tickets.get(&(number, seat)).is_some_and(|ticket| ticket.used_at.is_some());
-        demand(!used, Fault::TicketUsed(seat))
+        let ticket = self.tickets.get(&(number, seat)).copied().unwrap_or_default();
+        demand(ticket.used_at.is_none() && ticket.issue <= ISSUES_MAX, Fault::TicketUsed(seat))
     }
 
     /// What is kept was the booking's, and what is taken again was free.

@@ -232,10 +232,14 @@ impl Inventory {
 
     /// Money has come: the seats have their fate.
     fn meet(&mut self, number: u32, fate: Fate) {
+        let Some(booking) = self.bookings.get_mut(number as usize) else { return };
         if fate == Fate::Lost {
+            if booking.standing == Standing::Confirmed {
+                // It has no seats, and had given the money up: what comes now is nobody's.
+                booking.standing = Standing::PaymentFailed;
+            }
             return;
         }
-        let Some(booking) = self.bookings.get_mut(number as usize) else { return };
         booking.standing = Standing::Confirmed;
         let (buyer, wanted) = (booking.buyer, booking.wanted());
         if fate == Fate::Retaken {

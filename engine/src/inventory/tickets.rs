@@ -40,6 +40,9 @@ pub struct TicketView {
     pub used_at: Option<Timestamp>,
 }
 
+/// How often a ticket may be given on.
+pub(super) const ISSUES_MAX: u16 = 1_000;
+
 impl Inventory {
     fn ticket(&self, booking: u32, seat: SeatIndex) -> Ticket {
         self.tickets.get(&(booking, seat)).copied().unwrap_or_default()
@@ -106,8 +109,8 @@ impl Inventory {
         if to == caller.account {
             return Ok(Decision::Nothing);
         }
-        // The last issue of all is never given away, so that there is always a next one.
-        if ticket.issue == u16::MAX {
+        // Far from the last issue of all, so that there is always a next one.
+        if ticket.issue >= ISSUES_MAX {
             return Err(Refusal::NoNumberLeft);
         }
         let by = caller.account;

@@ -96,6 +96,7 @@ impl Sale {
                 self.happen(event.clone());
                 match self.inventory.answer(&event) {
                     Answer::Hold(hold) => self.holds.push(hold.id),
+                    Answer::Booking(booking) if self.bookings.contains(&booking.id) => {}
                     Answer::Booking(booking) => self.bookings.push(booking.id),
                     Answer::Block(block) => self.blocks.push(block.id),
                     _ => {}

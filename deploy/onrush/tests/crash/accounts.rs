@@ -69,6 +69,28 @@ fn a_buyer_signs_up_books_and_is_forgotten() {
 }
 
 #[test]
+fn closing_an_account_leaves_only_what_was_given_away() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let server = Server::start(dir.path());
+    let mut connection = server.connect();
+    let performance = hall::open(&mut connection, &Tokens::of(dir.path()));
+    sign_up(&mut connection, "kim@example.org", "buyer");
+    let token = text(&sign_in(&mut connection, "kim@example.org"), "access_token");
+    let booked = book(&mut connection, &performance, &token).json::<Value>();
+    let tickets = connection.ask(&Call::get("/v1/tickets"), &token).json::<Value>();
+    let give = format!("/v1/tickets/{}/transfer", text(&tickets["items"][0], "id"));
+    assert_eq!(connection.ask(&Call::of("POST", &give, &json!({"to": "acc_friend"})), &token).status, 204);
+    let closing = Call::of("DELETE", "/v1/accounts/me", &json!({"password": PASSWORD, "force": true}));
+    assert_eq!(connection.ask(&closing, &token).status, 204);
+    let path = format!("/v1/bookings/{}", text(&booked, "id"));
+    let left = connection.ask(&Call::get(path), &Tokens::of(dir.path()).seller()).json::<Value>();
+    assert_eq!(
+        (text(&left, "status"), left["seats"].as_array().map(Vec::len)),
+        ("partly_cancelled".to_owned(), Some(1))
+    );
+}
+
+#[test]
 fn who_has_sold_seats_cannot_just_go_away() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let server = Server::start(dir.path());

@@ -324,8 +324,10 @@ fn a_door_without_a_network_tells_good_codes_from_bad_ones() {
     assert!(good.status.success() && stdout(&good).ends_with("2 good, 0 bad\n"), "{}", stdout(&good));
     assert!(stdout(&good).contains("A-1-2"), "{}", stdout(&good));
     let forged = codes[0].replace("onr1.A", "onr1.B");
-    let bad = verify(&[&codes[0], &codes[0], "", "somebody", &forged]);
+    let order = "\r\u{1b}[2Kgood  A-1-9";
+    let bad = verify(&[&codes[0], &codes[0], "", order, &forged]);
     assert_eq!(bad.status.code(), Some(1), "{}", stdout(&bad));
+    assert!(!stdout(&bad).contains('\u{1b}'), "an order to the terminal came through");
     assert!(
         stdout(&bad).contains("A-1-1 came before") && stdout(&bad).ends_with("1 good, 3 bad\n"),
         "{}",
