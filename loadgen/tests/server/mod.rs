@@ -260,7 +260,7 @@ fn performance() -> Value {
     let time = "2026-12-01T09:00:00Z";
     json!({
         "id": PERFORMANCE, "show": "show_0000000000001", "starts_at": time, "ends_at": time, "capacity": SEATS,
-        "tiers": [], "on_sale": true, "sale": {
+        "tiers": [], "on_sale": true, "seats_left": "plenty", "cancelled": null, "sale": {
             "opens_at": time, "closes_at": time, "hold_ttl_seconds": 10, "max_seats_per_buyer": 8,
             "max_holds_per_buyer": 4, "approval": "automatic", "cancel_until": time, "refund": [],
             "waiting_room": null,
