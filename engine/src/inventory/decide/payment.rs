@@ -61,15 +61,15 @@ impl Inventory {
 }
 
 impl Inventory {
-    /// What goes back as soon as money has come: all that is neither a ticket's price nor accounted for by an earlier
-    /// cancellation. What had been accounted for is forgotten once a payment had failed or was let go.
+    /// What goes back as soon as money has come: all that is neither a ticket's price nor due already. Only where a booking
+    /// has had its seats all along is every earlier cancellation accounted for; what had been due is forgotten once a
+    /// payment had failed or was let go.
     fn back_at_once(&self, booking: &Booking, payment: &Payment, fate: Fate) -> i64 {
-        let tickets = if fate == Fate::Lost { 0 } else { self.cost(booking, &booking.wanted()) };
-        match (payment.stage, fate) {
-            (Stage::Failed | Stage::Voided, _) => payment.amount - tickets,
-            (_, Fate::Lost) => payment.amount - payment.refund_due(),
-            _ => 0,
+        if fate == Fate::Kept && !matches!(payment.stage, Stage::Failed | Stage::Voided) {
+            return 0;
         }
+        let tickets = if fate == Fate::Lost { 0 } else { self.cost(booking, &booking.wanted()) };
+        payment.amount - tickets - payment.refund_due()
     }
 }
 
