@@ -55,6 +55,13 @@ pub struct Show {
     pub members: BTreeMap<AccountId, Duty>,
 }
 
+impl Show {
+    /// Whether the show is the caller's own: who may see and say who its members are.
+    pub fn belongs_to(&self, caller: Caller) -> bool {
+        caller.admin || self.seller == caller.account
+    }
+}
+
 /// What a seller lets somebody else do for a show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Duty {
@@ -271,8 +278,8 @@ impl Registry {
     }
 
     fn own_show(&self, caller: &Caller, show: ShowId) -> Result<(), RegistryRefusal> {
-        let own = |show: &Arc<Show>| caller.admin || show.seller == caller.account;
-        self.shows.get(&show).filter(|show| own(show)).map(|_| ()).ok_or(RegistryRefusal::UnknownShow)
+        let own = self.shows.get(&show).filter(|show| show.belongs_to(*caller));
+        own.map(|_| ()).ok_or(RegistryRefusal::UnknownShow)
     }
 
     /// The event, unless its request was done before.

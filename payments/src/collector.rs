@@ -15,13 +15,14 @@ use onrush_engine::command::{Command, PaymentNotice, PaymentStatus};
 use onrush_engine::id::BookingId;
 use onrush_engine::inventory::{Answer, PaymentView, Stage, Step};
 use onrush_engine::mailbox::{Ask, Failure};
+use onrush_engine::money::Money;
 use onrush_engine::refusal::Refusal;
 use quick_cache::sync::Cache;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
 use self::agenda::{Agenda, Turn};
-use crate::provider::{Checkout, NoticeError, Order, Provider, ProviderError};
+use crate::provider::{Charge, Checkout, NoticeError, Order, Provider, ProviderError};
 
 /// A provider's notice may be lost: an open payment is looked at so long before its time is up, whatever happens.
 const LAST_LOOK: Duration = Duration::from_secs(3);
@@ -206,11 +207,7 @@ impl<P: Provider> Collector<P> {
     }
 
     /// Tells the engine what a step came to. A provider that refuses it has come further meanwhile: it is looked at.
-    async fn tell_charge(
-        &self,
-        view: &PaymentView,
-        outcome: Result<crate::provider::Charge, ProviderError>,
-    ) -> Result<(), Trouble> {
+    async fn tell_charge(&self, view: &PaymentView, outcome: Result<Charge, ProviderError>) -> Result<(), Trouble> {
         let charge = match outcome {
             Err(refused @ ProviderError::Refused(_)) => {
                 let found = self.provider.look_up(&order(view)).await?;
@@ -232,7 +229,7 @@ impl<P: Provider> Collector<P> {
     }
 
     async fn refund(&self, view: &PaymentView, reference: &str, number: u32, amount: i64) -> Result<(), Trouble> {
-        let amount = onrush_engine::money::Money { amount, currency: view.amount.currency };
+        let amount = Money { amount, currency: view.amount.currency };
         self.provider.refund(&order(view), reference, number, amount).await?;
         let status = PaymentStatus::Refunded(number);
         let notice = PaymentNotice { booking: view.booking, reference: Some(reference.into()), amount: None, status };

@@ -7,7 +7,7 @@ use onrush_api::shows::{Member, MemberRole};
 use onrush_api::text::Text;
 use onrush_api::token::Role;
 use onrush_engine::id::{AccountId, ShowId};
-use onrush_engine::registry::{Duty, RegistryCommand, Show};
+use onrush_engine::registry::{Duty, RegistryCommand};
 
 use crate::answer::Answer;
 use crate::request::Request;
@@ -22,7 +22,7 @@ const SELLERS: [Role; 2] = [Role::Seller, Role::Admin];
 pub(crate) fn list(request: &Request<'_>) -> Result<Answer, Problem> {
     let caller = request.caller_as(&SELLERS)?;
     let show = request.context.directory.show(request.id(2)?)?;
-    if !caller.admin && show.seller != caller.account {
+    if !show.belongs_to(caller) {
         return Err(Problem::new(Kind::NotFound).detail("You have no such show."));
     }
     let items = show.members.iter().map(|(account, duty)| Member { account: Text(*account), role: role(*duty) });
@@ -55,9 +55,8 @@ pub(crate) async fn remove(request: &Request<'_>) -> Result<Answer, Problem> {
     let caller = request.caller_as(&SELLERS)?;
     let show: ShowId = request.id(2)?;
     let member: AccountId = request.account(4)?;
-    let known: std::sync::Arc<Show> = request.context.directory.show(show)?;
-    let own = caller.admin || known.seller == caller.account;
-    if own && !known.members.contains_key(&member) {
+    let known = request.context.directory.show(show)?;
+    if known.belongs_to(caller) && !known.members.contains_key(&member) {
         return Ok(Answer::done());
     }
     let command = RegistryCommand::SetMember { show, caller, member, duty: None };

@@ -50,10 +50,11 @@ pub(crate) async fn list_sold(request: &Request<'_>) -> Result<Answer, Problem> 
         .await;
     }
     let page = request.page()?;
+    let at_once = wanted.at_once(page.limit);
     let mut from = u32::try_from(page.cursor.0).unwrap_or(u32::MAX);
     let mut items = Vec::new();
     loop {
-        let (views, total) = some(request.context, &performance, caller, from..from.saturating_add(AT_ONCE)).await?;
+        let (views, total) = some(request.context, &performance, caller, from..from.saturating_add(at_once)).await?;
         for view in &views {
             if items.len() == page.limit {
                 let next_cursor = Some(Cursor(u64::from(from)).to_string());
@@ -81,6 +82,15 @@ impl Wanted {
             known.map_err(|_| Problem::new(Kind::BadRequest).detail("There is no such status of a booking."))
         });
         Ok(Self { status: status.transpose()?, buyer: request.query("buyer") })
+    }
+
+    /// Bookings to ask the engine for in one go: one beyond the page tells whether there is a next one; what a filter lets
+    /// through is not known before.
+    fn at_once(&self, limit: usize) -> u32 {
+        match self {
+            Self { status: None, buyer: None } => limit as u32 + 1,
+            _ => AT_ONCE,
+        }
     }
 
     fn has(&self, booking: &Booking) -> bool {

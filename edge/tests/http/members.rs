@@ -45,6 +45,7 @@ fn a_member_may_do_what_the_seller_said_and_nothing_else() {
         let body = json!({"account": "acc_friend", "role": "owner"});
         hall.post(&members).token(&seller).json(&body).refused(422, "invalid-body");
         hall.delete(&format!("{members}/{account}")).token(&member).refused(404, "not-found");
+        hall.delete(&format!("{members}/acc_nobody")).token(&member).refused(404, "not-found");
     });
     hall.delete(&format!("{members}/{account}")).token(&seller).expect(204);
     hall.delete(&format!("{members}/{account}")).token(&seller).expect(204);

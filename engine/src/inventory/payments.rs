@@ -10,7 +10,7 @@ use super::bookings::Booking;
 use crate::event::{Advance, Event, Fate, PaymentAdvanced, Standing};
 use crate::id::BookingId;
 use crate::money::Money;
-use crate::seat_map::SeatList;
+use crate::seat_map::{SeatIndex, SeatList};
 use crate::time::Timestamp;
 
 /// A booking's payment; it has one at most.
@@ -137,7 +137,7 @@ impl Booking {
 
 impl Inventory {
     /// What a booking's seats cost when they were held.
-    pub(super) fn cost(&self, booking: &Booking, seats: &[crate::seat_map::SeatIndex]) -> i64 {
+    pub(super) fn cost(&self, booking: &Booking, seats: &[SeatIndex]) -> i64 {
         let prices = self.prices.get(booking.prices);
         seats.iter().map(|seat| prices.of(self.map.tier_of(*seat)).amount).sum()
     }

@@ -58,9 +58,7 @@ impl Inventory {
             _ => None,
         }
     }
-}
 
-impl Inventory {
     /// What goes back as soon as money has come: all that is neither a ticket's price nor due already. Only where a booking
     /// has had its seats all along is every earlier cancellation accounted for; what had been due is forgotten once a
     /// payment had failed or was let go.
