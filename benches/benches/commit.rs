@@ -3,18 +3,15 @@
 //! The journal's own store beside a file that is written in place, both with `fdatasync`, for the bytes of 16, 64 and 256
 //! holds: the distance to the disk is what sled takes.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt as _;
 use std::time::{Duration, Instant};
 
+use benches::disk::{HOLD_LEN, InPlace};
 use benches::goal::{Spread, micros, print, wanted};
 use benches::{platform, process};
 use onrush_engine::journal::Stream;
 use onrush_engine::journal::store::{Key, SledStore, Store as _};
 
 const COMMITS: u32 = 2_000;
-/// What a hold of one seat takes in a record.
-const HOLD_LEN: usize = 97;
 const GROUPS: [usize; 3] = [16, 64, 256];
 
 fn main() -> anyhow::Result<()> {
@@ -71,11 +68,6 @@ fn journal(record: &[u8]) -> anyhow::Result<Cost> {
 
 fn in_place(record: &[u8]) -> anyhow::Result<Cost> {
     let data = platform::directory()?;
-    let file = File::create(data.path().join("file"))?;
-    file.write_all_at(&vec![0; record.len() * COMMITS as usize], 0)?;
-    file.sync_all()?;
-    measure(|number| {
-        file.write_all_at(record, u64::from(number) * record.len() as u64)?;
-        Ok(file.sync_data()?)
-    })
+    let file = InPlace::create(data.path(), record.len() * COMMITS as usize)?;
+    measure(|number| file.commit(number, record))
 }

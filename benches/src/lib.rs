@@ -2,7 +2,8 @@
 //!
 //! `versus` starts every server itself, sends all of them the same requests from the same client in turns, and prints
 //! one table. `cargo bench -p benches` measures the engine's parts. Onrush runs with the defaults it is shipped with;
-//! the others with the best simple settings that are known for this work, each with its reason, in the file of the server. Figures are printed, never asserted: a busy machine is no bug.
+//! the others with the best simple settings that are known for this work, each with its reason, in the file of the server.
+//! Figures are printed, never asserted: a busy machine is no bug.
 //!
 //! The modules, in the order in which a measurement passes through them:
 
@@ -38,6 +39,7 @@ pub mod table;
 pub mod verdict;
 
 pub mod curve;
+pub mod disk;
 pub mod goal;
 pub mod hall;
 pub mod platform;

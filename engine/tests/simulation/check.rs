@@ -1,4 +1,4 @@
-//! What must be so: what the disk holds is what the models say, what is published too, and an engine whose disk has
+//! What must be so: what the disk holds is what the oracles say, what is published too, and an engine whose disk has
 //! failed says nothing more.
 
 use onrush_engine::Health;
@@ -17,20 +17,20 @@ use onrush_engine::time::Timestamp;
 use crate::disk::Disk;
 use crate::fault::{Fault, Site};
 use crate::hall::{PERFORMANCES, show};
-use crate::model::{self, Model};
+use crate::oracle::{self, Oracle};
 use crate::world::World;
 
 /// One performance's states within a round, of which a crash leaves one.
 pub(crate) struct Steps {
-    pub(crate) states: Vec<Option<Model>>,
+    pub(crate) states: Vec<Option<Oracle>>,
     /// The first that may be found.
     pub(crate) acknowledged: usize,
 }
 
 impl World<'_> {
     /// What may be found after a crash where all that was under way is one step.
-    pub(crate) fn steps(before: &[Option<Model>], after: &[Option<Model>]) -> Vec<Steps> {
-        let steps = |(before, after): (&Option<Model>, &Option<Model>)| Steps {
+    pub(crate) fn steps(before: &[Option<Oracle>], after: &[Option<Oracle>]) -> Vec<Steps> {
+        let steps = |(before, after): (&Option<Oracle>, &Option<Oracle>)| Steps {
             states: vec![before.clone(), after.clone()],
             acknowledged: 0,
         };
@@ -43,12 +43,12 @@ impl World<'_> {
         recover(&copy, copy.snapshots()).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// What the disk holds for good is what the models say: acknowledged is durable, and nothing else is there.
+    /// What the disk holds for good is what the oracles say: acknowledged is durable, and nothing else is there.
     pub(crate) fn check_durable(&mut self) {
         let states = states(&self.recover_aside());
         for (place, state) in states.into_iter().enumerate() {
-            let model = self.models[place].as_ref().map(Model::describe);
-            assert_eq!(model, state, "performance {place}");
+            let expected = self.oracles[place].as_ref().map(Oracle::describe);
+            assert_eq!(expected, state, "performance {place}");
         }
         if self.random.one_in(16) {
             self.check_stale_owner();
@@ -99,16 +99,19 @@ impl World<'_> {
         if !found.cut.is_empty() {
             self.sometimes.happened("an unfinished record was cut off");
         }
+        if found.inventories.values().any(|inventory| inventory.due().next().is_some()) {
+            self.sometimes.happened("a crash leaves payments to be seen to");
+        }
         for (place, state) in states(&found).into_iter().enumerate() {
             let Steps { states, acknowledged } = &steps[place];
-            let found = states.iter().rposition(|step| step.as_ref().map(Model::describe) == state);
+            let found = states.iter().rposition(|step| step.as_ref().map(Oracle::describe) == state);
             let found = found.unwrap_or_else(|| panic!("performance {place} is as it never was"));
             assert!(
                 found >= *acknowledged,
                 "performance {place}: step {acknowledged} was acknowledged, {found} is there"
             );
             let changed = |from: usize, to: usize| {
-                states[from].as_ref().map(Model::describe) != states[to].as_ref().map(Model::describe)
+                states[from].as_ref().map(Oracle::describe) != states[to].as_ref().map(Oracle::describe)
             };
             let last = states.len() - 1;
             if changed(0, last) {
@@ -118,7 +121,7 @@ impl World<'_> {
                     (true, true) => "a part of the round under way survived the crash",
                 });
             }
-            self.models[place] = states[found].clone();
+            self.oracles[place] = states[found].clone();
         }
     }
 
@@ -159,11 +162,11 @@ impl World<'_> {
         }
     }
 
-    /// What everybody sees is what the models say.
+    /// What everybody sees is what the oracles say.
     pub(crate) fn check_published(&self, client: &Client) {
-        for (performance, model) in PERFORMANCES.iter().zip(&self.models) {
+        for (performance, oracle) in PERFORMANCES.iter().zip(&self.oracles) {
             let published = client.performance(*performance).expect("it is open").publication.seats();
-            let expected = model.as_ref().expect("it is open").states();
+            let expected = oracle.as_ref().expect("it is open").states();
             let seat = |seat: usize| published.packed[seat / 4] >> (seat % 4 * 2) & 3;
             let seen: Vec<u8> = (0..expected.len()).map(seat).collect();
             assert_eq!(expected, seen, "availability is not what was acknowledged");
@@ -179,7 +182,7 @@ fn states(found: &Recovered) -> Vec<Option<String>> {
         let image = inventory.image();
         let body = encode_image(&image);
         assert_eq!(decode_image(body.format, &body).unwrap(), image, "a snapshot reads back");
-        Some(model::describe(&image, inventory.map().capacity()))
+        Some(oracle::describe(&image, inventory.map().capacity()))
     };
     PERFORMANCES.iter().map(describe).collect()
 }

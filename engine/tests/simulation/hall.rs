@@ -3,7 +3,7 @@
 use onrush_engine::command::Caller;
 use onrush_engine::id::{PerformanceId, ShowId};
 use onrush_engine::money::{Currency, Money};
-use onrush_engine::performance::{Approval, Opening, Terms};
+use onrush_engine::performance::{Approval, Opening, RefundStep, Terms};
 use onrush_engine::registry::{Field, RegistryCommand, ShowDetails};
 use onrush_engine::seat_map::{RowPlan, SeatMap, SeatMapPlan, SeatNames, Seating, SectionPlan, TierIndex};
 use onrush_engine::time::Timestamp;
@@ -16,7 +16,16 @@ pub(crate) const SEATS_MAX: u32 = 6;
 pub(crate) const HOLDS_MAX: u32 = 2;
 /// Seats of the one hall.
 pub(crate) const SEATS: u32 = 22;
-pub(crate) const PERFORMANCES: [PerformanceId; 2] = [PerformanceId(11), PerformanceId(12)];
+/// The first ones cost nothing; of the others one has tickets to pay for, and one's seller is asked, too.
+pub(crate) const PERFORMANCES: [PerformanceId; 4] =
+    [PerformanceId(11), PerformanceId(12), PerformanceId(13), PerformanceId(14)];
+/// How many of them cost nothing.
+pub(crate) const FREE: usize = 2;
+
+/// Whether nothing is paid for a performance, and nobody asked.
+pub(crate) fn costs_nothing(performance: PerformanceId) -> bool {
+    PERFORMANCES[..FREE].contains(&performance)
+}
 
 pub(crate) fn account(buyer: u64) -> Caller {
     Caller { account: format!("acc_buyer-{buyer}").parse().unwrap(), admin: false }
@@ -31,6 +40,8 @@ pub(crate) fn opening(performance: PerformanceId) -> Opening {
     let section =
         |name: &str, rows| SectionPlan { name: name.into(), tier: TierIndex(0), seating: Seating::Reserved(rows) };
     let at = |seconds: i64| Timestamp::from_millis(START + seconds * 1000);
+    let amount = if costs_nothing(performance) { 0 } else { 1_001 };
+    let steps = [(500, 100), (2_000, 50)].map(|(until, percent)| RefundStep { until: at(until), percent });
     Opening {
         performance,
         show: ShowId(1),
@@ -39,7 +50,7 @@ pub(crate) fn opening(performance: PerformanceId) -> Opening {
             sections: vec![section("A", vec![row("1", 5), row("2", 6)]), section("B", vec![row("1", 4), row("2", 7)])],
         },
         tiers: vec!["Gold".into()],
-        prices: vec![Money::zero(Currency::KRW)],
+        prices: vec![Money { amount, currency: Currency::KRW }],
         terms: Terms {
             starts_at: at(1_000_000),
             ends_at: at(1_000_001),
@@ -48,9 +59,9 @@ pub(crate) fn opening(performance: PerformanceId) -> Opening {
             hold_ttl_seconds: TTL_SECONDS,
             seats_per_buyer_max: SEATS_MAX,
             holds_per_buyer_max: HOLDS_MAX,
-            approval: Approval::Automatic,
+            approval: if performance == PERFORMANCES[3] { Approval::Manual } else { Approval::Automatic },
             cancel_until: at(1_000_000),
-            refund: Vec::new(),
+            refund: if costs_nothing(performance) { Vec::new() } else { steps.to_vec() },
         },
     }
 }

@@ -1,9 +1,9 @@
 //! The real actors and the real journal on a disk and a clock that misbehave, from a seed.
 //!
-//! Each seed is a small sale: rounds of commands and reads that arrive together, while others are written, or too late;
+//! Each seed is a small sale, of what costs nothing and of what has to be paid for: rounds of commands and reads that arrive together, while others are written, or too late;
 //! time that passes, steps back or leaps; snapshots and what they let go; a disk that stops or fails at any operation and
 //! tears what was not synced; and restarts. After every round what the disk holds is recovered aside and must be exactly
-//! what a naive model says, counted anew; after a crash it must be what was acknowledged, with so many of the commands
+//! what a naive model says, counted anew, or, where there is money, what the rules alone come to; after a crash it must be what was acknowledged, with so many of the commands
 //! that were under way as came first, and nothing else; and an engine whose journal has failed answers nothing more.
 //!
 //! `ONRUSH_SIM_SEEDS=10000` runs more; `ONRUSH_SIM_SEED=42` runs one and prints its trace; `ONRUSH_SIM_DAYS=365` runs a
@@ -14,6 +14,7 @@
 
 mod backlog;
 mod check;
+mod core;
 mod crowd;
 mod damage;
 mod disk;
@@ -25,6 +26,7 @@ mod history;
 mod misfits;
 mod model;
 mod operations;
+mod oracle;
 mod random;
 mod replay;
 mod round;

@@ -107,11 +107,18 @@ pub(crate) fn said(outcome: &Outcome) -> Said {
             Answer::Payment(_) | Answer::Ticket(_) | Answer::Tickets(_) => unreachable!("nobody asks for that"),
             Answer::Done => "done".to_owned(),
         },
-        Err(Failure::Refused(refusal)) => {
+        Err(failure) => said_failure(failure),
+    }
+}
+
+/// That an engine did nothing, and why, in the model's words.
+pub(crate) fn said_failure(failure: &Failure) -> Said {
+    match failure {
+        Failure::Refused(refusal) => {
             let text = format!("{refusal:?}");
             format!("refused {}", text.split([' ', '{', '(']).next().unwrap())
         }
-        Err(failure) => format!("failed {failure:?}"),
+        failure => format!("failed {failure:?}"),
     }
 }
 

@@ -4,13 +4,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use onrush_engine::inventory::{Answer, Decision, Inventory};
-use onrush_engine::mailbox::{Answered, Ask, Outcome};
-use onrush_engine::refusal::Refusal;
+use onrush_engine::id::PerformanceId;
+use onrush_engine::inventory::Inventory;
 use onrush_engine::time::Timestamp;
 
+use crate::core::answer;
 use crate::crowd::Crowd;
-use crate::hall::{HOLDS_MAX, PERFORMANCES, SEATS_MAX, START, TTL_SECONDS, map, opening};
+use crate::hall::{FREE, HOLDS_MAX, PERFORMANCES, SEATS_MAX, START, TTL_SECONDS, map, opening};
 use crate::model::{self, Model};
 use crate::number;
 use crate::random::Random;
@@ -19,7 +19,7 @@ const OPERATIONS_DEFAULT: u64 = 1_000_000;
 /// Of one sale: the model looks through all that ever happened.
 const OPERATIONS_PER_SALE: u64 = 500;
 /// Between two looks at the whole state.
-const OPERATIONS_PER_LOOK: u64 = 25;
+const OPERATIONS_PER_LOOK: u64 = 1;
 
 struct Sale {
     random: Random,
@@ -31,15 +31,16 @@ struct Sale {
 
 impl Sale {
     fn begin(seed: u64) -> Self {
-        let opened =
-            |performance| Inventory::open(&opening(performance), Timestamp::from_millis(START)).expect("a sound hall");
+        let opened = |performance: &PerformanceId| {
+            Inventory::open(&opening(*performance), Timestamp::from_millis(START)).expect("a sound hall")
+        };
         let model = |_| Model::new(&map(), TTL_SECONDS, SEATS_MAX, HOLDS_MAX, START);
         Self {
             random: Random::new(seed),
-            crowd: Crowd::default(),
+            crowd: Crowd::of_what_is_free(),
             now: START,
-            inventories: PERFORMANCES.into_iter().map(opened).collect(),
-            models: PERFORMANCES.into_iter().map(model).collect(),
+            inventories: PERFORMANCES[..FREE].iter().map(opened).collect(),
+            models: PERFORMANCES[..FREE].iter().map(model).collect(),
         }
     }
 
@@ -66,28 +67,6 @@ impl Sale {
             assert_eq!(model.describe(), model::describe(&inventory.image(), inventory.map().capacity()));
         }
     }
-}
-
-fn answer(inventory: &mut Inventory, ask: &Ask, at: Timestamp) -> Outcome {
-    let command = match ask {
-        Ask::Command(command) => command,
-        Ask::Hold(caller, hold) => return said(inventory.read_hold(caller, *hold).map(Answer::Hold)),
-        Ask::Booking(caller, booking) => return said(inventory.read_booking(caller, *booking).map(Answer::Booking)),
-        Ask::Bookings(caller, numbers) => return said(inventory.list_bookings(caller, numbers.clone())),
-        Ask::Payment(_) | Ask::Ticket(..) | Ask::Tickets(..) => unreachable!("nobody asks for that"),
-    };
-    match inventory.decide(command, at)? {
-        Decision::Event(event) => {
-            inventory.apply(at, &event);
-            said(Ok(inventory.answer(&event)))
-        }
-        Decision::Replayed(answer) => said(Ok(*answer)),
-        Decision::Nothing => said(Ok(Answer::Done)),
-    }
-}
-
-fn said(answer: Result<Answer, Refusal>) -> Outcome {
-    Ok(Answered { answer: answer?, sequence: None, replayed: false })
 }
 
 fn sale(seed: u64) {

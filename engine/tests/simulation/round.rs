@@ -9,7 +9,7 @@ use onrush_engine::seat_map::SeatList;
 use crate::check::Steps;
 use crate::crowd::Request;
 use crate::hall::{HOLDS_MAX, PERFORMANCES};
-use crate::model::{self, Model};
+use crate::oracle::Oracle;
 use crate::world::{MAILBOX_CAPACITY, World};
 
 /// How a round's requests come.
@@ -32,7 +32,7 @@ const LATE_MILLIS: i64 = 2000;
 
 /// What becomes of a request.
 enum Expected {
-    /// What the model says.
+    /// What the oracle says.
     Said(String),
     /// The mailbox was full.
     Full,
@@ -121,26 +121,30 @@ impl World<'_> {
         }
     }
 
-    /// What the models say, and how they come to it.
+    /// What the oracles say, and how they come to it.
     fn expect(&mut self, requests: &[Request], manner: Manner) -> (Vec<Expected>, Vec<Steps>) {
         let now = self.now();
         let mut waiting = [0; PERFORMANCES.len()];
         let mut expected = Vec::new();
-        let begin = |model: &Option<Model>| Steps { states: vec![model.clone()], acknowledged: 0 };
-        let mut steps: Vec<Steps> = self.models.iter().map(begin).collect();
+        let begin = |oracle: &Option<Oracle>| Steps { states: vec![oracle.clone()], acknowledged: 0 };
+        let mut steps: Vec<Steps> = self.oracles.iter().map(begin).collect();
         for Request { place, ask } in requests {
             self.expire(*place, now, &mut steps[*place]);
-            let model = self.models[*place].as_mut().expect("rounds come after the opening");
+            let oracle = self.oracles[*place].as_mut().expect("rounds come after the opening");
             waiting[*place] += 1;
             expected.push(match manner {
                 _ if waiting[*place] > MAILBOX_CAPACITY => Expected::Full,
                 Manner::Late => Expected::Late,
-                _ => Expected::Said(model.ask(ask, now)),
+                _ => {
+                    let (said, met) = oracle.ask(ask, now);
+                    met.into_iter().for_each(|sight| self.sometimes.happened(sight));
+                    Expected::Said(said)
+                }
             });
-            steps[*place].states.push(Some(model.clone()));
+            steps[*place].states.push(Some(oracle.clone()));
         }
         for (place, steps) in steps.iter_mut().enumerate() {
-            let due = self.models[place].as_ref().is_some_and(|model| model.is_due(now));
+            let due = self.oracles[place].as_ref().is_some_and(|oracle| oracle.is_due(now));
             if manner == Manner::SpreadWithTicks && due {
                 self.expire(place, now, steps);
             }
@@ -150,12 +154,12 @@ impl World<'_> {
 
     /// A round's first look at a performance ends the holds that have run out.
     fn expire(&mut self, place: usize, now: i64, steps: &mut Steps) {
-        let model = self.models[place].as_mut().expect("rounds come after the opening");
+        let oracle = self.oracles[place].as_mut().expect("rounds come after the opening");
         if steps.states.len() == 1 {
-            if model.pulse(now) > 0 {
+            if oracle.pulse(now) > 0 {
                 self.sometimes.happened("a hold runs out");
             }
-            steps.states.push(Some(model.clone()));
+            steps.states.push(Some(oracle.clone()));
         }
     }
 
@@ -173,11 +177,11 @@ impl World<'_> {
     }
 
     fn compare(&mut self, requests: &[Request], expected: &[Expected], outcomes: &[Outcome]) {
-        for ((Request { ask, .. }, expected), outcome) in requests.iter().zip(expected).zip(outcomes) {
+        for ((Request { place, ask }, expected), outcome) in requests.iter().zip(expected).zip(outcomes) {
             if *outcome == Err(Failure::Unknown) {
                 continue;
             }
-            let said = model::said(outcome);
+            let said = self.oracles[*place].as_ref().expect("rounds come after the opening").said(outcome);
             self.note(&format!("{ask:?}: {said}"));
             match expected {
                 Expected::Said(expected) => assert_eq!(*expected, said, "{ask:?}"),

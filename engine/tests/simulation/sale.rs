@@ -43,7 +43,9 @@ impl Sale {
         let mut live = Live::open(seed);
         while live.sale.len() < len {
             match live.sale.records.len() {
-                records if records > 60 && live.inventories.len() < 2 => live.add(PERFORMANCES[1]),
+                records if live.inventories.len() < PERFORMANCES.len() && records > 60 * live.inventories.len() => {
+                    live.add(PERFORMANCES[live.inventories.len()]);
+                }
                 records if records % 40 == 0 => live.take_over(),
                 _ => live.group(),
             }
@@ -176,7 +178,7 @@ impl Live {
         let at = self.at();
         let inventory = self.inventories.get_mut(&performance).expect("it is open");
         let mut events = Vec::new();
-        if let Some(expired) = inventory.pulse(at) {
+        while let Some(expired) = inventory.pulse(at) {
             inventory.apply(at, &expired);
             events.push(expired);
         }

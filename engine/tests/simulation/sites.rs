@@ -11,7 +11,7 @@ use crate::world::{Course, Faults, World};
 
 const SEED: u64 = 3;
 /// Three starts: on an empty disk, on one with snapshots, and one more for whatever the failure has left behind.
-const COURSE: Course = Course { lives: 3, rounds: (8, 1), day_millis: None, faults: Faults::One(None) };
+const COURSE: Course = Course { lives: 3, rounds: (12, 1), day_millis: None, faults: Faults::One(None) };
 
 #[test]
 #[expect(clippy::print_stdout, reason = "the figures say what was tested")]

@@ -44,6 +44,20 @@ const ALL: &[&str] = &[
     "no run of seats side by side is left",
     "a booking is cancelled in part",
     "house seats are blocked",
+    "a booking waits for the seller",
+    "an approval comes too late",
+    "money comes before the provider was heard of",
+    "late money takes its seats again",
+    "late money finds its seats gone",
+    "a capture comes after the cancellation",
+    "a payment provider says what is known",
+    "a payment provider's notice comes after a refund",
+    "a crash leaves payments to be seen to",
+    "a ticket is given to somebody else",
+    "somebody comes in with a ticket",
+    "a ticket is shown twice",
+    "an old code is shown",
+    "a performance is called off",
 ];
 
 /// How often each happened.

@@ -17,8 +17,8 @@ use onrush_engine::time::{Clock, Timestamp};
 use crate::crowd::Crowd;
 use crate::disk::Disk;
 use crate::fault::{Fault, Plan, Site};
-use crate::hall::{HOLDS_MAX, PERFORMANCES, SEATS_MAX, START, TTL_SECONDS, map, opening, seller, show};
-use crate::model::Model;
+use crate::hall::{PERFORMANCES, START, opening, seller, show};
+use crate::oracle::Oracle;
 use crate::random::Random;
 use crate::sometimes::Sometimes;
 
@@ -101,7 +101,7 @@ pub(crate) struct World<'a> {
     pub(crate) clock: SimulatedClock,
     course: Course,
     /// One a performance; nothing until it is open.
-    pub(crate) models: Vec<Option<Model>>,
+    pub(crate) oracles: Vec<Option<Oracle>>,
     pub(crate) sometimes: &'a mut Sometimes,
     trace: Trace,
     pub(crate) crowd: Crowd,
@@ -116,7 +116,7 @@ impl<'a> World<'a> {
             disk: Disk::default(),
             clock: SimulatedClock::at_start(),
             course,
-            models: vec![None; PERFORMANCES.len()],
+            oracles: vec![None; PERFORMANCES.len()],
             sometimes,
             trace: Trace::default(),
             crowd: Crowd::default(),
@@ -161,13 +161,13 @@ impl<'a> World<'a> {
         }
         let extension = self.extension();
         let Some(client) = self.open() else { return };
-        let before = self.models.clone();
-        self.extend_models(extension);
+        let before = self.oracles.clone();
+        self.extend_oracles(extension);
         client.settle().await;
         if self.disk.is_broken() {
             self.sometimes.happened("crash while the engine starts");
             self.check_dead(&client).await;
-            return self.reconcile(&Self::steps(&before, &self.models));
+            return self.reconcile(&Self::steps(&before, &self.oracles));
         }
         self.check_durable();
         if !self.open_missing(&client).await {
@@ -233,11 +233,11 @@ impl<'a> World<'a> {
         away.min(EXTENSION_MAX.as_millis() as i64)
     }
 
-    fn extend_models(&mut self, by: i64) {
+    fn extend_oracles(&mut self, by: i64) {
         let now = self.now();
-        for model in self.models.iter_mut().flatten() {
-            if by > 0 && model.active_holds() > 0 {
-                model.extend(by, now);
+        for oracle in self.oracles.iter_mut().flatten() {
+            if by > 0 && oracle.waits() {
+                oracle.extend(by, now);
                 self.sometimes.happened("active holds get the time of a crash back");
             }
         }
@@ -249,7 +249,7 @@ impl<'a> World<'a> {
             return self.crashed_while_opening(client).await;
         }
         for (place, performance) in PERFORMANCES.into_iter().enumerate() {
-            if self.models[place].is_some() {
+            if self.oracles[place].is_some() {
                 continue;
             }
             let caller = seller();
@@ -258,7 +258,7 @@ impl<'a> World<'a> {
             if client.register(command, Some(Box::new(opening(performance)))).await.is_err() {
                 return self.crashed_while_opening(client).await;
             }
-            self.models[place] = Some(Model::new(&map(), TTL_SECONDS, SEATS_MAX, HOLDS_MAX, now));
+            self.oracles[place] = Some(Oracle::open(performance, now));
         }
         true
     }
@@ -270,11 +270,11 @@ impl<'a> World<'a> {
         self.disk.come_back(&mut self.random);
         let found = self.recover_aside();
         let now = self.now();
-        for (place, performance) in PERFORMANCES.iter().enumerate() {
-            let there = found.inventories.contains_key(performance);
-            assert!(there || self.models[place].is_none(), "an opened performance is gone");
-            if there && self.models[place].is_none() {
-                self.models[place] = Some(Model::new(&map(), TTL_SECONDS, SEATS_MAX, HOLDS_MAX, now));
+        for (place, performance) in PERFORMANCES.into_iter().enumerate() {
+            let there = found.inventories.contains_key(&performance);
+            assert!(there || self.oracles[place].is_none(), "an opened performance is gone");
+            if there && self.oracles[place].is_none() {
+                self.oracles[place] = Some(Oracle::open(performance, now));
             }
         }
         false
@@ -284,17 +284,17 @@ impl<'a> World<'a> {
     /// lives.
     async fn tick(&mut self, client: &Client) -> bool {
         self.note("tick");
-        let before = self.models.clone();
+        let before = self.oracles.clone();
         let now = self.now();
         // Only who has a hold that ends by this clock is woken.
-        for model in self.models.iter_mut().flatten().filter(|model| model.is_due(now)) {
-            model.pulse(now);
+        for oracle in self.oracles.iter_mut().flatten().filter(|oracle| oracle.is_due(now)) {
+            oracle.pulse(now);
         }
         client.tick().await;
         client.settle().await;
         if self.disk.is_broken() {
             self.check_dead(client).await;
-            self.reconcile(&Self::steps(&before, &self.models));
+            self.reconcile(&Self::steps(&before, &self.oracles));
             return false;
         }
         self.check_durable();
