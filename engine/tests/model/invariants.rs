@@ -1,12 +1,12 @@
 //! What must be so in every state, by the names of the design's list of invariants, and what must be seen in some state,
 //! or the run has tested less than it says.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use onrush_engine::command::{BookHold, Caller, CancelSeats, Command, HoldSeats, RequestKey, Wish};
-use onrush_engine::event::Event;
+use onrush_engine::event::{Advance, Event, Fate, Standing};
 use onrush_engine::id::{BookingId, HoldId};
-use onrush_engine::inventory::{Answer, Decision, Image, Inventory, PlaceImage, SeatState, Tally};
+use onrush_engine::inventory::{Answer, Decision, Image, Inventory, PlaceImage, SeatState, Stage, Tally};
 use onrush_engine::refusal::Refusal;
 use onrush_engine::seat_map::{SeatIndex, SeatList};
 
@@ -25,6 +25,7 @@ pub(crate) const RULES: &[(&str, Condition)] = &[
     ("C1 and C2: nobody is beyond a limit", nobody_is_beyond_a_limit),
     ("D2: a request is remembered where its effect is there, and only there", effects_and_keys_go_together),
     ("D3 and D4: the same request has the same answer, another under its key none", requests_are_answered_once),
+    ("E1, E2 and E10: money that came is a ticket, has gone back, or is on its way", money_is_in_balance),
     ("H5: a state as of what is durable and the rest lead to the same", states_and_records_agree),
     ("J1: strangers neither see nor change anything", strangers_change_nothing),
 ];
@@ -36,6 +37,28 @@ pub(crate) const SIGHTS: &[(&str, Condition)] = &[
     ("everything is sold", |sale, state| tally(&state.inventory(sale)).booked == SEATS),
     ("the disk is behind after a crash", |_, state| state.crashes > 0 && state.durable < state.entries.len()),
 ];
+
+pub(crate) const SIGHTS_OF_MONEY: &[(&str, Condition)] = &[
+    ("late money takes its seats again", |_, state| happened(state, |event| fate_of(event) == Some(Fate::Retaken))),
+    ("late money finds its seats gone", |_, state| happened(state, |event| fate_of(event) == Some(Fate::Lost))),
+    ("a booking runs out", |_, state| happened(state, |event| matches!(event, Event::BookingsLapsed { .. }))),
+    ("money has gone back", |_, state| {
+        happened(state, |event| matches!(advance(event), Some(Advance::Refunded { .. })))
+    }),
+    ("the disk is behind after a crash", |_, state| state.crashes > 0 && state.durable < state.entries.len()),
+];
+
+fn advance(event: &Event) -> Option<Advance> {
+    if let Event::PaymentAdvanced(advanced) = event { Some(advanced.advance) } else { None }
+}
+
+/// What becomes of the seats that money comes for.
+fn fate_of(event: &Event) -> Option<Fate> {
+    match advance(event)? {
+        Advance::Authorised(fate) | Advance::Captured { fate, .. } => Some(fate),
+        _ => None,
+    }
+}
 
 fn is_taken_again(sale: &Sale, state: &State) -> bool {
     let inventory = state.inventory(sale);
@@ -97,12 +120,51 @@ fn no_seat_is_lost(sale: &Sale, state: &State) -> bool {
 
 /// By the events alone, without the inventory.
 fn no_seat_is_sold_twice(_: &Sale, state: &State) -> bool {
-    let (mut holds, mut sold) = (BTreeMap::<u32, SeatList>::new(), BTreeSet::new());
+    let (mut holds, mut bookings) = (BTreeMap::<u32, SeatList>::new(), BTreeMap::<u32, SeatList>::new());
+    let mut sold = BTreeMap::<SeatIndex, u32>::new();
+    let sell = |sold: &mut BTreeMap<_, _>, seats: &SeatList, booking| {
+        seats.iter().all(|seat| sold.insert(*seat, booking).is_none())
+    };
     state.entries.iter().all(|entry| match &entry.event {
         Event::SeatsHeld(held) => holds.insert(held.hold, held.seats.clone()).is_none(),
-        Event::HoldBooked(booked) => holds[&booked.hold].iter().all(|seat| sold.insert(*seat)),
-        Event::SeatsCancelled(cancelled) => cancelled.seats.iter().all(|seat| sold.remove(seat)),
+        Event::HoldBooked(booked) => {
+            let seats = holds[&booked.hold].clone();
+            bookings.insert(booked.booking, seats.clone());
+            sell(&mut sold, &seats, booked.booking)
+        }
+        Event::SeatsCancelled(cancelled) => {
+            bookings.entry(cancelled.booking).and_modify(|seats| seats.retain(|seat| !cancelled.seats.contains(seat)));
+            cancelled.seats.iter().all(|seat| sold.remove(seat) == Some(cancelled.booking))
+        }
+        Event::BookingsLapsed { bookings: lapsed } => {
+            sold.retain(|_, booking| !lapsed.contains(booking));
+            true
+        }
+        Event::PaymentAdvanced(advanced) if matches!(advanced.advance, Advance::Failed | Advance::Voided) => {
+            sold.retain(|_, booking| *booking != advanced.booking);
+            true
+        }
+        event @ Event::PaymentAdvanced(advanced) if fate_of(event) == Some(Fate::Retaken) => {
+            sell(&mut sold, &bookings[&advanced.booking], advanced.booking)
+        }
         _ => true,
+    })
+}
+
+/// All of it goes back where a seat is cancelled, so that nothing is the seller's to keep.
+fn money_is_in_balance(sale: &Sale, state: &State) -> bool {
+    let image = image(sale, state);
+    image.bookings.iter().all(|booking| {
+        let Some(payment) = booking.payment() else { return sale.price == 0 };
+        let tickets =
+            if booking.standing == Standing::Confirmed { booking.remaining().len() as i64 * sale.price } else { 0 };
+        let back = payment.refunded() + payment.refund_due();
+        match payment.stage {
+            Stage::Captured => tickets + back == payment.amount && back <= payment.amount,
+            // It is let go, or collected; whatever then has to go back is no more than that.
+            Stage::Authorised => back <= payment.amount,
+            Stage::Open | Stage::Charging | Stage::Failed | Stage::Voided => tickets == 0 && back == 0,
+        }
     })
 }
 
@@ -123,7 +185,11 @@ fn leads(event: &Event, before: SeatState, after: SeatState) -> bool {
         (SeatState::Held(_), SeatState::Free) => {
             matches!(event, Event::HoldReleased { .. } | Event::HoldsExpired { .. })
         }
-        (SeatState::Booked(_), SeatState::Free) => matches!(event, Event::SeatsCancelled(_)),
+        (SeatState::Booked(_), SeatState::Free) => {
+            matches!(event, Event::SeatsCancelled(_) | Event::BookingsLapsed { .. })
+                || matches!(advance(event), Some(Advance::Failed | Advance::Voided))
+        }
+        (SeatState::Free, SeatState::Booked(_)) => fate_of(event) == Some(Fate::Retaken),
         _ => false,
     }
 }
@@ -137,7 +203,9 @@ fn nothing_is_held_beyond_its_time(sale: &Sale, state: &State) -> bool {
     while let Some(expired) = inventory.pulse(state.now()) {
         happen(&mut inventory, state.now(), expired);
     }
-    held(&inventory.image()).all(|(_, hold)| hold.expires_at > state.now())
+    let image = inventory.image();
+    held(&image).all(|(_, hold)| hold.expires_at > state.now())
+        && image.bookings.iter().all(|booking| booking.until().is_none_or(|until| until > state.now()))
 }
 
 fn nobody_is_beyond_a_limit(sale: &Sale, state: &State) -> bool {

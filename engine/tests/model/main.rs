@@ -1,4 +1,5 @@
-//! Every state that a very small sale can come to: two seats, three buyers, whatever they do in whatever order, a clock
+//! Every state that a very small sale can come to: two seats, three buyers, whatever they do in whatever order, a payment
+//! provider that says anything at any time, as often as it likes, a clock
 //! that ticks, a disk that is behind, and crashes. The states are those of the real [`Inventory`]; what checks them
 //! (stateright) only chooses the next step.
 //!
@@ -31,11 +32,25 @@ fn check(sale: Sale, states: usize) {
 #[test]
 fn no_state_breaks_a_rule_where_a_buyer_may_have_both_seats() {
     let (events, states) = if cfg!(debug_assertions) { (4, 110_076) } else { (5, 504_006) };
-    check(Sale { seats_per_buyer_max: 2, holds_per_buyer_max: 2, events, ticks: 2, crashes: 1 }, states);
+    check(
+        Sale { buyers: 3, price: 0, seats_per_buyer_max: 2, holds_per_buyer_max: 2, events, ticks: 2, crashes: 1 },
+        states,
+    );
 }
 
 #[test]
 fn no_state_breaks_a_rule_where_a_buyer_may_have_one_seat() {
     let (events, states) = if cfg!(debug_assertions) { (4, 49_260) } else { (6, 804_444) };
-    check(Sale { seats_per_buyer_max: 1, holds_per_buyer_max: 1, events, ticks: 2, crashes: 1 }, states);
+    check(
+        Sale { buyers: 3, price: 0, seats_per_buyer_max: 1, holds_per_buyer_max: 1, events, ticks: 2, crashes: 1 },
+        states,
+    );
+}
+
+#[test]
+fn no_state_breaks_a_rule_where_seats_have_to_be_paid_for() {
+    let (events, states) = if cfg!(debug_assertions) { (5, 44_788) } else { (6, 0) };
+    let sale =
+        Sale { buyers: 2, price: 100, seats_per_buyer_max: 1, holds_per_buyer_max: 1, events, ticks: 1, crashes: 1 };
+    check(sale, states);
 }

@@ -1,17 +1,19 @@
 //! The sale as a model: who can do what next, and what comes of it.
 
-use onrush_engine::command::{BookHold, Caller, CancelSeats, Command, HoldSeats, RequestKey, Wish};
+use onrush_engine::command::{
+    BookHold, Caller, CancelSeats, Command, HoldSeats, PaymentNotice, PaymentStatus, RequestKey, Wish,
+};
 use onrush_engine::event::{Entry, Event};
 use onrush_engine::id::{BookingId, HoldId, PerformanceId, ShowId};
-use onrush_engine::inventory::{Decision, Inventory, PlaceImage};
+use onrush_engine::inventory::{Booking, Decision, Inventory, PlaceImage};
 use onrush_engine::journal::codec::{decode_entries, encode_entries};
 use onrush_engine::money::{Currency, Money};
-use onrush_engine::performance::{Approval, Opening, Terms};
+use onrush_engine::performance::{Approval, Opening, RefundStep, Terms};
 use onrush_engine::seat_map::{RowPlan, SeatIndex, SeatList, SeatMapPlan, SeatNames, Seating, SectionPlan, TierIndex};
 use onrush_engine::time::Timestamp;
 use stateright::{Model, Property};
 
-use crate::invariants::{RULES, SIGHTS};
+use crate::invariants::{RULES, SIGHTS, SIGHTS_OF_MONEY};
 use crate::state::{State, after, happen, replay};
 
 pub(crate) const BUYERS: u8 = 3;
@@ -26,6 +28,10 @@ const PENDING_MAX: usize = 2;
 /// The sale's rules, and the bounds within which all states are looked at.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sale {
+    /// Who buys; others only look.
+    pub(crate) buyers: u8,
+    /// Of each seat.
+    pub(crate) price: i64,
     pub(crate) seats_per_buyer_max: u32,
     pub(crate) holds_per_buyer_max: u32,
     /// Events behind the opening.
@@ -63,7 +69,7 @@ impl Sale {
             seller: "acc_seller".parse().unwrap(),
             plan: SeatMapPlan { sections: vec![section] },
             tiers: vec!["Gold".into()],
-            prices: vec![Money::zero(Currency::KRW)],
+            prices: vec![Money { amount: self.price, currency: Currency::KRW }],
             terms: Terms {
                 starts_at: Timestamp::MAX,
                 ends_at: Timestamp::MAX,
@@ -74,7 +80,7 @@ impl Sale {
                 holds_per_buyer_max: self.holds_per_buyer_max,
                 approval: Approval::Automatic,
                 cancel_until: Timestamp::MAX,
-                refund: Vec::new(),
+                refund: vec![RefundStep { until: Timestamp::MAX, percent: 100 }],
             },
         }
     }
@@ -117,7 +123,7 @@ impl Model for Sale {
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         let pending = state.durable..state.entries.len();
         if state.entries.len() < self.events && pending.len() < PENDING_MAX {
-            actions.extend(commands(&state.inventory(self)).into_iter().map(Action::Ask));
+            actions.extend(self.commands(&state.inventory(self)).into_iter().map(Action::Ask));
             actions.push(Action::Expire);
         }
         if !pending.is_empty() {
@@ -146,15 +152,22 @@ impl Model for Sale {
 
     fn properties(&self) -> Vec<Property<Self>> {
         let rules = RULES.iter().map(|(name, holds)| Property::always(name, *holds));
-        rules.chain(SIGHTS.iter().map(|(name, is_so)| Property::sometimes(name, *is_so))).collect()
+        let sights = if self.price > 0 { SIGHTS_OF_MONEY } else { SIGHTS };
+        rules.chain(sights.iter().map(|(name, is_so)| Property::sometimes(name, *is_so))).collect()
     }
 }
 
-/// Everything that can be asked for and is not pointless: what is refused to strangers is looked at in each state.
-fn commands(inventory: &Inventory) -> Vec<Command> {
+impl Sale {
+    /// Everything that can be asked for and is not pointless: what is refused to strangers is looked at in each state.
+    fn commands(&self, inventory: &Inventory) -> Vec<Command> {
+        let holds = (0..self.buyers).flat_map(|buyer| WISHES.map(|wish| hold(inventory, buyer, wish)));
+        holds.chain(of_holds(inventory)).chain(of_bookings(inventory)).collect()
+    }
+}
+
+fn of_holds(inventory: &Inventory) -> Vec<Command> {
     let image = inventory.image();
-    let mut commands: Vec<Command> =
-        (0..BUYERS).flat_map(|buyer| WISHES.map(|wish| hold(inventory, buyer, wish))).collect();
+    let mut commands = Vec::new();
     for (number, place) in (image.holds_base..).zip(&image.places) {
         let PlaceImage::Active(held) = place else { continue };
         let caller = Caller { account: image.buyers[held.buyer as usize], admin: false };
@@ -163,7 +176,18 @@ fn commands(inventory: &Inventory) -> Vec<Command> {
         commands.push(Command::ReleaseHold { caller, hold });
         commands.push(Command::BookHold(BookHold { caller, hold, purpose: None, nonce: 1, key }));
     }
-    for (number, booking) in (0..).zip(&image.bookings).filter(|(_, booking)| !booking.is_over()) {
+    commands
+}
+
+fn of_bookings(inventory: &Inventory) -> Vec<Command> {
+    let image = inventory.image();
+    let mut commands = Vec::new();
+    for (number, booking) in (0..).zip(&image.bookings) {
+        commands
+            .extend(notices(BookingId { performance: inventory.performance(), number, nonce: booking.nonce }, booking));
+        if booking.is_over() {
+            continue;
+        }
         let caller = Caller { account: image.buyers[booking.buyer as usize], admin: false };
         let id = BookingId { performance: inventory.performance(), number, nonce: booking.nonce };
         let cancel = |seats: Option<SeatList>| {
@@ -175,6 +199,15 @@ fn commands(inventory: &Inventory) -> Vec<Command> {
         commands.push(cancel(booking.remaining().first().map(|seat| [*seat].into_iter().collect())));
     }
     commands
+}
+
+/// Whatever a payment provider says, in any order and as often as it likes.
+fn notices(id: BookingId, booking: &Booking) -> Vec<Command> {
+    let Some(payment) = booking.payment() else { return Vec::new() };
+    let refunds = (0..payment.refunds.len() as u32).map(PaymentStatus::Refunded);
+    let statuses = [PaymentStatus::Charging, PaymentStatus::Authorised, PaymentStatus::Captured, PaymentStatus::Failed];
+    let notice = |status| Command::NotePayment(PaymentNotice { booking: id, reference: None, amount: None, status });
+    statuses.into_iter().chain(refunds).map(notice).collect()
 }
 
 /// A hold under a key of its own, unless the hold that it once stood for was lost in a crash: then it is asked for again.

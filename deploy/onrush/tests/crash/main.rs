@@ -16,6 +16,7 @@ mod hall;
 mod http;
 mod load;
 mod mount;
+mod orders;
 mod random;
 mod sale;
 mod server;

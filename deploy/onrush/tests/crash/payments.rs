@@ -103,7 +103,7 @@ fn text(value: &Value) -> String {
 }
 
 /// Goes to the provider's page and pays there; its status.
-fn pay(booking: &Value, mood: &str) -> u16 {
+pub(crate) fn pay(booking: &Value, mood: &str) -> u16 {
     use std::io::{Read as _, Write as _};
     let url = text(&booking["payment"]["url"]);
     let (host, path) = url.strip_prefix("http://").and_then(|rest| rest.split_once('/')).expect("a plain URL");

@@ -52,7 +52,7 @@ fn replay(arguments: &[&str]) -> Result<String, String> {
 fn a_sale_is_told_again() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let data = dir.path().join("data");
-    let Sale { hall, crowd } = sale::run(&data);
+    let Sale { hall, crowd, .. } = sale::run(&data);
     let before = files(&data);
     let (hall, crowd) = (Told { data: &data, performance: &hall }, Told { data: &data, performance: &crowd });
     every_event_is_told(&hall);

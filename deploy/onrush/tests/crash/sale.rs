@@ -9,18 +9,21 @@ use serde_json::{Value, json};
 
 use crate::hall::Tokens;
 use crate::http::{Call, Connection};
+use crate::orders::{self, Orders};
 use crate::server::Server;
 
 /// The performances of a sale whose server has stopped.
 pub(crate) struct Sale {
-    /// With an event of every kind, one a record: see `replay.rs`.
+    /// With an event of every kind but those of orders, one a record: see `replay.rs`.
     pub(crate) hall: String,
     /// So busy that a snapshot stands for its first records.
     pub(crate) crowd: String,
+    /// With all that becomes of orders.
+    pub(crate) orders: Orders,
 }
 
 /// Who sells and buys.
-struct Desk {
+pub(crate) struct Desk {
     connection: Connection,
     tokens: Tokens,
 }
@@ -32,20 +35,26 @@ const VISITS: usize = 50;
 
 /// Sells in a data directory that is empty, stops, and starts once more, so that holders get time back.
 pub(crate) fn run(data: &Path) -> Sale {
-    let server = Server::start(data);
+    let server = start(data);
     let mut desk = Desk::at(&server, data);
+    let orders = orders::sell(&mut desk);
     let crowd = desk.crowd(&server, data);
-    let hall = desk.open("A night at the opera");
+    let hall = desk.open("A night at the opera", 0, &free_sale());
     let held = desk.sell(&hall);
     stop(server);
-    let server = Server::start(data);
+    let server = start(data);
     let mut desk = Desk::at(&server, data);
     // Once this is answered, a record says that the holders have their time back.
     desk.send(3, &Call::get(format!("/v1/holds/{held}")), 200);
     desk.change(&hall, &json!({"sale": {"opens_at": "2098-01-01T00:00:00Z"}}));
     desk.change(&hall, &json!({"sale": {"opens_at": "2020-01-01T00:00:00Z", "closes_at": "2021-01-01T00:00:00Z"}}));
     stop(server);
-    Sale { hall, crowd }
+    Sale { hall, crowd, orders }
+}
+
+/// With the test provider, whose book is in the data directory, too.
+fn start(data: &Path) -> Server {
+    Server::start_under(data, &["env", "ONRUSH_PAYMENT_PROVIDER=test-psp"])
 }
 
 fn stop(server: Server) {
@@ -82,7 +91,7 @@ impl Desk {
 
     /// A booking, visits until there is a snapshot, and one booking more.
     fn crowd(&mut self, server: &Server, data: &Path) -> String {
-        let crowd = self.open("A crowd");
+        let crowd = self.open("A crowd", 0, &free_sale());
         let hold = self.hold(&crowd, 4, &["Stalls-A-1"]);
         self.book(4, &hold, &json!({}));
         std::thread::scope(|scope| {
@@ -106,7 +115,8 @@ impl Desk {
         }
     }
 
-    fn open(&mut self, title: &str) -> String {
+    /// A show with one performance, all of whose seats have one price; the performance.
+    pub(crate) fn open(&mut self, title: &str, price: i64, sale: &Value) -> String {
         let show = json!({"title": title, "field": "concert"});
         let show = self.create(SELLER, "/v1/shows".to_owned(), &show);
         let rows = json!([{"name": "A", "seats": 12}, {"name": "B", "seats": 12}]);
@@ -117,17 +127,17 @@ impl Desk {
         let performance = json!({
             "starts_at": "2099-01-01T20:00:00Z",
             "seat_map": {"sections": sections},
-            "tiers": [{"name": "All", "price": {"amount": 0, "currency": "KRW"}}],
-            "sale": {"hold_ttl_seconds": 10, "max_seats_per_buyer": 4, "max_holds_per_buyer": 2},
+            "tiers": [{"name": "All", "price": {"amount": price, "currency": "KRW"}}],
+            "sale": sale,
         });
         self.create(SELLER, format!("/v1/shows/{show}/performances"), &performance)
     }
 
-    fn hold(&mut self, performance: &str, buyer: usize, seats: &[&str]) -> String {
+    pub(crate) fn hold(&mut self, performance: &str, buyer: usize, seats: &[&str]) -> String {
         self.create(buyer, format!("/v1/performances/{performance}/holds"), &json!({"seats": seats}))
     }
 
-    fn book(&mut self, buyer: usize, hold: &str, with: &Value) -> String {
+    pub(crate) fn book(&mut self, buyer: usize, hold: &str, with: &Value) -> String {
         let mut booking = with.clone();
         booking["hold"] = hold.into();
         self.create(buyer, "/v1/bookings".to_owned(), &booking)
@@ -148,7 +158,7 @@ impl Desk {
         self.connection.ask(&call, "").json::<Availability>().remaining.total
     }
 
-    fn wait_until(&mut self, is_so: impl Fn(&mut Self) -> bool, what: &str) {
+    pub(crate) fn wait_until(&mut self, is_so: impl Fn(&mut Self) -> bool, what: &str) {
         // A minute, where ten seconds are the longest that has to be waited for.
         let came = (0..1200).any(|_| {
             is_so(self) || {
@@ -160,12 +170,17 @@ impl Desk {
     }
 
     fn create(&mut self, who: usize, path: String, body: &Value) -> String {
-        let made = self.send(who, &Call { key: None, ..Call::post(path, "", body) }, 201);
+        let made = self.post(who, path, body, 201);
         made["id"].as_str().expect("what is made has an id").to_owned()
     }
 
+    /// Posts what must be answered so; what it says.
+    pub(crate) fn post(&mut self, who: usize, path: String, body: &Value, status: u16) -> Value {
+        self.send(who, &Call { key: None, ..Call::post(path, "", body) }, status)
+    }
+
     /// Sends a request that must be answered so; what it says.
-    fn send(&mut self, who: usize, call: &Call, status: u16) -> Value {
+    pub(crate) fn send(&mut self, who: usize, call: &Call, status: u16) -> Value {
         let token = if who == SELLER { self.tokens.seller() } else { self.tokens.buyer(who) };
         let response = self.connection.ask(call, &token);
         assert_eq!(response.status, status, "{call:?}: {}", response.text());
@@ -174,7 +189,11 @@ impl Desk {
 }
 
 /// Stands for the seller where others are buyers by number.
-const SELLER: usize = 0;
+pub(crate) const SELLER: usize = 0;
+
+fn free_sale() -> Value {
+    json!({"hold_ttl_seconds": 10, "max_seats_per_buyer": 4, "max_holds_per_buyer": 2})
+}
 
 fn is_snapshot(file: &std::io::Result<std::fs::DirEntry>) -> bool {
     file.as_ref().is_ok_and(|file| file.path().extension().is_some_and(|extension| extension == "snapshot"))
