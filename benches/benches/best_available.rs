@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use benches::goal::{Spread, micros, print, wanted};
+use benches::goal::{Bound, Spread, micros, print, wanted};
 use benches::hall::{self, Keys};
 use onrush_engine::command::{BestAvailable, Command, HoldSeats, Wish};
 use onrush_engine::event::Event;
@@ -36,10 +36,18 @@ fn main() {
             let p50 = spreads.map(|spread| micros(spread.p50)).join(" / ");
             let worst = spreads.map(|spread| micros(spread.worst)).join(" / ");
             let ratio = spreads[2].p50.as_secs_f64() / spreads[0].p50.as_secs_f64();
+            let slowest = |figure: fn(&Spread) -> Duration| {
+                spreads.iter().map(|spread| figure(spread).as_secs_f64() * 1e6).fold(0.0, f64::max)
+            };
+            let goals = [
+                Bound::AtMost(5.0).beside(slowest(|spread| spread.p50)),
+                Bound::AtMost(50.0).beside(slowest(|spread| spread.worst)),
+                Bound::AtMost(2.0).beside(ratio),
+            ];
             print(&format!(
                 "P6 best available, 1,000 / 10,000 / 100,000 seats, {sold_percent} % sold, {quantity} seats: \
-                 p50 {p50} µs (goal ≤ 5), the worst state's median of five {worst} µs (goal ≤ 50), largest by smallest \
-                 {ratio:.2} (goal ≤ 2)"
+                 p50 {p50} µs ({}), the worst state's median of five {worst} µs ({}), largest by smallest {ratio:.2} ({})",
+                goals[0], goals[1], goals[2]
             ));
         }
     }

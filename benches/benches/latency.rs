@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use benches::client::{self, Load};
-use benches::goal::{print, wanted};
+use benches::goal::{Bound, print, wanted};
 use benches::open_loop::{self, Pace};
 use benches::requests::{RequestCount, Requests};
 use benches::rounds::median;
@@ -33,8 +33,8 @@ fn main() -> anyhow::Result<()> {
     for _ in 0..ROUNDS {
         rounds.push(round(dir)?);
     }
-    report("holds", &rounds, |round| &round.holds, "goal p50 ≤ 1, p99 ≤ 5, p99.9 ≤ 20 ms");
-    report("refusals", &rounds, |round| &round.refusals, "goal: no slower than holds");
+    report("holds", &rounds, |round| &round.holds, Some([1.0, 5.0, 20.0]));
+    report("refusals", &rounds, |round| &round.refusals, None);
     let [p50, p99, p999] = quantiles(&rounds, |round| &round.disk);
     print(&format!(
         "P4 the disk alone, {HOLDS_A_COMMIT} holds a commit: p50 {p50:.2}, p99 {p99:.2}, p99.9 {p999:.2} ms"
@@ -49,10 +49,20 @@ struct Round {
     refusals: Histogram<u64>,
 }
 
-fn report(what: &str, rounds: &[Round], latencies: fn(&Round) -> &Histogram<u64>, goal: &str) {
+fn report(what: &str, rounds: &[Round], latencies: fn(&Round) -> &Histogram<u64>, goals: Option<[f64; 3]>) {
     let rate = median(rounds.iter().map(|round| round.per_second).collect());
-    let [p50, p99, p999] = quantiles(rounds, latencies);
-    print(&format!("P4 {what} at {rate:.0}/s: p50 {p50:.2}, p99 {p99:.2}, p99.9 {p999:.2} ms ({goal})"));
+    let measured = quantiles(rounds, latencies);
+    let beside = |place: usize| {
+        goals.map_or("goal: no slower than a hold".to_owned(), |goals| {
+            Bound::AtMost(goals[place]).beside(measured[place])
+        })
+    };
+    let figures: Vec<String> = ["p50", "p99", "p99.9"]
+        .iter()
+        .enumerate()
+        .map(|(place, name)| format!("{name} {:.2} ms ({})", measured[place], beside(place)))
+        .collect();
+    print(&format!("P4 {what} at {rate:.0}/s: {}", figures.join(", ")));
 }
 
 /// Milliseconds at the half, 99 % and 99.9 %: of each the median of the rounds.

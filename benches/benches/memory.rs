@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actix_rt::System;
 use anyhow::Context as _;
-use benches::goal::{print, wanted};
+use benches::goal::{Bound, print, wanted};
 use benches::hall::{self, Keys};
 use benches::platform::{self, Platform};
 use onrush_engine::command::{BookHold, Command, HoldSeats, RequestKey, Wish};
@@ -61,7 +61,10 @@ fn seats(seats: u32) {
     let before = live();
     let inventory = hall::inventory(seats);
     let each = (live() - before) as f64 / f64::from(seats);
-    print(&format!("P7 memory of a seat, inventory of {seats} seats with its seat map: {each:.1} B (goal ≤ 16)"));
+    print(&format!(
+        "P7 memory of a seat, inventory of {seats} seats with its seat map: {each:.1} B ({})",
+        Bound::AtMost(16.0).beside(each)
+    ));
     drop(inventory);
 }
 
@@ -75,7 +78,10 @@ fn bookings(keys: Keys, name: &str) {
         book(&mut inventory, number, keys, &mut random);
     }
     let each = (live() - before) as f64 / f64::from(BOOKINGS);
-    print(&format!("P7 memory of a booking of two seats with its buyer, {name}: {each:.0} B (goal ≤ 200)"));
+    print(&format!(
+        "P7 memory of a booking of two seats with its buyer, {name}: {each:.0} B ({})",
+        Bound::AtMost(200.0).beside(each)
+    ));
 }
 
 fn book(inventory: &mut Inventory, number: u32, keys: Keys, random: &mut SmallRng) {
@@ -105,7 +111,8 @@ async fn performances() -> anyhow::Result<()> {
     let (grown, resident) = (mib(live() - live_before), mib(resident()?));
     print(&format!(
         "P7 memory of {PERFORMANCES} performances of {SEATS} seats, open in one engine: {resident:.0} MiB resident \
-         (goal ≤ 400), {:.0} MiB of them before; allocations grew by {grown:.0} MiB",
+         ({}), {:.0} MiB of them before; allocations grew by {grown:.0} MiB",
+        Bound::AtMost(400.0).beside(resident),
         mib(resident_before)
     ));
     drop(performances);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use actix_rt::System;
 use anyhow::Context as _;
-use benches::goal::{millions, print, wanted};
+use benches::goal::{Bound, millions, print, wanted};
 use benches::hall::{self, Keys};
 use benches::platform::{self, Platform};
 use benches::rounds::median;
@@ -49,11 +49,12 @@ fn replay() -> anyhow::Result<()> {
         starts.push(begun.elapsed().as_secs_f64());
         rates.push(engine.recovered_events as f64 / engine.recovery.as_secs_f64());
     }
-    let (rate, start) = (millions(median(rates)), median(starts));
+    let (rate, start) = (median(rates), median(starts));
     let events = u64::from(SEATS) * PERFORMANCES;
-    print(&format!("P8 replay of {events} events: {rate} events/s (goal ≥ 1 million/s)"));
+    print(&format!("P8 replay of {events} events: {} events/s ({})", millions(rate), Bound::AtLeast(1e6).beside(rate)));
     print(&format!(
-        "P8 the whole start of an engine with {events} events, the store's own included: {start:.2} s (goal ≤ 10)"
+        "P8 the whole start of an engine with {events} events, the store's own included: {start:.2} s ({})",
+        Bound::AtMost(10.0).beside(start)
     ));
     Ok(())
 }
@@ -73,7 +74,10 @@ fn snapshot() -> anyhow::Result<()> {
         parts.measure(&config)?;
     }
     let (ready, store, read, rest) = parts.medians();
-    print(&format!("P8 ready with a snapshot of {SEATS} seats, all held: {ready:.0} ms (goal ≤ 200)"));
+    print(&format!(
+        "P8 ready with a snapshot of {SEATS} seats, all held: {ready:.0} ms ({})",
+        Bound::AtMost(200.0).beside(ready)
+    ));
     print(&format!("   of them the store {store:.0} ms, the snapshot's file {read:.0} ms, the inventory {rest:.0} ms"));
     Ok(())
 }

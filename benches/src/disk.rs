@@ -56,3 +56,31 @@ pub fn latencies(dir: &Path, holds: usize, count: u32) -> anyhow::Result<Histogr
     }
     Ok(latencies)
 }
+
+#[cfg(test)]
+mod tests {
+    use onrush_engine::event::Entry;
+    use onrush_engine::inventory::Decision;
+    use onrush_engine::journal::codec::encode_entries;
+
+    use super::*;
+    use crate::hall::{self, Keys};
+
+    fn record_len(holds: usize) -> usize {
+        let mut inventory = hall::inventory(1000);
+        let now = inventory.now();
+        let mut entries = Vec::new();
+        for command in hall::holds(1000, Keys::Each).iter().take(holds) {
+            let Ok(Decision::Event(event)) = inventory.decide(command, now) else { panic!("a free seat is refused") };
+            inventory.apply(now, &event);
+            entries.push(Entry { at: now, event });
+        }
+        encode_entries(&entries).iter().map(|body| body.len()).sum()
+    }
+
+    #[test]
+    fn a_hold_takes_as_much_as_is_written_here() {
+        let each = (record_len(64) - record_len(1)) / 63;
+        assert!(each.abs_diff(HOLD_LEN) <= 8, "{each} bytes");
+    }
+}

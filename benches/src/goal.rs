@@ -1,11 +1,71 @@
 //! Printing: what was measured beside what is aimed at.
 
+use std::fmt;
 use std::time::Duration;
 
-/// Whether `cargo bench -p benches -- NAME…` asks for what has this name: all, where no name is given.
+use serde::Serialize;
+
+/// What `cargo bench -p benches` measures, each with its goal.
+const BENCHMARKS: [(&str, &str); 10] = [
+    ("best_available", "P6: the best seats side by side"),
+    ("commit", "what a commit takes on this disk"),
+    ("engine", "P3: durable holds in process"),
+    ("growth", "P10: a hold's cost as the platform grows, some minutes"),
+    ("inventory", "P3: decide and apply"),
+    ("latency", "P4: latency at half of the throughput"),
+    ("memory", "P7: memory"),
+    ("reads", "P9: availability"),
+    ("recovery", "P8: a start"),
+    ("rush", "P5: 200,000 bots"),
+];
+
+/// Whether `cargo bench -p benches -- NAME…` asks for what has this name: all, where no name is given. Ends the process
+/// where it asks for what there is not, or for help.
 pub fn wanted(name: &str) -> bool {
-    let names: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    names.is_empty() || names.iter().any(|wanted| name.contains(wanted.as_str()))
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let known = |argument: &String| BENCHMARKS.iter().any(|(name, _)| name.contains(argument.as_str()));
+    if let Some(unknown) = arguments.iter().find(|argument| !known(argument)) {
+        print(&format!(
+            "cargo bench -p benches [-- NAME…]; with none, all, in about fifteen minutes; {unknown} is none of:"
+        ));
+        BENCHMARKS.iter().for_each(|(name, about)| print(&format!("  {name:<16}{about}")));
+        std::process::exit(if ["-h", "--help"].contains(&unknown.as_str()) { 0 } else { 2 });
+    }
+    arguments.is_empty() || arguments.iter().any(|wanted| name.contains(wanted.as_str()))
+}
+
+/// Which side of a figure is good.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bound {
+    /// So much or more.
+    AtLeast(f64),
+    /// So much or less.
+    AtMost(f64),
+}
+
+impl Bound {
+    /// Whether a figure is on the good side.
+    pub fn is_met_by(self, measured: f64) -> bool {
+        match self {
+            Self::AtLeast(least) => measured >= least,
+            Self::AtMost(most) => measured <= most,
+        }
+    }
+
+    /// The goal, and whether a figure meets it: `goal ≤ 10: met`.
+    pub fn beside(self, measured: f64) -> String {
+        format!("{self}: {}", if self.is_met_by(measured) { "met" } else { "missed" })
+    }
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtLeast(least) => write!(f, "goal ≥ {least}"),
+            Self::AtMost(most) => write!(f, "goal ≤ {most}"),
+        }
+    }
 }
 
 /// Prints one line.

@@ -9,6 +9,7 @@
 
 pub mod rounds;
 pub mod row;
+pub mod run;
 
 pub mod contender;
 pub mod hold;

@@ -1,4 +1,7 @@
 //! Onrush's own queue: the ring of a performance's mailbox, one wake-up, the actor on its thread, the reply.
+//!
+//! What goes through is asked for and refused, so that the queue is measured and not the sale. A request is handed over by
+//! its pointer, so its length does not matter; a broker has to be sent its bytes.
 
 use std::time::Duration;
 

@@ -96,8 +96,8 @@ impl Running {
             command.env_remove(name);
         }
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data.path());
-        command.env("ONRUSH_DEMO", "false").env("ONRUSH_PAYMENT_PROVIDER", "none").env("ONRUSH_LOG", "warn");
-        command.stdin(Stdio::null()).stdout(Stdio::null());
+        // What it says at the start goes nowhere; nothing else differs from what is shipped.
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut process = Process::start(&mut command)?;
         let address = wait_for_address(&mut process, data.path())?;
         let key = Key::read(&data.path().join("token.key"))?;

@@ -18,6 +18,8 @@ pub struct Plan {
     pub rounds: u32,
 }
 
+/// So many rows further on does each round begin: no divisor of how many rows there are.
+const ROTATION: usize = 5;
 /// Before each window.
 const WARM_UP: Duration = Duration::from_millis(500);
 
@@ -34,6 +36,10 @@ pub struct RowResult {
     pub p50_ms: f64,
     /// The latency that one in a hundred requests exceeds.
     pub p99_ms: f64,
+    /// Answers a second, round by round.
+    pub rounds: Vec<f64>,
+    /// How much of a core the client took, in percent: near 100 it may be the client that was measured.
+    pub client_busy_percent: f64,
     /// Its throughput by that of the hyper row with as many connections, where it is compared with one.
     pub ratio_to_hyper: Option<f64>,
 }
@@ -47,19 +53,24 @@ impl RowResult {
             cpu_us_per_request: 0.0,
             p50_ms: 0.0,
             p99_ms: 0.0,
+            rounds: Vec::new(),
+            client_busy_percent: 0.0,
             ratio_to_hyper: None,
         }
     }
 }
 
-/// Measures all rows in turns. Servers keep their data below `dir`.
+/// Measures all rows in turns, each round from another row on: whoever comes after a row that has left the disk busy is
+/// another one each time. What was written by one row is on the disk before the next begins. Servers keep their data below `dir`.
 ///
 /// # Errors
 /// At the first server that does not start, and the first answer that is not a hold: figures beside it say nothing.
 pub fn run(rows: &[Row], plan: Plan, dir: &Path) -> anyhow::Result<Vec<RowResult>> {
     let mut measured: Vec<Vec<Measured>> = rows.iter().map(|_| Vec::new()).collect();
     for round in 1..=plan.rounds {
-        for (row, results) in rows.iter().zip(&mut measured) {
+        for place in (0..rows.len()).map(|place| (place + (round as usize - 1) * ROTATION) % rows.len()) {
+            let (row, results) = (&rows[place], &mut measured[place]);
+            rustix::fs::sync();
             let result = measure(*row, plan, dir).with_context(|| format!("row {}, round {round}", row.name))?;
             progress(&format!(
                 "round {round} of {}: {} {:.0} requests/s, {:.1} µs CPU each (busy: client {:.0} %, other processes {:.0} %)",
@@ -90,6 +101,8 @@ fn results(rows: &[Row], measured: &[Vec<Measured>]) -> Vec<RowResult> {
         cpu_us_per_request: rounded(of(results, Measured::cpu_us_per_request), 2),
         p50_ms: rounded(of(results, |measured| measured.latency_ms(0.5)), 3),
         p99_ms: rounded(of(results, |measured| measured.latency_ms(0.99)), 3),
+        rounds: results.iter().map(|measured| rounded(measured.requests_per_second(), 0)).collect(),
+        client_busy_percent: rounded(of(results, Measured::client_busy_percent), 0),
         ratio_to_hyper: hyper(row).map(|hyper| rounded(rate / hyper, 3)),
     };
     rows.iter().zip(measured).zip(&rates).map(result).collect()

@@ -7,11 +7,14 @@ use serde::Serialize;
 use crate::machine::Machine;
 use crate::rounds::RowResult;
 use crate::row::ROWS;
-use crate::verdict::{Bound, Verdict};
+use crate::run::Run;
+use crate::verdict::Verdict;
 
 /// All that was measured.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
+    /// When, of which sources, how often and how long.
+    pub run: Run,
     /// Where.
     pub machine: Machine,
     /// What.
@@ -35,7 +38,8 @@ impl Comparison {
     /// A table; CPU is compared, too, as it moves less with noise than throughput does.
     pub fn table(&self) -> String {
         let Machine { cpu, cores, memory_megabytes, kernel, file_system } = &self.machine;
-        let mut text = format!("{cores} × {cpu}, {memory_megabytes} MB, {kernel}, data on {file_system}\n\n");
+        let mut text =
+            format!("{}\n{cores} × {cpu}, {memory_megabytes} MB, {kernel}, data on {file_system}\n\n", self.run);
         line(&mut text, ["", "requests/s", "× hyper", "CPU µs each", "× hyper", "p50 ms", "p99 ms"]);
         for row in &self.rows {
             let ratio = |ratio: Option<f64>| ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}"));
@@ -69,11 +73,7 @@ impl Comparison {
 }
 
 fn goal_line(Verdict { goal, measured, bound, met }: &Verdict) -> String {
-    let bound = match bound {
-        Some(Bound::AtLeast(least)) => format!("   goal ≥ {least}"),
-        Some(Bound::AtMost(most)) => format!("   goal ≤ {most}"),
-        None => String::new(),
-    };
+    let bound = bound.map_or_else(String::new, |bound| format!("   {bound}"));
     let met = met.map_or("", |met| if met { ": met" } else { ": missed" });
     format!("{goal:<52}{measured:>8.2}{bound}{met}")
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::goal::Bound;
 use crate::rounds::RowResult;
 
 /// A goal, and whether it is met.
@@ -15,25 +16,6 @@ pub struct Verdict {
     pub bound: Option<Bound>,
     /// Whether that is so.
     pub met: Option<bool>,
-}
-
-/// Which side of a figure is good.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Bound {
-    /// So much or more.
-    AtLeast(f64),
-    /// So much or less.
-    AtMost(f64),
-}
-
-impl Bound {
-    fn is_met_by(self, measured: f64) -> bool {
-        match self {
-            Self::AtLeast(least) => measured >= least,
-            Self::AtMost(most) => measured <= most,
-        }
-    }
 }
 
 /// A figure of one row by the same figure of another.
@@ -72,9 +54,15 @@ const RATIOS: &[Ratio] = &[
     rate("P2 holds by Redis behind a front, 64", ("onrush", "redis-behind-front"), at_least(2.0)),
     rate("P2 holds by Redis behind a front, 256", ("onrush-256", "redis-behind-front-256"), at_least(2.0)),
     p99("P2 p99 by that of Redis behind a front, 64", ("onrush", "redis-behind-front"), at_most(1.0)),
+    p99("P2 p99 by that of Redis behind a front, 256", ("onrush-256", "redis-behind-front-256"), at_most(1.0)),
     rate("P2 holds by PostgreSQL behind a front, 64", ("onrush", "postgresql-behind-front"), at_least(4.0)),
     rate("P2 holds by PostgreSQL behind a front, 256", ("onrush-256", "postgresql-behind-front-256"), at_least(4.0)),
     p99("P2 p99 by that of PostgreSQL behind a front, 64", ("onrush", "postgresql-behind-front"), at_most(1.0)),
+    p99(
+        "P2 p99 by that of PostgreSQL behind a front, 256",
+        ("onrush-256", "postgresql-behind-front-256"),
+        at_most(1.0),
+    ),
     rate("P2 holds by Redis without HTTP", ("onrush", "redis-protocol"), at_least(1.3)),
     rate("P11 mailbox by RabbitMQ RPC", ("mailbox", "rabbitmq-rpc"), None),
     cpu("P11 share of the mailbox in a hold's CPU", ("mailbox", "onrush"), None),

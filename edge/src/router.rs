@@ -121,6 +121,7 @@ routes! {
     SignOut            DELETE "/v1/sessions/current"               Token     Begun BODY_LEN_MAX       "sign_out"
     OpenApi            GET    "/openapi.json"                      Everybody Read  BODY_LEN_MAX       "openapi"
     Docs               GET    "/docs"                              Everybody Read  BODY_LEN_MAX       "docs"
+    Root               GET    "/"                                  Everybody Read  BODY_LEN_MAX       "root"
     ReadProblem        GET    "/problems/*"                        Everybody Read  BODY_LEN_MAX       "problem_page"
     Health             GET    "/healthz"                           Everybody Probe BODY_LEN_MAX       "healthz"
     Ready              GET    "/readyz"                            Everybody Probe BODY_LEN_MAX       "readyz"
@@ -185,6 +186,7 @@ impl Route {
             Self::SignOut => accounts::sign_out(request).await,
             Self::OpenApi => Ok(operating::openapi(request)),
             Self::Docs => Ok(operating::docs(request)),
+            Self::Root => Ok(operating::root()),
             Self::ReadProblem => operating::problem(request),
             Self::Health => Ok(operating::health()),
             Self::Ready => operating::ready(request),

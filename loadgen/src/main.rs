@@ -47,23 +47,23 @@ enum Command {
 const RUSH_EXAMPLES: &str = "\
 Examples:
   # 5,000 bots for the 3,022 seats of a theatre
-  onrush-loadgen rush --target http://127.0.0.1:7700 --key-file onrush-data/token.key
+  onrush-loadgen rush --target http://127.0.0.1:8080 --key-file onrush-data/token.key
 
   # a stadium, with a page of plots
-  onrush-loadgen rush --target http://127.0.0.1:7700 --key-file onrush-data/token.key \\
+  onrush-loadgen rush --target http://127.0.0.1:8080 --key-file onrush-data/token.key \\
       --venue stadium --bots 100000 --html rush.html
 
   # open loop: 2,000 bots start each second whatever happens; latency counts from when they meant to
-  onrush-loadgen rush --target http://127.0.0.1:7700 --key-file onrush-data/token.key \\
+  onrush-loadgen rush --target http://127.0.0.1:8080 --key-file onrush-data/token.key \\
       --venue arena --bots 20000 --rate 2000
 
   # the same bots as in an earlier run
-  onrush-loadgen rush --target http://127.0.0.1:7700 --key-file onrush-data/token.key --seed 7";
+  onrush-loadgen rush --target http://127.0.0.1:8080 --key-file onrush-data/token.key --seed 7";
 
 const REPLAY_EXAMPLES: &str = "\
 Examples:
-  onrush-loadgen replay --target http://127.0.0.1:7700 --key-file onrush-data/token.key --profile emf-camp
-  onrush-loadgen replay --target http://127.0.0.1:7700 --key-file onrush-data/token.key \\
+  onrush-loadgen replay --target http://127.0.0.1:8080 --key-file onrush-data/token.key --profile emf-camp
+  onrush-loadgen replay --target http://127.0.0.1:8080 --key-file onrush-data/token.key \\
       --profile flash-crowd --venue arena --json replay.json
 
 A profile of your own is a text file with the arrivals of each second, one line a second:
@@ -74,8 +74,8 @@ A profile of your own is a text file with the arrivals of each second, one line 
 
 const BARE_EXAMPLES: &str = "\
 Example, side by side with wrk:
-  onrush-loadgen bare --target http://127.0.0.1:7700/v1/shows --connections 64 --seconds 10
-  wrk --threads 1 --connections 64 --duration 10s http://127.0.0.1:7700/v1/shows";
+  onrush-loadgen bare --target http://127.0.0.1:8080/v1/shows --connections 64 --seconds 10
+  wrk --threads 1 --connections 64 --duration 10s http://127.0.0.1:8080/v1/shows";
 
 /// The server, and what it takes for a token.
 #[derive(Debug, Args)]

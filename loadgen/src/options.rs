@@ -5,10 +5,14 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, value_parser};
 use serde::Serialize;
 
 use crate::scenario::Mix;
+
+/// The halls that a server knows by name.
+const VENUES: [&str; 4] = ["grand-theatre", "arena", "stadium", "study-rooms"];
 
 /// How many bots come, and how.
 #[derive(Debug, Clone, Args)]
@@ -46,9 +50,8 @@ pub struct ReplayOptions {
 /// Where, with whom and how to measure.
 #[derive(Debug, Clone, Args)]
 pub struct SceneOptions {
-    /// Hall of the performance that the rush makes: grand-theatre (3,022 seats), arena (15,000), stadium (50,000),
-    /// study-rooms
-    #[arg(long, value_name = "NAME", default_value = "grand-theatre")]
+    /// Hall of the performance that the rush makes; 3,022, 15,000 and 50,000 seats, and rooms by the hour
+    #[arg(long, value_name = "NAME", default_value = "grand-theatre", value_parser = PossibleValuesParser::new(VENUES))]
     pub venue: String,
     /// Rush for this performance instead of making one
     #[arg(long, value_name = "ID", conflicts_with = "venue")]

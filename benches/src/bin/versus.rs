@@ -10,6 +10,7 @@ use anyhow::{Context as _, ensure};
 use benches::machine::Machine;
 use benches::rounds::{self, Plan};
 use benches::row::{self, ROWS, Row};
+use benches::run::Run;
 use benches::table::{Comparison, Skipped};
 use benches::{hyper_server, onrush_server, platform, verdict};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, value_parser};
@@ -20,7 +21,8 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, value_parser};
 /// the best simple settings for this work, which stand with their reasons in benches/src/*_server.rs. Rows are measured
 /// in turns, and the medians over all rounds are printed. The ratio is to bare hyper with as many connections, in this
 /// very run: absolute figures move from machine to machine and from hour to hour. The client keeps one core busy, so a
-/// machine needs two. What is not installed is skipped, and named.
+/// machine needs two. What is not installed is skipped, and named: redis-server, postgresql, rabbitmq-server and wrk are Debian's
+/// packages. All of it takes about ten minutes once it is built; --rounds 1 --seconds 1 a minute, for a first look.
 #[derive(Debug, Parser)]
 #[command(name = "versus")]
 struct Arguments {
@@ -74,7 +76,7 @@ fn compare(arguments: &Arguments) -> anyhow::Result<()> {
     let rows: Vec<Row> = rows.into_iter().filter(|row| row.contender.lacks().is_none()).collect();
     let rows = rounds::run(&rows, plan, dir)?;
     let goals = verdict::verdicts(&rows);
-    let comparison = Comparison { machine: Machine::with_data_in(dir), rows, skipped, goals };
+    let comparison = Comparison { run: Run::ended(plan), machine: Machine::with_data_in(dir), rows, skipped, goals };
     print(&comparison.table());
     if let Some(path) = &arguments.json {
         let json = serde_json::to_string_pretty(&comparison).context("the result is no JSON")?;

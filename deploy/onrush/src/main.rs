@@ -33,7 +33,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
     onrush rush --venue stadium --bots 100000         a whole ticket rush against itself, with an audit\n  \
     onrush token --role seller --subject acc_me --data ./onrush-data\n  \
     onrush journal verify ./onrush-data               read the whole journal and check it\n  \
-    onrush journal replay ./onrush-data --events      tell a performance's sale again"
+    onrush journal replay ./onrush-data --performance perf_…   tell a performance's sale again"
 )]
 struct Arguments {
     #[command(subcommand)]

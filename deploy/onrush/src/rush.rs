@@ -4,40 +4,50 @@ use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use onrush_api::key_file::KeyFile;
-use onrush_loadgen::options::{OutputOptions, ReplayOptions, RushOptions};
+use onrush_loadgen::options::{OutputOptions, ReplayOptions, RushOptions, SceneOptions};
 use onrush_loadgen::report::Report;
 use onrush_loadgen::target::Target;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  onrush rush                                   the grand theatre\n  \
     onrush rush --venue stadium --bots 100000 --html rush.html\n  \
-    onrush rush --venue arena --rate 5000         bots arrive on their own time")]
+    onrush rush --venue arena --rate 5000         bots arrive on their own time",
+    mut_arg("performance", |argument| argument.hide(true)), mut_arg("seller", |argument| argument.hide(true)))]
 pub(crate) struct Arguments {
     #[command(flatten)]
     options: RushOptions,
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  onrush replay --profile emf-camp --html replay.html")]
+#[command(after_help = "Example:\n  onrush replay --profile emf-camp --html replay.html",
+    mut_arg("performance", |argument| argument.hide(true)), mut_arg("seller", |argument| argument.hide(true)))]
 pub(crate) struct ReplayArguments {
     #[command(flatten)]
     options: ReplayOptions,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    against_own_server(&arguments.options.output, |target| onrush_loadgen::rush::rush(target, &arguments.options))
+    let RushOptions { output, scene, .. } = &arguments.options;
+    against_own_server(output, scene, |target| onrush_loadgen::rush::rush(target, &arguments.options))
 }
 
 pub(crate) fn replay(arguments: &ReplayArguments) -> anyhow::Result<ExitCode> {
-    against_own_server(&arguments.options.output, |target| onrush_loadgen::rush::replay(target, &arguments.options))
+    let ReplayOptions { output, scene, .. } = &arguments.options;
+    against_own_server(output, scene, |target| onrush_loadgen::rush::replay(target, &arguments.options))
 }
 
 fn against_own_server(
     output: &OutputOptions,
+    scene: &SceneOptions,
     work: impl FnOnce(&Target) -> anyhow::Result<Report>,
 ) -> anyhow::Result<ExitCode> {
+    ensure!(
+        scene.performance.is_none(),
+        "this starts a server of its own, which has no performance yet; for one that sells at another server: \
+         onrush-loadgen rush --performance …"
+    );
     let dir = tempfile::tempdir().context("cannot make a temporary directory")?;
     let mut server = Server::start(dir.path())?;
     let report = work(&server.target)?;

@@ -288,7 +288,7 @@ fn banner(settings: &Settings, client: &Client, key: &onrush_api::token::TokenKe
         text.push_str(&format!(
             "A buyer's token, valid for 12 hours:\n  {token}\nHold two seats:\n  curl -s -X POST \
              http://{address}/v1/performances/{performance}/holds -H 'Authorization: Bearer {token}' \
-             -H 'Content-Type: application/json' -d '{{\"best_available\":{{\"quantity\":2}}}}'\n"
+             -H 'Content-Type: application/json' -H \"Idempotency-Key: $RANDOM$RANDOM\" -d '{{\"best_available\":{{\"quantity\":2}}}}'\n"
         ));
     }
     text

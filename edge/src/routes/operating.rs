@@ -14,6 +14,12 @@ pub(crate) fn docs(request: &Request<'_>) -> Answer {
     Answer::page(request.context.pages.docs.clone())
 }
 
+/// Whoever opens the bare address in a browser is shown what there is.
+pub(crate) fn root() -> Answer {
+    Answer::text(StatusCode::FOUND, "text/plain; charset=utf-8", "The API is described at /docs.\n")
+        .location("/docs".to_owned())
+}
+
 pub(crate) fn problem(request: &Request<'_>) -> Result<Answer, Problem> {
     let (segments, _) = segments(request.parts.uri.path());
     let page = request.context.pages.problem(segments[1]);

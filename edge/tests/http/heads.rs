@@ -10,7 +10,6 @@ fn an_unknown_path_is_not_found() {
     let server = Server::start();
     let token = server.buyer("acc_kim");
     for path in [
-        "/",
         "//",
         "/v1",
         "/v1/",
@@ -30,6 +29,13 @@ fn an_unknown_path_is_not_found() {
             call.refused(404, "not-found");
         }
     }
+}
+
+#[test]
+fn the_bare_address_leads_to_the_docs() {
+    let server = Server::start();
+    let answer = server.get("/").expect(302);
+    assert_eq!(answer.header("location"), Some("/docs"));
 }
 
 #[test]

@@ -92,7 +92,8 @@ impl Inventory {
         let (cancelled, over) = (booking.cancelled().len() as u32, booking.is_over());
         self.buyers.get_mut(booking.buyer).seats -= event.seats.len() as u32;
         self.seats.set(&self.map, &event.seats, SeatState::Free);
-        self.owe(event.booking, event.refund.unwrap_or(0));
+        let refund = if Bug::RefundForgotten.is_on() { None } else { event.refund };
+        self.owe(event.booking, refund.unwrap_or(0));
         if over {
             self.wait_until(event.booking, None);
         }

@@ -72,7 +72,7 @@ impl Original {
     pub(crate) fn put_back(self) {
         match self.copy {
             Copied::Now(copy) => match exchange(&self.store, &copy) {
-                Ok(()) => tracing::warn!("the journal is as this start found it"),
+                Ok(()) => tracing::warn!("this start is refused; the journal is again what it was before"),
                 Err(error) => tracing::warn!(%error, copy = %copy.display(), "the journal could not be put back"),
             },
             Copied::Earlier(copy) => {

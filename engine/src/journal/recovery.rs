@@ -62,7 +62,10 @@ pub enum RecoveryError {
         source: RecordError,
     },
     /// Acknowledged records are missing.
-    #[error("the journal has {found} records, but {acknowledged} were acknowledged: its end is lost")]
+    #[error(
+        "{found} records of the journal can be read, but {acknowledged} were acknowledged: its end is lost, or what stands \
+         behind those is damaged"
+    )]
     EndLost {
         /// Records that are there.
         found: u64,

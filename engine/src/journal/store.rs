@@ -53,7 +53,7 @@ pub enum StoreError {
     #[error("sled: {0}")]
     Sled(#[from] sled::Error),
     /// sled cannot read its own files.
-    #[error("the store in {path} cannot be read: {reason}. If its files are damaged, restore a copy")]
+    #[error("the store in {path} is damaged: {reason}. Restore a copy of it")]
     Unreadable {
         /// The store's directory.
         path: PathBuf,

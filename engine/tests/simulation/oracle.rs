@@ -18,15 +18,15 @@ use crate::model::{self, Model, Said};
 /// See the module.
 #[derive(Debug, Clone)]
 pub(crate) enum Oracle {
-    Naive(Model),
-    Core(Core),
+    Naive(Box<Model>),
+    Core(Box<Core>),
 }
 
 impl Oracle {
     pub(crate) fn open(performance: PerformanceId, now: i64) -> Self {
         match costs_nothing(performance) {
-            true => Self::Naive(Model::new(&map(), TTL_SECONDS, SEATS_MAX, HOLDS_MAX, now)),
-            false => Self::Core(Core::open(performance, time(now))),
+            true => Self::Naive(Box::new(Model::new(&map(), TTL_SECONDS, SEATS_MAX, HOLDS_MAX, now))),
+            false => Self::Core(Box::new(Core::open(performance, time(now)))),
         }
     }
 

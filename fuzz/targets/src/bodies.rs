@@ -2,13 +2,15 @@
 
 use std::sync::LazyLock;
 
+use onrush_api::accounts::{AccountClosing, AccountDraft, AccountPatch, ApiKeyDraft, RefreshRequest, SignIn};
 use onrush_api::blocks::BlockRequest;
 use onrush_api::body;
-use onrush_api::bookings::{BookingRequest, CancelRequest};
+use onrush_api::bookings::{BookingRequest, CancelRequest, ReasonRequest};
 use onrush_api::holds::HoldRequest;
 use onrush_api::performances::{PerformanceDraft, PerformancePatch};
 use onrush_api::problem::Problem;
-use onrush_api::shows::{ShowDraft, ShowPatch};
+use onrush_api::shows::{Member, ShowDraft, ShowPatch};
+use onrush_api::tickets::{CheckInRequest, TransferRequest};
 use onrush_edge::fuzzing;
 use onrush_engine::command::{ChangeTerms, Command, HoldSeats};
 use onrush_engine::event::Entry;
@@ -31,7 +33,7 @@ static PUBLICATION: LazyLock<Publication> = LazyLock::new(|| Publication::new(&h
 /// Bytes as the body of one of the calls.
 pub fn run(bytes: &[u8]) {
     let mut input = Input::of(bytes);
-    let call = input.byte() % 8;
+    let call = input.byte() % 18;
     let body = input.rest();
     match call {
         0 => accepted(parsed::<ShowDraft>(body).and_then(fuzzing::show).map(drop)),
@@ -41,7 +43,17 @@ pub fn run(bytes: &[u8]) {
         4 => accepted(parsed(body).and_then(hold)),
         5 => accepted(parsed::<BookingRequest>(body).map(drop)),
         6 => accepted(parsed(body).and_then(cancel)),
-        _ => accepted(parsed(body).and_then(block)),
+        7 => accepted(parsed(body).and_then(block)),
+        8 => accepted(parsed::<ReasonRequest>(body).map(drop)),
+        9 => accepted(parsed::<Member>(body).map(drop)),
+        10 => accepted(parsed::<TransferRequest>(body).map(drop)),
+        11 => accepted(parsed::<CheckInRequest>(body).map(drop)),
+        12 => accepted(parsed::<AccountDraft>(body).map(drop)),
+        13 => accepted(parsed::<AccountPatch>(body).map(drop)),
+        14 => accepted(parsed::<AccountClosing>(body).map(drop)),
+        15 => accepted(parsed::<ApiKeyDraft>(body).map(drop)),
+        16 => accepted(parsed::<SignIn>(body).map(drop)),
+        _ => accepted(parsed::<RefreshRequest>(body).map(drop)),
     }
 }
 

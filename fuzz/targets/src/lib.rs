@@ -7,9 +7,11 @@
 pub mod addresses;
 pub mod bodies;
 pub mod idempotency_keys;
+pub mod notices;
 pub mod records;
 pub mod seeds;
 pub mod snapshots;
+pub mod ticket_codes;
 pub mod tokens;
 
 mod hall;
@@ -25,7 +27,9 @@ pub const ALL: &[Target] = &[
     ("addresses", addresses::run),
     ("bodies", bodies::run),
     ("idempotency_keys", idempotency_keys::run),
+    ("notices", notices::run),
     ("records", records::run),
     ("snapshots", snapshots::run),
+    ("ticket_codes", ticket_codes::run),
     ("tokens", tokens::run),
 ];

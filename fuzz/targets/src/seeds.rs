@@ -13,6 +13,7 @@ use crate::hall::{PERFORMANCE, SHOW, after, seller, show_details};
 use crate::input::Input;
 use crate::journal::STREAM;
 use crate::sale::Sale;
+use crate::ticket_codes::code;
 use crate::tokens::minted;
 
 /// An input of a target.
@@ -27,7 +28,9 @@ pub struct Seed {
 
 /// Every seed.
 pub fn all() -> Vec<Seed> {
-    [addresses(), bodies(), idempotency_keys(), records(), snapshots(), tokens()].into_iter().flatten().collect()
+    let of_targets =
+        [addresses(), bodies(), idempotency_keys(), notices(), records(), snapshots(), ticket_codes(), tokens()];
+    of_targets.into_iter().flatten().collect()
 }
 
 /// A seed: `head` says which way in is taken, and `parts` follow each other.
@@ -113,6 +116,17 @@ fn bodies() -> Vec<Seed> {
         ("cancel-all", 6, "{}"),
         ("cancel-some", 6, r#"{"seats":["A-1-1","A-1-2"]}"#),
         ("block", 7, r#"{"seats":["A-2-1","A-2-2"],"reason":"press"}"#),
+        ("reason", 8, r#"{"reason":"Press only"}"#),
+        ("member", 9, r#"{"account":"acc_lee","role":"door"}"#),
+        ("transfer", 10, r#"{"to":"acc_lee"}"#),
+        ("check-in", 11, r#"{"code":"onr1.AAAA.AAAA"}"#),
+        ("sign-up", 12, r#"{"email":"kim@example.org","password":"a winter garden","name":"김","role":"buyer"}"#),
+        ("account-patch", 13, r#"{"name":"Kim","password":"another garden","current_password":"a winter garden"}"#),
+        ("account-closing", 14, r#"{"password":"a winter garden","force":true}"#),
+        ("api-key", 15, r#"{"name":"till","scopes":["sell","ops"]}"#),
+        ("sign-in", 16, r#"{"email":"kim@example.org","password":"a winter garden"}"#),
+        ("sign-in-machine", 16, r#"{"api_key":"onr_0123"}"#),
+        ("refresh", 17, r#"{"refresh_token":"ort_0123"}"#),
         ("no-object", 4, r#"[["A-1-1"],null,null]"#),
         ("no-json", 4, r#"{"seats":["A-1-1"]} x"#),
     ];
@@ -224,6 +238,43 @@ fn snapshots() -> Vec<Seed> {
         seeds.push(seed("snapshots", &format!("steps-then-change-{part}"), &[2, SALE.len() as u8], &[&steps, &change]));
     }
     seeds
+}
+
+fn notices() -> Vec<Seed> {
+    let booking = BookingId { performance: PERFORMANCE, number: 7, nonce: 9 };
+    let payment = format!(
+        r#"{{"id":"tpay_1","reference":"{booking}","amount":150,"currency":"KRW","status":"captured","refunds":[]}}"#
+    );
+    let test_psp = format!(r#"{{"type":"payment.captured","data":{payment}}}"#);
+    let refunded = test_psp.replace(r#""refunds":[]"#, r#""refunds":[{"name":"refund-0","amount":50}]"#);
+    let stripe = format!(
+        r#"{{"type":"payment_intent.succeeded","data":{{"object":{{"id":"pi_1","amount":150,"currency":"krw",
+        "status":"succeeded","client_secret":null,"metadata":{{"booking":"{booking}"}}}}}}}}"#
+    );
+    let another = stripe.replace("payment_intent.succeeded", "charge.refunded");
+    vec![
+        seed("notices", "test-psp-unsigned", &[0], &[b"msg_1\n1800000000\nv1,AAAA\n", test_psp.as_bytes()]),
+        seed("notices", "test-psp", &[1], &[test_psp.as_bytes()]),
+        seed("notices", "test-psp-refunded", &[1], &[refunded.as_bytes()]),
+        seed("notices", "stripe-unsigned", &[2], &[b"t=1800000000,v1=00ff\n", stripe.as_bytes()]),
+        seed("notices", "stripe", &[3], &[stripe.as_bytes()]),
+        seed("notices", "stripe-another-event", &[3], &[another.as_bytes()]),
+    ]
+}
+
+fn ticket_codes() -> Vec<Seed> {
+    let own = br#"{"keys":[{"kid":"03a107bf","kty":"OKP","crv":"Ed25519","x":"A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg"}]}"#;
+    let no_key = br#"{"keys":[{"kid":"00000000","kty":"OKP","crv":"Ed25519","x":"AAAA"}]}"#;
+    vec![
+        seed("ticket_codes", "code", &[0], &[code(0).as_bytes()]),
+        seed("ticket_codes", "code-korean", &[0], &[code(1).as_bytes()]),
+        seed("ticket_codes", "code-no-label", &[0], &[code(2).as_bytes()]),
+        seed("ticket_codes", "unchanged", &[1, 1], &[]),
+        seed("ticket_codes", "byte-changed", &[1, 1], &[&[0, 60, 0, 65]]),
+        seed("ticket_codes", "cut", &[1, 1], &[&[0, 80, 2]]),
+        seed("ticket_codes", "key-set", &[2], &[own]),
+        seed("ticket_codes", "key-set-no-key", &[2], &[no_key]),
+    ]
 }
 
 fn tokens() -> Vec<Seed> {

@@ -11,7 +11,9 @@ use thiserror::Error;
 /// Each says what to do instead.
 #[derive(Debug, Error)]
 pub(crate) enum Misuse {
-    #[error("{0} holds no journal; name the data directory, as in: onrush journal verify ./onrush-data")]
+    #[error("there is no directory {0}; name a server's data directory, such as ./onrush-data")]
+    NoDirectory(PathBuf),
+    #[error("{0} holds no journal; name the data directory itself, such as ./onrush-data")]
     NoJournal(PathBuf),
     #[error("a server runs in {0}; stop it first")]
     InUse(PathBuf),

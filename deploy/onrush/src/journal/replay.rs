@@ -25,8 +25,8 @@ use super::{Directory, verify};
     after_help = "The exit code is 0 for an answer, 1 for a damaged journal, 2 where the question has to be put \
     differently.\n\nExamples:\n  \
     onrush journal replay ./onrush-data --performance perf_01j8f2b6m4c9k --events\n  \
-    onrush journal replay ./onrush-data --until 17 --json\n  \
-    onrush journal replay ./onrush-data --why-not Stalls-A-12@2030-12-01T10:00:00.123Z --buyer acc_kim"
+    onrush journal replay ./onrush-data --performance perf_01j8f2b6m4c9k --until 17 --json\n  \
+    onrush journal replay ./onrush-data --performance perf_01j8f2b6m4c9k \\\n    --why-not Stalls-A-12@2030-12-01T10:00:00.123Z --buyer acc_kim"
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]

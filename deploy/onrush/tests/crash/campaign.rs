@@ -17,7 +17,7 @@ use crate::visit::Visit;
 pub(crate) struct Figures {
     seed: u64,
     pub(crate) cycles: u64,
-    acknowledged_bookings: usize,
+    pub(crate) acknowledged_bookings: usize,
     acknowledged_holds: usize,
     resent: usize,
     /// Loads that went on until a snapshot was written.

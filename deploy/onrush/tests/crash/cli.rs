@@ -143,10 +143,29 @@ fn verify_finds_the_directory_where_serve_does() {
         command.current_dir(dir.path()).env("ONRUSH_DATA", data).args(["journal", "verify"]).args(arguments);
         stderr(&command.output().expect("the binary runs"))
     };
-    assert!(verify("elsewhere", &[]).contains("elsewhere holds no journal"), "{}", verify("elsewhere", &[]));
-    assert!(verify("elsewhere", &["here"]).contains("onrush: here holds no journal"));
+    assert!(verify("elsewhere", &[]).contains("there is no directory elsewhere"), "{}", verify("elsewhere", &[]));
+    assert!(verify("elsewhere", &["here"]).contains("onrush: there is no directory here"));
     let by_default =
         command(&[]).current_dir(dir.path()).args(["journal", "verify"]).output().expect("the binary runs");
-    assert!(stderr(&by_default).contains("./onrush-data holds no journal"), "{}", stderr(&by_default));
+    assert!(stderr(&by_default).contains("there is no directory ./onrush-data"), "{}", stderr(&by_default));
     assert_eq!(by_default.status.code(), Some(2));
+    assert!(verify(".", &[]).contains(". holds no journal; name the data directory itself"), "{}", verify(".", &[]));
+}
+
+#[test]
+fn a_journal_whose_end_may_be_lost_is_not_called_sound() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let data = dir.path().join("data");
+    let server = crate::server::Server::start(&data);
+    server.terminate();
+    server.wait();
+    let verify = || onrush(&["journal", "verify", data.to_str().expect("temporary paths are text")]);
+    assert_eq!(verify().status.code(), Some(0));
+    std::fs::remove_file(data.join("journal/mark")).expect("the note is there");
+    let verified = verify();
+    assert_eq!(verified.status.code(), Some(1));
+    assert!(
+        stdout(&verified).contains("sound as far as it goes")
+            && stdout(&verified).contains("a lost end would not show")
+    );
 }

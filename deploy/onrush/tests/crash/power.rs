@@ -34,6 +34,7 @@ fn power_cut() {
         say(&format!("power_cut: {figures}"));
     }
     assert!(figures.snapshots >= images / 2, "too few snapshots: {figures}");
+    assert!(figures.acknowledged_bookings as u64 >= cycles, "too few bookings to lose: {figures}");
 }
 
 /// Some crashes of one image, and the figures with them.

@@ -85,7 +85,7 @@ fn flip_and_start(campaign: &mut Campaign, data: &Path, rotten: &Path, offset: u
 }
 
 pub(crate) fn names_the_place(reason: &str) -> bool {
-    ["record ", "its end is lost", "cannot be read: ", "is listed, but has no records"]
+    ["record ", "its end is lost", " is damaged: ", "is listed, but has no records"]
         .iter()
         .any(|words| reason.contains(words))
 }

@@ -8,6 +8,7 @@ use crate::event::{Advance, Event, Fate, PaymentAdvanced, Standing};
 use crate::inventory::payments::{Payment, Stage};
 use crate::inventory::{Booking, Inventory};
 use crate::refusal::Refusal;
+use crate::seeded::Bug;
 use crate::time::Timestamp;
 
 /// While a charge is under way the seats wait so long, once: a bank asks its customer, who looks for the telephone.
@@ -64,6 +65,9 @@ impl Inventory {
     /// payment had failed or was let go.
     fn back_at_once(&self, booking: &Booking, payment: &Payment, fate: Fate) -> i64 {
         if fate == Fate::Kept && !matches!(payment.stage, Stage::Failed | Stage::Voided) {
+            return 0;
+        }
+        if fate == Fate::Lost && Bug::LateMoneyKept.is_on() {
             return 0;
         }
         let tickets = if fate == Fate::Lost { 0 } else { self.cost(booking, &booking.wanted()) };

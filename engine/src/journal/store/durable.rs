@@ -139,8 +139,17 @@ fn open_sled(dir: &Path) -> Result<sled::Db, StoreError> {
     // sled panics on some damage; that must not take the process with it before it has said where.
     match catch_unwind(AssertUnwindSafe(|| config.open())) {
         Ok(Ok(db)) => Ok(db),
+        Ok(Err(sled::Error::Corruption { at, .. })) => Err(unreadable(damaged(at.map(|at| at.lid())))),
         Ok(Err(error)) => Err(unreadable(error.to_string())),
         Err(_) => Err(unreadable("sled panicked while it read its files".to_owned())),
+    }
+}
+
+/// What sled says of damage, in words; the place is what it calls an offset of its log, where it knows one.
+fn damaged(offset: Option<u64>) -> String {
+    match offset {
+        Some(offset) => format!("sled found what it cannot have written at byte {offset} of its file 'db'"),
+        None => "sled found what it cannot have written in its files, and does not say where".to_owned(),
     }
 }
 

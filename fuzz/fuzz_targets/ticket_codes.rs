@@ -1,0 +1,3 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| onrush_fuzz_targets::ticket_codes::run(bytes));
