@@ -7,12 +7,10 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context as _;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, value_parser};
+use onrush_api::performances::VENUE_PRESETS;
 use serde::Serialize;
 
 use crate::scenario::Mix;
-
-/// The halls that a server knows by name.
-const VENUES: [&str; 4] = ["grand-theatre", "arena", "stadium", "study-rooms"];
 
 /// How many bots come, and how.
 #[derive(Debug, Clone, Args)]
@@ -51,7 +49,7 @@ pub struct ReplayOptions {
 #[derive(Debug, Clone, Args)]
 pub struct SceneOptions {
     /// Hall of the performance that the rush makes; 3,022, 15,000 and 50,000 seats, and rooms by the hour
-    #[arg(long, value_name = "NAME", default_value = "grand-theatre", value_parser = PossibleValuesParser::new(VENUES))]
+    #[arg(long, value_name = "NAME", default_value = "grand-theatre", value_parser = PossibleValuesParser::new(VENUE_PRESETS.iter().copied()))]
     pub venue: String,
     /// Rush for this performance instead of making one
     #[arg(long, value_name = "ID", conflicts_with = "venue")]

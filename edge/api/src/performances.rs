@@ -7,6 +7,9 @@ use utoipa::ToSchema;
 use crate::seat_map::SeatMapDraft;
 use crate::text::{Money, Text, Time};
 
+/// What a draft's `venue_preset` can name.
+pub use onrush_engine::venues::NAMES as VENUE_PRESETS;
+
 /// A price category.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

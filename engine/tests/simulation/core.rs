@@ -51,7 +51,7 @@ impl Core {
             Command::NotePayment(notice) => self.met_by_notice(notice, &decision),
             _ => met(command, &decision).into_iter().collect(),
         };
-        (answer(&mut self.0, ask, now), met)
+        (outcome_of(&mut self.0, decision, now), met)
     }
 
     fn booking(&self, id: BookingId) -> Option<&Booking> {
@@ -122,7 +122,13 @@ pub(crate) fn answer(inventory: &mut Inventory, ask: &Ask, at: Timestamp) -> Out
         Ask::Tickets(caller, booking) => return said(inventory.list_tickets(caller, *booking).map(Answer::Tickets)),
         Ask::Payment(booking) => return said(inventory.read_payment(*booking).map(Answer::Payment)),
     };
-    match inventory.decide(command, at)? {
+    let decision = inventory.decide(command, at);
+    outcome_of(inventory, decision, at)
+}
+
+/// What becomes of a decision.
+fn outcome_of(inventory: &mut Inventory, decision: Result<Decision, Refusal>, at: Timestamp) -> Outcome {
+    match decision? {
         Decision::Event(event) => {
             inventory.apply(at, &event);
             said(Ok(inventory.answer(&event)))

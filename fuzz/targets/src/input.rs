@@ -66,6 +66,22 @@ impl<'a> Input<'a> {
         self.byte() & 1 == 1
     }
 
+    /// A text that is cut, stretched and written over in places, as long as there are choices.
+    pub(crate) fn changes(mut self, text: &str) -> String {
+        let mut changed = text.as_bytes().to_vec();
+        while !self.is_empty() {
+            let place = (usize::from(self.byte()) << 8 | usize::from(self.byte())) % (changed.len() + 1);
+            match self.byte() % 5 {
+                0 if place < changed.len() => changed[place] = self.byte() & 0x7f,
+                1 => changed.insert(place, self.byte() & 0x7f),
+                2 if place < changed.len() => drop(changed.remove(place)),
+                3 => changed.truncate(place),
+                _ => changed.rotate_left(place),
+            }
+        }
+        String::from_utf8(changed).expect("ASCII")
+    }
+
     /// One of several things.
     pub(crate) fn one_of<T: Copy>(&mut self, things: &[T]) -> T {
         things[usize::from(self.byte()) % things.len()]

@@ -18,6 +18,7 @@ mod hall;
 mod input;
 mod journal;
 mod sale;
+mod secret_file;
 
 /// A target: its name, which is that of its folder in the corpus, and what takes the bytes.
 pub type Target = (&'static str, fn(&[u8]));

@@ -271,7 +271,7 @@ fn ticket_codes() -> Vec<Seed> {
         seed("ticket_codes", "code-no-label", &[0], &[code(2).as_bytes()]),
         seed("ticket_codes", "unchanged", &[1, 1], &[]),
         seed("ticket_codes", "byte-changed", &[1, 1], &[&[0, 60, 0, 65]]),
-        seed("ticket_codes", "cut", &[1, 1], &[&[0, 80, 2]]),
+        seed("ticket_codes", "cut", &[1, 1], &[&[0, 80, 3]]),
         seed("ticket_codes", "key-set", &[2], &[own]),
         seed("ticket_codes", "key-set-no-key", &[2], &[no_key]),
     ]

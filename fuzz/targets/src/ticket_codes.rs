@@ -1,8 +1,6 @@
 //! Tickets' codes, and the public keys that check them: no code is good that was not signed, and one that is says what was
 //! signed.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::sync::LazyLock;
 
 use onrush_api::ticket_code::{TicketCode, TicketKeySet, TicketKeys, TicketVerifier};
@@ -10,17 +8,13 @@ use onrush_engine::id::{BookingId, TicketId};
 
 use crate::hall::PERFORMANCE;
 use crate::input::Input;
+use crate::secret_file;
 
 /// A key that everybody knows, so that the corpus can hold codes.
 const KEY_FILE: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8\n";
 
-static KEYS: LazyLock<TicketKeys> = LazyLock::new(|| {
-    let dir = tempfile::tempdir().expect("a directory");
-    let path = TicketKeys::path_in(dir.path());
-    fs::write(&path, KEY_FILE).expect("a file");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("our file");
-    TicketKeys::open(&path).expect("the key is sound")
-});
+static KEYS: LazyLock<TicketKeys> =
+    LazyLock::new(|| secret_file::read(KEY_FILE, TicketKeys::path_in, TicketKeys::open));
 
 /// Bytes as a code, as changes of a sound one, and as a set of keys.
 pub fn run(bytes: &[u8]) {
@@ -57,16 +51,7 @@ fn changed(mut input: Input<'_>) {
     let which = input.byte();
     let sound = code(which);
     assert_eq!(check(&sound), Some(ticket(which)));
-    let mut changed = sound.clone().into_bytes();
-    while !input.is_empty() {
-        let place = (usize::from(input.byte()) << 8 | usize::from(input.byte())) % changed.len().max(1);
-        match input.byte() % 3 {
-            0 if place < changed.len() => changed[place] = input.byte() & 0x7f,
-            1 => changed.insert(place, input.byte() & 0x7f),
-            _ => changed.truncate(place),
-        }
-    }
-    let changed = String::from_utf8(changed).expect("ASCII");
+    let changed = input.changes(&sound);
     assert_eq!(check(&changed).is_some(), changed == sound);
 }
 

@@ -1,7 +1,5 @@
 //! Access tokens: none is believed that was not signed, and one that is says what was signed.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -15,6 +13,7 @@ use serde::Deserialize;
 
 use crate::hall::{after, caller};
 use crate::input::Input;
+use crate::secret_file;
 
 /// A key that everybody knows, so that the corpus can hold tokens.
 const KEY_FILE: &str = "fuzz:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
@@ -28,13 +27,7 @@ const SECRET: [u8; 32] = {
     secret
 };
 
-static KEY: LazyLock<TokenKeys> = LazyLock::new(|| {
-    let dir = tempfile::tempdir().expect("a directory");
-    let path = KeyFile::path_in(dir.path());
-    fs::write(&path, KEY_FILE).expect("a file");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("our file");
-    KeyFile::open(&path).expect("the key is sound")
-});
+static KEY: LazyLock<TokenKeys> = LazyLock::new(|| secret_file::read(KEY_FILE, KeyFile::path_in, KeyFile::open));
 
 /// Bytes as a token, as changes of a sound one, and as what somebody signs.
 pub fn run(bytes: &[u8]) {
@@ -102,18 +95,7 @@ fn changed(mut input: Input<'_>) {
     let token = minted(which, role);
     let original = check(&token).expect("what was minted is accepted");
     assert_eq!((original.account, original.role), (caller(which).account, role));
-    let mut changed = token.clone().into_bytes();
-    while !input.is_empty() {
-        let place = (usize::from(input.byte()) << 8 | usize::from(input.byte())) % (changed.len() + 1);
-        match input.byte() % 5 {
-            0 if place < changed.len() => changed[place] = input.byte() & 0x7f,
-            1 => changed.insert(place, input.byte() & 0x7f),
-            2 if place < changed.len() => drop(changed.remove(place)),
-            3 => changed.truncate(place),
-            _ => changed.rotate_left(place),
-        }
-    }
-    let changed = String::from_utf8(changed).expect("ASCII");
+    let changed = input.changes(&token);
     assert_eq!(check(&changed), (changed == token).then_some(original));
 }
 

@@ -2,8 +2,9 @@
 //!
 //! `tests/journals/<version>` has the store's files and the snapshots of the sale in `sale.rs`, compressed, and in
 //! `told/<performance>.jsonl` what that version told of it: every event, and the state with its digest. A version writes
-//! its own once, before it is released: `just journal-of-this-version`. After that nothing there is ever changed. Where this test fails, it is the code that
-//! is wrong: it would read journals that are on somebody's disk to another state, or not at all.
+//! its own once, before it is released: `just journal-of-this-version`. After that nothing there is ever changed. Where
+//! this test fails, it is the code that is wrong: it would read journals that are on somebody's disk to another state, or
+//! not at all.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
