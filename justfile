@@ -72,6 +72,6 @@ rush *options:
 versus *rows:
     cargo run --release -p benches --bin versus -- {{ rows }}
 
-# Every figure of performance (P3 to P10) beside its goal: about fifteen minutes.
+# Every figure of performance (P3 to P10) beside its goal: about ten minutes once it is built.
 bench:
     cargo bench -p benches

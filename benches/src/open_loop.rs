@@ -2,12 +2,14 @@
 //! that is slow for a while is charged for everybody who waited (no coordinated omission).
 
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use hdrhistogram::Histogram;
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
+use rustix::thread;
 
 use crate::client::{SILENCE_MAX, connect_all};
 use crate::process::Stage;
@@ -25,11 +27,16 @@ pub struct Pace {
     pub window: Duration,
 }
 
+/// An answer that comes meanwhile is seen so much later, and that counts.
+const NAP: Duration = Duration::from_micros(50);
+
 /// Sends a stage's requests, and measures: nanoseconds from when each was meant to be sent.
 ///
 /// # Errors
 /// Where anything but what was asked for comes.
 pub fn measure(stage: &Stage, pace: Pace) -> anyhow::Result<Histogram<u64>> {
+    // By itself Linux may let a thread sleep 50 µs longer than it asks for.
+    thread::set_current_timer_slack(NonZeroU64::new(1)).context("no timer slack")?;
     let (poll, mut connections) = connect_all(stage, pace.connections)?;
     let mut latencies = Histogram::new(3).context("no histogram")?;
     let mut idle: VecDeque<usize> = (0..connections.len()).collect();
@@ -48,9 +55,13 @@ pub fn measure(stage: &Stage, pace: Pace) -> anyhow::Result<Histogram<u64>> {
             next += 1;
         }
         events.clear();
-        // A wait of its own would be longer than the time between two requests.
+        // epoll waits for whole milliseconds, which is longer than the time between two requests.
         let no_wait = Timespec { tv_sec: 0, tv_nsec: 0 };
         epoll::wait(&poll, spare_capacity(&mut events), Some(&no_wait)).context("epoll failed")?;
+        if events.is_empty() {
+            // Who spins takes a whole core from the server, whose threads then wait for each other.
+            std::thread::sleep(due(next).saturating_duration_since(Instant::now()).min(NAP));
+        }
         for event in &events {
             let place = event.data.u64() as usize;
             if connections[place].receive()? {
