@@ -1,5 +1,7 @@
-//! Accounts: signing up, changing, closing. [`sessions`] has signing in and out, [`machines`] the keys for machines.
+//! Accounts: signing up, changing, closing. [`sessions`] has signing in and out, [`machines`] the keys for machines,
+//! [`guests`] those who have no account.
 
+pub mod guests;
 mod machines;
 pub mod password;
 mod record;
@@ -22,6 +24,7 @@ use onrush_engine::time::{Clock, Timestamp};
 use serde::de::IgnoredAny;
 use tokio::sync::Semaphore;
 
+use self::guests::BookedUntil;
 use self::password::Hasher;
 use self::record::{AccountRecord, by_email, key, owned, read};
 use self::throttle::{Subject, Throttle};
@@ -42,6 +45,7 @@ pub struct Accounts {
     revocations: Arc<Revocations>,
     clock: Arc<dyn Clock + Send + Sync>,
     obligations: Obligations,
+    booked_until: BookedUntil,
     config: Config,
     /// Of calls that wait for the store; whoever comes on top is asked to come back.
     store_places: Arc<Semaphore>,
@@ -118,14 +122,26 @@ impl Accounts {
         revocations: Arc<Revocations>,
         clock: Arc<dyn Clock + Send + Sync>,
         obligations: Obligations,
+        booked_until: BookedUntil,
         config: Config,
     ) -> Result<Self, StoreError> {
         let hasher = Hasher::new(config.hashes_at_once_max, config.hashes_waiting_max);
         let (store, throttle) = (Arc::new(store), Throttle::default());
         let store_places = Arc::new(Semaphore::new(STORE_PLACES));
         let tidied = Mutex::new(Tidied { rewritten: None, looked: None });
-        let accounts =
-            Self { store, hasher, throttle, keys, revocations, clock, obligations, config, store_places, tidied };
+        let accounts = Self {
+            store,
+            hasher,
+            throttle,
+            keys,
+            revocations,
+            clock,
+            obligations,
+            booked_until,
+            config,
+            store_places,
+            tidied,
+        };
         accounts.recall()?;
         Ok(accounts)
     }
@@ -152,10 +168,14 @@ impl Accounts {
     /// Whom a token speaks for. An edge has looked already; a control plane that stands alone has to.
     ///
     /// # Errors
-    /// `unauthenticated`.
+    /// `unauthenticated`; `forbidden` for a guest.
     pub fn caller(&self, token: &str) -> Result<Caller, Problem> {
         let caller = self.keys.check(token, self.now()).ok();
-        caller.filter(|caller| !self.revocations.cover(caller)).ok_or_else(|| Problem::new(Kind::Unauthenticated))
+        let caller = caller.filter(|caller| !self.revocations.cover(caller));
+        match caller.ok_or_else(|| Problem::new(Kind::Unauthenticated))? {
+            Caller { role: Role::Guest, .. } => Err(Problem::new(Kind::Forbidden).detail("A guest has no account.")),
+            caller => Ok(caller),
+        }
     }
 
     fn now(&self) -> Timestamp {
@@ -194,10 +214,10 @@ impl Accounts {
             SignUpRole::Seller => Role::Seller,
         };
         let email = email(&draft.email, "/email")?;
-        let name = name(&draft.name)?;
+        let name = name(&draft.name, "/name")?;
         let place: Vec<Subject> = place(peer).map(Subject::SignUps).into_iter().collect();
         self.throttle.take(&place, self.now()).map_err(too_often)?;
-        self.hasher.check(&draft.password, &email, &name).await?;
+        self.hasher.check(&draft.password, &email, &name, "/password").await?;
         let request = request.map(secret::short);
         let record = self.record(email, name, role, &draft.password, request).await?;
         match self.insert(record.clone()).await {
@@ -273,7 +293,7 @@ impl Accounts {
     /// A problem that says what is wrong; also where somebody has the address.
     pub async fn make_first_admin(&self, address: &str, password: &Secret) -> Result<(), Problem> {
         let email = email(address, "/email")?;
-        self.hasher.check(password, &email, "admin").await?;
+        self.hasher.check(password, &email, "admin", "/password").await?;
         let record = self.record(email, "admin".to_owned(), Role::Admin, password, None).await?;
         Ok(self.insert(record).await?)
     }
@@ -304,12 +324,17 @@ impl Accounts {
         password: &Secret,
         peer: Peer,
     ) -> Result<(), Problem> {
-        let subjects = subjects(email, known, peer);
-        self.throttle.take(&subjects, self.now()).map_err(too_often)?;
-        let is_right = self.hasher.is_right(password, known.map(|known| known.password.as_str())).await;
+        let kept = known.map(|known| known.password.as_str());
+        self.try_secret(&subjects(email, known, peer), password, kept).await
+    }
+
+    /// Compares a password with what is kept of it, if there is anything; counts the try if it is wrong.
+    async fn try_secret(&self, tries: &[Subject], password: &Secret, kept: Option<&str>) -> Result<(), Problem> {
+        self.throttle.take(tries, self.now()).map_err(too_often)?;
+        let is_right = self.hasher.is_right(password, kept).await;
         if !matches!(is_right, Ok(false)) {
             // What was not even looked at is no try.
-            self.throttle.give_back(&subjects, self.now());
+            self.throttle.give_back(tries, self.now());
         }
         if is_right? { Ok(()) } else { Err(wrong_credentials()) }
     }
@@ -335,7 +360,7 @@ impl Accounts {
 
     /// What a patch asks for, checked.
     async fn wanted(&self, known: &AccountRecord, patch: &AccountPatch) -> Result<Wanted, Problem> {
-        let name = patch.name.as_deref().map(name).transpose()?;
+        let name = patch.name.as_deref().map(|wanted| name(wanted, "/name")).transpose()?;
         let email = patch.email.as_deref().map(|address| email(address, "/email")).transpose()?;
         if email.as_ref().is_some_and(|email| *email != known.email) {
             let moves = [Subject::Moves(secret::short(known.id.0.as_str().as_bytes()))];
@@ -343,7 +368,7 @@ impl Accounts {
         }
         let Some(new) = &patch.password else { return Ok(Wanted { name, email, password: None }) };
         let (of_email, of_name) = (email.as_ref().unwrap_or(&known.email), name.as_ref().unwrap_or(&known.name));
-        self.hasher.check(new, of_email, of_name).await?;
+        self.hasher.check(new, of_email, of_name, "/password").await?;
         Ok(Wanted { name, email, password: Some(self.hasher.hash(new).await?) })
     }
 
@@ -463,6 +488,7 @@ impl Accounts {
             let change = part.iter().cloned().fold(Change::default(), Change::remove);
             self.store.write(|| Ok::<_, StoreError>((change, ())))?;
         }
+        self.erase_guests(now)?;
         self.tidied().looked = Some(now);
         Ok(())
     }
@@ -553,10 +579,10 @@ fn subjects(email: &str, known: Option<&AccountRecord>, peer: Peer) -> Vec<Subje
     [Some(Subject::Strangers(address)), place.map(Subject::Place)].into_iter().flatten().collect()
 }
 
-fn name(name: &str) -> Result<String, Problem> {
+fn name(name: &str, pointer: &str) -> Result<String, Problem> {
     let name = name.trim();
     let fine = (1..=100).contains(&name.chars().count()) && !name.chars().any(char::is_control);
-    fine.then(|| name.to_owned()).ok_or_else(|| Problem::field("/name", "1 to 100 characters"))
+    fine.then(|| name.to_owned()).ok_or_else(|| Problem::field(pointer, "1 to 100 characters"))
 }
 
 /// An address as it is kept: whoever reads mail there decides whether it is one.

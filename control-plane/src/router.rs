@@ -13,6 +13,7 @@ use onrush_api::session::Revocations;
 use onrush_api::token::TokenKeys;
 use onrush_engine::time::Clock;
 
+use crate::accounts::guests::BookedUntil;
 use crate::accounts::{Accounts, Obligations};
 use crate::config::Config;
 use crate::reply::{Reply, at, done, json, replayed};
@@ -35,9 +36,10 @@ impl ControlPlane {
         revocations: Arc<Revocations>,
         clock: Arc<dyn Clock + Send + Sync>,
         obligations: Obligations,
+        booked_until: BookedUntil,
     ) -> Result<Self, StoreError> {
         let store = Store::open(&config.data.join("accounts"))?;
-        Ok(Self { accounts: Accounts::new(store, keys, revocations, clock, obligations, config)? })
+        Ok(Self { accounts: Accounts::new(store, keys, revocations, clock, obligations, booked_until, config)? })
     }
 
     /// Answers a request that an edge has passed on.
@@ -76,9 +78,10 @@ impl ControlPlane {
                 accounts.revoke_key(&caller()?, key).await?;
                 Ok(done())
             }
-            (&Method::POST, ["v1", "sessions"]) => {
-                Ok(json(StatusCode::CREATED, &accounts.sign_in(parse(&body)?, peer).await?))
-            }
+            (&Method::POST, ["v1", "sessions"]) => Ok(json(
+                StatusCode::CREATED,
+                &accounts.sign_in(parse(&body)?, access_token(&parts.headers).ok(), peer).await?,
+            )),
             (&Method::POST, ["v1", "sessions", "refresh"]) => {
                 let request: onrush_api::accounts::RefreshRequest = parse(&body)?;
                 Ok(json(StatusCode::OK, &accounts.refresh(request.refresh_token).await?))
@@ -87,6 +90,28 @@ impl ControlPlane {
                 accounts.sign_out(&caller()?).await?;
                 Ok(done())
             }
+            (_, ["v1", "guests", rest @ ..]) => self.respond_of_guests(&parts.method, rest, &body, peer).await,
+            _ => Err(Problem::new(Kind::NotFound)),
+        }
+    }
+
+    /// What an edge asks on its own behalf. No edge has a route to here for anybody else.
+    async fn respond_of_guests(
+        &self,
+        method: &Method,
+        rest: &[&str],
+        body: &[u8],
+        peer: Peer,
+    ) -> Result<Reply, Problem> {
+        let account = |id: &str| id.parse().map_err(|_| Problem::new(Kind::NotFound));
+        match (method, rest) {
+            (&Method::PUT, [guest]) => {
+                Ok(json(StatusCode::OK, &self.accounts.note_guest(account(guest)?, parse(body)?).await?))
+            }
+            (&Method::POST, ["sessions"]) => {
+                Ok(json(StatusCode::CREATED, &self.accounts.return_guest(parse(body)?, peer).await?))
+            }
+            (&Method::POST, ["contacts"]) => Ok(json(StatusCode::OK, &self.accounts.guests(parse(body)?).await?)),
             _ => Err(Problem::new(Kind::NotFound)),
         }
     }

@@ -162,6 +162,10 @@ impl Answer {
         self.with(CONTENT_ENCODING, HeaderValue::from_static("gzip"))
     }
 
+    pub(crate) fn varies_by_accept(self) -> Self {
+        self.with(VARY, HeaderValue::from_static("accept"))
+    }
+
     pub(crate) fn varies_by_encoding(self) -> Self {
         self.with(VARY, HeaderValue::from_static("accept-encoding"))
     }

@@ -8,6 +8,7 @@ use onrush_api::holds::{Hold, HoldRequest};
 use onrush_api::performances::{PerformanceDraft, PerformancePatch};
 use onrush_api::problem::Problem;
 use onrush_api::shows::ShowDraft;
+use onrush_api::wishes::WishDraft;
 use onrush_engine::command::{RequestKey, Wish};
 use onrush_engine::feed::Publication;
 use onrush_engine::id::{AccountId, PerformanceId, ShowId};
@@ -20,7 +21,7 @@ use onrush_engine::seat_map::{SeatList, SeatMap};
 use onrush_engine::time::Timestamp;
 
 use crate::routes::performances::draft;
-use crate::routes::{bookings, holds, shows};
+use crate::routes::{bookings, holds, shows, wishes};
 use crate::{labels, problems, request, router};
 
 /// The name of the route that a method and a path lead to.
@@ -82,6 +83,14 @@ pub fn terms(patch: PerformancePatch, publication: &Publication) -> Result<(Term
 /// The problem that is answered.
 pub fn wish(request: HoldRequest, publication: &Publication) -> Result<Wish, Problem> {
     holds::wish(publication, request)
+}
+
+/// The id of a wish.
+///
+/// # Errors
+/// The problem that is answered.
+pub fn wish_id(draft: &WishDraft, publication: &Publication) -> Result<String, Problem> {
+    Ok(wishes::write(publication.performance, &wishes::preferred(publication, draft)?))
 }
 
 /// The seats with these labels.

@@ -5,6 +5,7 @@
 //! lives; [`problems`] is the only one that turns a refusal into HTTP.
 
 mod answer;
+mod apart;
 mod auth;
 mod availability;
 pub mod config;

@@ -6,6 +6,7 @@ use onrush_engine::id::{AccountId, BookingId, PerformanceId};
 use onrush_engine::inventory::{Answer, BookingView};
 use onrush_engine::mailbox::Ask;
 use onrush_engine::seat_map::SeatList;
+use onrush_engine::time::Timestamp;
 
 use crate::context::Context;
 
@@ -42,6 +43,14 @@ impl Context {
             booked.len()
         );
         Err(Problem::new(Kind::BookingsOutstanding).detail(detail).limit(booked.len() as u64))
+    }
+
+    /// When the last performance is over that an account has booked.
+    pub fn booked_until(&self, account: &AccountId) -> Option<Timestamp> {
+        let (ids, _) = self.directory.history(account, 0, usize::MAX);
+        let end =
+            |id: BookingId| Some(self.directory.performance(id.performance).ok()?.publication.rules().terms.ends_at);
+        ids.into_iter().filter_map(end).max()
     }
 
     fn is_over(&self, performance: PerformanceId) -> bool {

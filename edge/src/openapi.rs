@@ -1,11 +1,12 @@
 //! The API's description, generated from the handlers and the types of the contract.
 
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Content, Ref, RefOr, Response};
 use utoipa::{Modify, OpenApi};
 
 use crate::routes::{
-    accounts, availability, blocks, bookings, document, holds, members, operating, payments, performances, selling,
-    shows, tickets,
+    accounts, availability, blocks, bookings, document, guests, holds, members, operating, payments, performances,
+    selling, shows, tickets, wishes,
 };
 
 #[derive(OpenApi)]
@@ -14,9 +15,9 @@ use crate::routes::{
     paths(
         shows::create, shows::list, shows::read, shows::change, members::list, members::invite, members::remove,
         performances::add, performances::read, performances::change, performances::cancel, performances::seat_map, availability::read,
-        holds::hold, holds::read, holds::release,
+        wishes::make, holds::hold, holds::read, holds::release,
         bookings::book, bookings::list, bookings::read, bookings::cancel,
-        bookings::approve, bookings::reject, payments::notice, document::read,
+        bookings::approve, bookings::reject, payments::notice, document::read, guests::come_back,
         tickets::list, tickets::keys, tickets::read, tickets::qr, tickets::transfer, tickets::check_in,
         selling::list_sold, selling::sales, blocks::block, blocks::lift,
         accounts::sign_up, accounts::read, accounts::change, accounts::close, accounts::make_key, accounts::list_keys,
@@ -24,7 +25,7 @@ use crate::routes::{
         operating::health, operating::ready, operating::metrics,
     ),
     components(schemas(onrush_api::problem::ProblemBody)),
-    modifiers(&BearerToken),
+    modifiers(&BearerToken, &Problems),
 )]
 struct Api;
 
@@ -35,6 +36,31 @@ impl Modify for BearerToken {
         let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
         let components = openapi.components.get_or_insert_default();
         components.add_security_scheme("token", SecurityScheme::Http(scheme));
+    }
+}
+
+/// Whatever is not described otherwise is a problem: of the kinds that any call may meet, and of each call's own.
+struct Problems;
+
+impl Modify for Problems {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let problem = || Content::new(Some(Ref::from_schema_name("Problem"))).into();
+        let operations = openapi.paths.paths.values_mut().flat_map(|item| {
+            [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete].into_iter().flatten()
+        });
+        for operation in operations {
+            let responses = &mut operation.responses.responses;
+            let any = || RefOr::T(Response::new("A problem, as `/problems/{slug}` explains it."));
+            responses.entry("default".to_owned()).or_insert_with(any);
+            for (status, response) in responses {
+                if let RefOr::T(response) = response
+                    && !status.starts_with('2')
+                    && !status.starts_with('3')
+                {
+                    response.content.insert("application/problem+json".to_owned(), problem());
+                }
+            }
+        }
     }
 }
 

@@ -15,8 +15,8 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::request::{Request, check_head, read_body, segments};
 use crate::routes::{
-    accounts, availability, blocks, bookings, document, holds, members, operating, payments, performances, selling,
-    shows, tickets,
+    accounts, availability, blocks, bookings, document, guests, holds, members, operating, payments, performances,
+    selling, shows, tickets, wishes,
 };
 use crate::shed::Priority;
 
@@ -89,6 +89,7 @@ routes! {
     ReadSeatMap        GET    "/v1/performances/*/seat-map"        Everybody Read  BODY_LEN_MAX       "read_seat_map"
     ReadAvailability   GET    "/v1/performances/*/availability"    Everybody Read  BODY_LEN_MAX       "read_availability"
     HoldSeats          POST   "/v1/performances/*/holds"           Token     New   BODY_LEN_MAX       "hold_seats"
+    MakeWish           POST   "/v1/performances/*/wishes"          Token     New   BODY_LEN_MAX       "make_wish"
     ListSold           GET    "/v1/performances/*/bookings"        Token     Read  BODY_LEN_MAX       "list_sold"
     ReadSales          GET    "/v1/performances/*/sales"           Token     Read  BODY_LEN_MAX       "read_sales"
     BlockSeats         POST   "/v1/performances/*/blocks"          Token     New   LARGE_BODY_LEN_MAX "block_seats"
@@ -102,6 +103,7 @@ routes! {
     ApproveBooking     POST   "/v1/bookings/*/approve"             Token     Begun BODY_LEN_MAX       "approve_booking"
     RejectBooking      POST   "/v1/bookings/*/reject"              Token     Begun BODY_LEN_MAX       "reject_booking"
     ReadDocument       GET    "/v1/bookings/*/document"            Token     Read  BODY_LEN_MAX       "booking_document"
+    ReturnGuest        POST   "/v1/bookings/*/guest"               Everybody New   BODY_LEN_MAX       "return_guest"
     ListTickets        GET    "/v1/tickets"                        Token     Read  BODY_LEN_MAX       "list_tickets"
     ReadTicketKeys     GET    "/v1/tickets/keys"                   Everybody Read  BODY_LEN_MAX       "ticket_keys"
     ReadTicket         GET    "/v1/tickets/*"                      Token     Read  BODY_LEN_MAX       "read_ticket"
@@ -154,6 +156,7 @@ impl Route {
             Self::ReadSeatMap => performances::seat_map(request),
             Self::ReadAvailability => availability::read(request),
             Self::HoldSeats => holds::hold(request).await,
+            Self::MakeWish => wishes::make(request),
             Self::ReadHold => holds::read(request).await,
             Self::ReleaseHold => holds::release(request).await,
             Self::BookHold => bookings::book(request).await,
@@ -163,6 +166,7 @@ impl Route {
             Self::ApproveBooking => bookings::approve(request).await,
             Self::RejectBooking => bookings::reject(request).await,
             Self::ReadDocument => document::read(request).await,
+            Self::ReturnGuest => guests::come_back(request).await,
             Self::ListTickets => tickets::list(request).await,
             Self::ReadTicketKeys => Ok(tickets::keys(request)),
             Self::ReadTicket => tickets::read(request).await,

@@ -122,6 +122,32 @@ pub enum Wish {
         /// How many.
         quantity: u32,
     },
+    /// What a buyer said before the rush.
+    Preferred(Box<Preferred>),
+}
+
+/// See [`Wish::Preferred`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preferred {
+    /// How many.
+    pub quantity: u32,
+    /// Where, the most wanted first; where there are none, anywhere.
+    pub sections: Vec<SectionIndex>,
+    /// The most that one seat may cost when it is held, in minor units.
+    pub price_max: Option<i64>,
+    /// What will do where none of these sections has the seats side by side.
+    pub fallback: Fallback,
+}
+
+/// See [`Preferred::fallback`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fallback {
+    /// Nothing else.
+    Nothing,
+    /// The same sections, not all side by side.
+    Apart,
+    /// Any section within the price, side by side; and only then apart.
+    Elsewhere,
 }
 
 /// See [`Wish::BestAvailable`].

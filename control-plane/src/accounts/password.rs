@@ -24,18 +24,18 @@ const ESTIMATED: usize = 20;
 /// A password that is guessed within so many tries stands in lists that people try out.
 const GUESSES_MIN: u64 = 10_000;
 
-/// Whether a password may be chosen by somebody with this address and name.
+/// Whether a password may be chosen by somebody with this address, or telephone number, and this name.
 ///
 /// # Errors
 /// `invalid-body`, which says what is asked for. There are no rules about kinds of characters (NIST SP 800-63B, 3.1.1.2).
-fn check(password: &Secret, email: &str, name: &str, pointer: &str) -> Result<(), Problem> {
+fn check(password: &Secret, address: &str, name: &str, pointer: &str) -> Result<(), Problem> {
     let Secret(password) = password;
     if !LENGTH.contains(&password.chars().count()) {
         return Err(Problem::field(pointer, "8 to 256 characters"));
     }
     // How long an estimate takes grows fast with the length, and nobody's list has anything longer.
     let beginning: String = password.chars().take(ESTIMATED).collect();
-    if zxcvbn::zxcvbn(&beginning, &[email, name, "onrush"]).guesses() < GUESSES_MIN {
+    if zxcvbn::zxcvbn(&beginning, &[address, name, "onrush"]).guesses() < GUESSES_MIN {
         return Err(Problem::field(pointer, "this password is one of the first that are tried; choose another"));
     }
     Ok(())
@@ -62,9 +62,15 @@ impl Hasher {
     }
 
     /// As [`check`], which is slow work, too.
-    pub(crate) async fn check(&self, password: &Secret, email: &str, name: &str) -> Result<(), Problem> {
-        let (password, email, name) = (password.clone(), email.to_owned(), name.to_owned());
-        self.work(move || check(&password, &email, &name, "/password")).await?
+    pub(crate) async fn check(
+        &self,
+        password: &Secret,
+        address: &str,
+        name: &str,
+        pointer: &'static str,
+    ) -> Result<(), Problem> {
+        let (password, address, name) = (password.clone(), address.to_owned(), name.to_owned());
+        self.work(move || check(&password, &address, &name, pointer)).await?
     }
 
     /// A password as it is kept.

@@ -1,4 +1,4 @@
-//! What the store has of accounts, sessions and keys for machines: JSON, by keys whose first letter says what they name.
+//! What the store has of accounts, sessions, keys for machines and guests: JSON, by keys whose first letter says what they name.
 
 use std::path::Path;
 
@@ -21,10 +21,16 @@ pub(super) mod key {
     /// Of which an account has many: sessions, and keys for machines.
     pub(crate) const SESSION: &[u8] = b"s";
     pub(crate) const MACHINE: &[u8] = b"k";
+    /// What a guest has said.
+    pub(crate) const GUEST: &[u8] = b"g";
     /// Whom the first start has made an admin.
     pub(crate) const FIRST_ADMIN: &[u8] = b"i";
     /// There is something to be erased, since then.
     pub(crate) const ERASING: &[u8] = b"p";
+
+    pub(crate) fn guest(id: &AccountId) -> Vec<u8> {
+        [GUEST, id.as_str().as_bytes()].concat()
+    }
 
     pub(crate) fn account(id: &AccountId) -> Vec<u8> {
         [b"a", id.as_str().as_bytes()].concat()

@@ -25,17 +25,20 @@ enum Refreshed {
 }
 
 impl Accounts {
-    /// Begins a session.
+    /// Begins a session. `token` is what came along: a guest stays the same one by it.
     ///
     /// # Errors
     /// `wrong-credentials`, after the same time whatever was wrong; `quota-exceeded` after too many of these.
-    pub async fn sign_in(&self, with: SignIn, peer: Peer) -> Result<Session, Problem> {
+    pub async fn sign_in(&self, with: SignIn, token: Option<&str>, peer: Peer) -> Result<Session, Problem> {
         match with {
-            SignIn { email: Some(address), password: Some(password), api_key: None } => {
+            SignIn { email: Some(address), password: Some(password), api_key: None, guest: None } => {
                 self.sign_in_with_password(&address, &password, peer).await
             }
-            SignIn { email: None, password: None, api_key: Some(key) } => self.sign_in_machine(key, peer).await,
-            _ => Err(Problem::field("", "give email and password, or api_key")),
+            SignIn { email: None, password: None, api_key: Some(key), guest: None } => {
+                self.sign_in_machine(key, peer).await
+            }
+            SignIn { email: None, password: None, api_key: None, guest: Some(true) } => self.begin_guest(token, peer),
+            _ => Err(Problem::field("", "give email and password, or api_key, or \"guest\": true")),
         }
     }
 
@@ -76,20 +79,20 @@ impl Accounts {
             })
         });
         ended.await?.into_iter().for_each(|id| self.revocations.end_session(id, until));
-        Ok(self.tokens(account, role, id, Scopes::All, Some(refresh_token)))
+        Ok(self.tokens(account, role, Some(id), Scopes::All, Some(refresh_token)))
     }
 
-    /// The tokens of a session as they go to the client.
+    /// The tokens of a session as they go to the client; a guest's is of none.
     pub(super) fn tokens(
         &self,
         account: AccountId,
         role: Role,
-        session: SessionId,
+        session: Option<SessionId>,
         scopes: Scopes,
         refresh_token: Option<Secret>,
     ) -> Session {
         let (now, ttl) = (self.now(), self.config.access_token_ttl);
-        let caller = Caller { account, role, session: Some(session), scopes, expires_at: now + ttl };
+        let caller = Caller { account, role, session, scopes, expires_at: now + ttl };
         let access_token = Secret(self.keys.mint_for(&caller, now));
         Session { access_token, refresh_token, token_type: "Bearer".to_owned(), expires_in: ttl.as_secs() }
     }
@@ -128,7 +131,7 @@ impl Accounts {
         });
         match refreshed.await? {
             Refreshed::Fine(account) => {
-                Ok(self.tokens(account.id.0, account.role, id, Scopes::All, Some(refresh_token)))
+                Ok(self.tokens(account.id.0, account.role, Some(id), Scopes::All, Some(refresh_token)))
             }
             Refreshed::Unknown => Err(wrong_credentials()),
             Refreshed::UsedTwice => {

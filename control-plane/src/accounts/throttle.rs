@@ -21,6 +21,10 @@ pub enum Subject {
     Place(u64),
     /// Accounts made from one place.
     SignUps(u64),
+    /// Guests' tokens that one place has got.
+    Guests(u64),
+    /// Tries at one booking with a guest's password; its id, digested.
+    Booking(u64),
     /// New addresses of one account; each tells whether somebody else has it.
     Moves(u64),
 }
@@ -29,9 +33,9 @@ impl Subject {
     /// How many tries a full bucket has, and how long it takes for one to come back.
     fn limit(self) -> (u32, Duration) {
         match self {
-            Self::Strangers(_) | Self::Known(..) => (5, Duration::from_mins(3)),
+            Self::Strangers(_) | Self::Known(..) | Self::Booking(_) => (5, Duration::from_mins(3)),
             Self::Place(_) => (50, Duration::from_secs(18)),
-            Self::SignUps(_) => (20, Duration::from_mins(3)),
+            Self::SignUps(_) | Self::Guests(_) => (20, Duration::from_mins(3)),
             Self::Moves(_) => (5, Duration::from_hours(1)),
         }
     }

@@ -1,5 +1,6 @@
 //! A control plane with a clock that stands still until it is told, and obligations that a test sets.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -14,7 +15,9 @@ use onrush_api::problem::{Kind, Problem};
 use onrush_api::session::Revocations;
 use onrush_api::token::{Caller, TokenKeys};
 use onrush_control_plane::ControlPlane;
+use onrush_control_plane::accounts::guests::BookedUntil;
 use onrush_control_plane::config::Config;
+use onrush_engine::id::AccountId;
 use onrush_engine::time::{Clock, Timestamp};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -64,6 +67,10 @@ pub(crate) struct Plane {
     pub(crate) data: TempDir,
     /// Where requests come from.
     pub(crate) from: IpAddr,
+    /// When the last performance is over that an account has booked.
+    pub(crate) booked_until: Arc<Mutex<HashMap<AccountId, Timestamp>>>,
+    /// Whether nobody is there who could say that, from the next start on.
+    pub(crate) nobody_knows: bool,
 }
 
 impl Plane {
@@ -79,6 +86,8 @@ impl Plane {
             outstanding: Arc::default(),
             data,
             from: [203, 0, 113, 7].into(),
+            booked_until: Arc::default(),
+            nobody_knows: false,
         };
         plane.start();
         plane
@@ -102,7 +111,13 @@ impl Plane {
         let (keys, revocations) = (Arc::clone(&self.keys), Arc::clone(&self.revocations));
         let clock = Arc::clone(&self.clock);
         let config = Config::new(self.data.path().to_owned());
-        self.plane = Some(ControlPlane::open(config, keys, revocations, clock, obligations).expect("it opens"));
+        let (known, nobody_knows) = (Arc::clone(&self.booked_until), self.nobody_knows);
+        let booked_until: BookedUntil = Box::new(move |account| match nobody_knows {
+            true => Err(Problem::new(Kind::Overloaded)),
+            false => Ok(known.lock().expect("no test panics with it").get(&account).copied()),
+        });
+        let opened = ControlPlane::open(config, keys, revocations, clock, obligations, booked_until);
+        self.plane = Some(opened.expect("it opens"));
     }
 
     /// Ends, and opens the same directory again.

@@ -4,6 +4,8 @@ mod fixture;
 
 mod closing;
 mod guessing;
+mod guests;
 mod machines;
 mod people;
 mod sessions;
+mod stuffing;

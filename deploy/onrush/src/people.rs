@@ -11,6 +11,7 @@ use onrush_api::session::Revocations;
 use onrush_api::token::TokenKeys;
 use onrush_control_plane::ControlPlane;
 use onrush_control_plane::accounts::Obligations;
+use onrush_control_plane::accounts::guests::BookedUntil;
 use onrush_edge::context::Context;
 use onrush_edge::control_plane;
 use onrush_engine::time::SystemClock;
@@ -37,7 +38,8 @@ impl People {
         let (shared_keys, shared_revocations) = (Arc::clone(keys), Arc::clone(&revocations));
         let obligations = obligations(Arc::clone(&edge));
         let clock = Arc::new(SystemClock::start());
-        let plane = ControlPlane::open(config, shared_keys, shared_revocations, clock, obligations);
+        let booked_until = booked_until(Arc::clone(&edge));
+        let plane = ControlPlane::open(config, shared_keys, shared_revocations, clock, obligations, booked_until);
         let plane = match plane {
             Ok(plane) => Some(Arc::new(plane)),
             Err(error) => {
@@ -147,5 +149,12 @@ fn obligations(edge: Arc<OnceLock<Weak<Context>>>) -> Obligations {
             let edge = edge.ok_or_else(|| Problem::new(Kind::Overloaded).retry_after(1))?;
             edge.settle(account, force).await
         })
+    })
+}
+
+fn booked_until(edge: Arc<OnceLock<Weak<Context>>>) -> BookedUntil {
+    Box::new(move |account| {
+        let edge = edge.get().and_then(Weak::upgrade).ok_or_else(|| Problem::new(Kind::Overloaded).retry_after(1))?;
+        Ok(edge.booked_until(&account))
     })
 }

@@ -92,7 +92,7 @@ pub struct AccountClosing {
     pub force: bool,
 }
 
-/// What is sent to sign in: an address and its password, or a machine's key.
+/// What is sent to sign in: an address and its password, a machine's key, or that somebody is a guest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignIn {
@@ -107,6 +107,9 @@ pub struct SignIn {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub api_key: Option<Secret>,
+    /// `true` instead of all that: to book without an account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guest: Option<bool>,
 }
 
 /// What is sent to go on without the password.
@@ -124,7 +127,8 @@ pub struct Session {
     /// To be sent as `Authorization: Bearer <access token>`.
     #[schema(value_type = String)]
     pub access_token: Secret,
-    /// Gets the next pair; a machine's session has none and signs in with its key again.
+    /// Gets the next pair; a machine has none and signs in with its key again, and a guest comes back with the password of
+    /// the booking.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub refresh_token: Option<Secret>,

@@ -4,6 +4,7 @@ use onrush_engine::id::{AccountId, BookingId, HoldId, PerformanceId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::guests::{Guest, GuestDraft};
 use crate::holds::PricedSeat;
 use crate::text::{Money, Text, Time};
 
@@ -17,6 +18,9 @@ pub struct BookingRequest {
     /// What it is for (rooms and halls); at most 200 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purpose: Option<String>,
+    /// Who books, for a guest; who has an account leaves it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guest: Option<GuestDraft>,
 }
 
 /// What a buyer sends to cancel a booking.
@@ -131,6 +135,8 @@ pub struct Booking {
     /// Who booked.
     #[schema(value_type = String)]
     pub buyer: Text<AccountId>,
+    /// Who that is, where it is a guest's; until 30 days after the performance, and not while accounts are down.
+    pub guest: Option<Guest>,
     /// Where it stands.
     pub status: BookingStatus,
     /// The seats it has now.

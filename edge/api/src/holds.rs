@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::text::{Money, Text, Time};
 
-/// What a buyer asks for: exactly one of the three.
+/// What a buyer asks for: exactly one of seats, best_available, general_admission, wish.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HoldRequest {
@@ -23,6 +23,9 @@ pub struct HoldRequest {
     /// Places in a standing area.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub general_admission: Option<GeneralAdmission>,
+    /// What was said before: the id of a wish.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wish: Option<String>,
 }
 
 /// What to do where a seat that was asked for is taken.

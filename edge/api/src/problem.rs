@@ -49,7 +49,7 @@ kinds! {
     MalformedBody 400 "malformed-body" "The body is not JSON" "The request's body could not be read as JSON. Send one JSON object, in UTF-8."
     BadRequest 400 "bad-request" "The request cannot be read" "A header, the path or the query is not well-formed. The detail says which; correct it and send the request again."
     Unauthenticated 401 "unauthenticated" "A valid access token is needed" "The access token is missing, expired, or not signed by this platform. Get a new one and send it as `Authorization: Bearer <token>`."
-    WrongCredentials 401 "wrong-credentials" "That does not sign you in" "The address and the password, the key, or the refresh token are not those of an account. A refresh token can be used once; sign in again."
+    WrongCredentials 401 "wrong-credentials" "That does not sign you in" "The address and the password, the key, or the refresh token are not those of an account, or the reservation password is not that of the booking. A refresh token can be used once; sign in again."
     Forbidden 403 "forbidden" "Your role may not do this" "The token is valid, but its role may not make this call. Sellers set shows up, buyers hold and book."
     LimitExceeded 403 "limit-exceeded" "Over the limit for one account" "One buyer may have so many seats, or holds, in a performance, as its seller says; one account may have so many keys. `limit` is that number and `in_use` what you have. Release, cancel or revoke something first."
     NotOnSale 403 "not-on-sale" "Not on sale now" "The sale has not opened yet or has closed already; `opens_at` and `closes_at` say when it is open. Times are the server's."

@@ -47,7 +47,7 @@ pub enum Scope {
 impl Scope {
     fn of(role: Role) -> Self {
         match role {
-            Role::Buyer => Self::Book,
+            Role::Buyer | Role::Guest => Self::Book,
             Role::Seller => Self::Sell,
             Role::Admin => Self::Ops,
         }

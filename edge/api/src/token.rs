@@ -30,6 +30,8 @@ pub enum Role {
     Seller,
     /// Operates the platform.
     Admin,
+    /// Holds and books without an account.
+    Guest,
 }
 
 impl FromStr for Role {

@@ -92,7 +92,8 @@ pub(crate) async fn revoke_key(request: &Request<'_>) -> Result<Answer, Problem>
 
 /// Sign in
 ///
-/// With an address and its password, or with a machine's key.
+/// With an address and its password, or with a machine's key. `{"guest": true}` makes somebody a guest, who may hold and
+/// book; sent with a guest's token that is still good, it renews that.
 #[utoipa::path(post, path = "/v1/sessions", tag = "Accounts and sessions", request_body = SignIn,
     responses((status = 201, body = Session), (status = 401, description = "`wrong-credentials`"),
               (status = 429, description = "`quota-exceeded`")))]

@@ -2,11 +2,13 @@
 
 use hyper::StatusCode;
 use onrush_api::bookings::{Booking, BookingRequest, BookingStatus, CancelRequest, Decision, ReasonRequest};
+use onrush_api::guests::GuestDraft;
 use onrush_api::page::{Cursor, Page};
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::text::{Text, Time};
 use onrush_api::token::Role;
-use onrush_engine::command::{BookHold, Caller, CancelSeats, Command, DecideBooking};
+use onrush_engine::client::Performance;
+use onrush_engine::command::{BookHold, Caller, CancelSeats, Command, DecideBooking, RequestKey};
 use onrush_engine::event::Standing;
 use onrush_engine::feed::Publication;
 use onrush_engine::id::{BookingId, HoldId};
@@ -16,25 +18,25 @@ use onrush_engine::registry::Duty;
 
 use crate::answer::Answer;
 use crate::labels;
-use crate::request::Request;
-use crate::routes::payments;
+use crate::request::{Request, request_key};
+use crate::routes::{guests, payments};
 
-const BUYERS: [Role; 1] = [Role::Buyer];
-const EVERYBODY: [Role; 3] = [Role::Buyer, Role::Seller, Role::Admin];
+const BUYERS: [Role; 2] = [Role::Buyer, Role::Guest];
+const EVERYBODY: [Role; 4] = [Role::Buyer, Role::Guest, Role::Seller, Role::Admin];
 const SELLERS: [Role; 2] = [Role::Seller, Role::Admin];
 
 /// Book a hold
 ///
 /// With nothing to pay, and nobody to ask, the booking is confirmed at once. Else it waits: for the seller
 /// (`pending_approval`), or for its payment (`pending_payment`), which `payment.url` takes until `payment.pay_until`. The
-/// seats are taken meanwhile.
+/// seats are taken meanwhile. A guest says who that is in `guest`.
 #[utoipa::path(post, path = "/v1/bookings", tag = "Holding and booking",
     params(("Idempotency-Key" = Option<String>, Header)), request_body = BookingRequest, security(("token" = [])),
     responses((status = 201, body = Booking), (status = 410, description = "`hold-expired`"),
               (status = 409, description = "`payment-unavailable`")))]
 pub(crate) async fn book(request: &Request<'_>) -> Result<Answer, Problem> {
     let caller = request.caller_as(&BUYERS)?;
-    let BookingRequest { hold: Text(hold), purpose } = request.json()?;
+    let BookingRequest { hold: Text(hold), purpose, guest } = request.json()?;
     if purpose.as_ref().is_some_and(|purpose| purpose.chars().count() > 200) {
         return Err(Problem::field("/purpose", "at most 200 characters"));
     }
@@ -42,16 +44,34 @@ pub(crate) async fn book(request: &Request<'_>) -> Result<Answer, Problem> {
     if request.context.payments.is_none() {
         refuse_what_costs(request, caller, hold).await?;
     }
-    let (key, nonce, purpose) = (request.key("book_hold")?, rand::random(), purpose.map(String::into_boxed_str));
+    let key = key(request, hold, purpose.as_ref(), guest.as_ref())?;
+    let guest = guests::note(request, caller, &performance, hold, guest).await?;
+    let (nonce, purpose) = (rand::random(), purpose.map(String::into_boxed_str));
     let command = Command::BookHold(BookHold { caller, hold, purpose, nonce, key });
     let answered = request.context.directory.ask(&performance, Ask::Command(command)).await?;
     let EngineAnswer::Booking(view) = answered.answer else { return Err(Problem::new(Kind::Internal)) };
     let mut booking = body(&performance.publication, &view);
+    booking.guest = guest;
     payments::add_checkout(request.context, &mut booking).await;
     let answer = Answer::json(StatusCode::CREATED, &booking);
     let location = format!("/v1/bookings/{}", view.id);
     let answer = answer.sequence(hold.performance, answered.sequence).replayed(answered.replayed);
     Ok(answer.location(location))
+}
+
+/// What a guest says is in no digest: the journal keeps that for good, and a password could be guessed by it.
+fn key(
+    request: &Request<'_>,
+    hold: HoldId,
+    purpose: Option<&String>,
+    guest: Option<&GuestDraft>,
+) -> Result<Option<RequestKey>, Problem> {
+    if guest.is_none() {
+        return request.key("book_hold");
+    }
+    let rest = BookingRequest { hold: Text(hold), purpose: purpose.cloned(), guest: None };
+    let rest = serde_json::to_vec(&rest).expect("the API's types are plain and always make JSON");
+    request_key(request.parts, &rest, "book_hold")
 }
 
 /// Where nobody takes payments a hold that costs something is not booked: nobody could ever pay for it.
@@ -79,6 +99,7 @@ pub(crate) async fn list(request: &Request<'_>) -> Result<Answer, Problem> {
     for id in &ids {
         items.push(fetch(request, caller, *id).await?);
     }
+    guests::name(request, &mut items).await;
     let next = skip.saturating_add(ids.len());
     let next_cursor = (next < total && !ids.is_empty()).then(|| Cursor(next as u64).to_string());
     Ok(Answer::json(StatusCode::OK, &Page { items, next_cursor }))
@@ -98,6 +119,7 @@ pub(crate) async fn read(request: &Request<'_>) -> Result<Answer, Problem> {
     let caller = request.caller_as(&EVERYBODY)?;
     let mut booking = fetch(request, caller, request.id(2)?).await?;
     payments::add_checkout(request.context, &mut booking).await;
+    guests::name(request, std::slice::from_mut(&mut booking)).await;
     Ok(Answer::json(StatusCode::OK, &booking))
 }
 
@@ -129,11 +151,7 @@ async fn decide(request: &Request<'_>, approve: bool) -> Result<Answer, Problem>
     if !approve && reason.is_none() {
         return Err(Problem::field("/reason", "say why: the buyer reads it"));
     }
-    let command = Command::DecideBooking(DecideBooking { caller, booking, approve, reason });
-    let answered = request.context.directory.ask(&performance, Ask::Command(command)).await?;
-    let EngineAnswer::Booking(view) = answered.answer else { return Err(Problem::new(Kind::Internal)) };
-    let answer = Answer::json(StatusCode::OK, &body(&performance.publication, &view));
-    Ok(answer.sequence(booking.performance, answered.sequence).replayed(answered.replayed))
+    change(request, &performance, Command::DecideBooking(DecideBooking { caller, booking, approve, reason })).await
 }
 
 /// The reason in a body, which may be left out altogether.
@@ -164,11 +182,17 @@ pub(crate) async fn cancel(request: &Request<'_>) -> Result<Answer, Problem> {
         false => labels::seats(&performance.publication, &seats),
     });
     let (seats, key) = (seats.transpose()?, request.key("cancel_booking")?);
-    let command = Command::CancelSeats(CancelSeats { caller, booking, seats, key });
-    let answered = request.context.directory.ask(&performance, Ask::Command(command)).await?;
+    change(request, &performance, Command::CancelSeats(CancelSeats { caller, booking, seats, key })).await
+}
+
+/// Changes a booking, and answers with what it is then.
+async fn change(request: &Request<'_>, performance: &Performance, command: Command) -> Result<Answer, Problem> {
+    let answered = request.context.directory.ask(performance, Ask::Command(command)).await?;
     let EngineAnswer::Booking(view) = answered.answer else { return Err(Problem::new(Kind::Internal)) };
-    let answer = Answer::json(StatusCode::OK, &body(&performance.publication, &view));
-    Ok(answer.sequence(booking.performance, answered.sequence).replayed(answered.replayed))
+    let mut booking = body(&performance.publication, &view);
+    guests::name(request, std::slice::from_mut(&mut booking)).await;
+    let answer = Answer::json(StatusCode::OK, &booking);
+    Ok(answer.sequence(view.id.performance, answered.sequence).replayed(answered.replayed))
 }
 
 pub(crate) fn body(publication: &Publication, view: &BookingView) -> Booking {
@@ -176,6 +200,7 @@ pub(crate) fn body(publication: &Publication, view: &BookingView) -> Booking {
         id: Text(view.id),
         performance: Text(view.id.performance),
         buyer: Text(view.buyer),
+        guest: None,
         status: status(view),
         seats: labels::priced(publication, &view.seats, &view.prices),
         cancelled_seats: labels::priced(publication, &view.cancelled, &view.prices),

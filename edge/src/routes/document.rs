@@ -1,7 +1,11 @@
-//! The printable confirmation of a booking.
+//! The printable confirmation of a booking: HTML, and PDF.
+
+mod pdf;
 
 use std::fmt::Write as _;
 
+use hyper::StatusCode;
+use hyper::header::ACCEPT;
 use onrush_api::bookings::{Booking, BookingStatus};
 use onrush_api::holds::PricedSeat;
 use onrush_api::problem::{Kind, Problem};
@@ -12,30 +16,73 @@ use onrush_engine::feed::Publication;
 use onrush_engine::id::BookingId;
 use onrush_engine::registry::Show;
 
+use self::pdf::Layout;
 use crate::answer::Answer;
+use crate::apart::apart;
 use crate::pages::escape;
 use crate::request::Request;
-use crate::routes::{bookings, tickets};
+use crate::routes::{bookings, guests, tickets};
 
-const EVERYBODY: [Role; 3] = [Role::Buyer, Role::Seller, Role::Admin];
+const EVERYBODY: [Role; 4] = [Role::Buyer, Role::Guest, Role::Seller, Role::Admin];
 
 /// Read a booking's confirmation
 ///
-/// HTML made for print: what was booked, what it cost, and a QR code for each ticket that is yours.
+/// HTML made for print, or PDF where `Accept` names it: what was booked, what it cost, and a QR code for each ticket that is
+/// yours.
 #[utoipa::path(get, path = "/v1/bookings/{booking}/document", tag = "Tickets", security(("token" = [])),
-    params(("booking" = String, Path)), responses((status = 200, content_type = "text/html", body = String),
+    params(("booking" = String, Path)), responses((status = 200, content((String = "text/html"), (Vec<u8> = "application/pdf"))),
     (status = 409, description = "`booking-closed`")))]
 pub(crate) async fn read(request: &Request<'_>) -> Result<Answer, Problem> {
     let caller = request.caller_as(&EVERYBODY)?;
     let id: BookingId = request.id(2)?;
-    let booking = bookings::fetch(request, caller, id).await?;
+    let mut booking = bookings::fetch(request, caller, id).await?;
     if !matches!(booking.status, BookingStatus::Confirmed | BookingStatus::PartlyCancelled) {
         return Err(Problem::new(Kind::BookingClosed).detail("Only a confirmed booking has a confirmation to print."));
     }
+    guests::name(request, std::slice::from_mut(&mut booking)).await;
     let tickets = tickets::of_booking(request.context, caller, id).await?;
     let publication = request.context.directory.performance(id.performance)?.publication;
     let show = request.context.directory.show(publication.show)?;
-    Ok(Answer::page(html(&show, &publication, &booking, &tickets).into()))
+    if !wants_pdf(request) {
+        return Ok(Answer::page(html(&show, &publication, &booking, &tickets).into()).varies_by_accept());
+    }
+    let file = apart(move || layout(&show, &publication, &booking, &tickets).finish(&show.details.title)).await??;
+    Ok(Answer::text(StatusCode::OK, PDF, file).named("confirmation.pdf").varies_by_accept())
+}
+
+const PDF: &str = "application/pdf";
+
+/// Whether the client asks for PDF by name; whoever takes anything gets the page.
+fn wants_pdf(request: &Request<'_>) -> bool {
+    let accepted = request.parts.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut types =
+        accepted.flat_map(|value| value.split(',')).map(|range| range.split(';').next().unwrap_or("").trim());
+    types.any(|range| range.eq_ignore_ascii_case(PDF))
+}
+
+fn layout(show: &Show, publication: &Publication, booking: &Booking, tickets: &[Ticket]) -> Layout {
+    let mut layout = Layout::new();
+    layout.text(22.0, &show.details.title);
+    layout.text(11.0, &show.details.venue);
+    layout.text(13.0, &clock(Time(publication.rules().terms.starts_at)));
+    layout.space(12.0);
+    layout.row(["Seat", "Tier", "Price"]);
+    booking.seats.iter().for_each(|seat| layout.row([&seat.label, &seat.tier, &money(seat.price)]));
+    layout.row(["Total", "", &money(booking.total)]);
+    layout.space(12.0);
+    if let Some(guest) = &booking.guest {
+        layout.text(11.0, &format!("Booked by {}, {}", guest.name, guest.phone));
+    }
+    if let Some(purpose) = &booking.purpose {
+        layout.text(11.0, &format!("For: {purpose}"));
+    }
+    layout.text(9.0, &format!("Booking {} of {}", booking.id.0, clock(booking.created_at)));
+    for (ticket, code) in tickets.iter().filter_map(|ticket| Some((ticket, ticket.code.as_ref()?))) {
+        let used = ticket.checked_in_at.map(|at| format!("used {}", clock(at)));
+        let said: Vec<String> = [ticket.seat.clone(), ticket.tier.clone()].into_iter().chain(used).collect();
+        layout.ticket(code, &said);
+    }
+    layout
 }
 
 fn html(show: &Show, publication: &Publication, booking: &Booking, tickets: &[Ticket]) -> String {
@@ -48,6 +95,9 @@ fn html(show: &Show, publication: &Publication, booking: &Booking, tickets: &[Ti
     add(format_args!("<table><thead><tr><th>Seat<th>Tier<th class=n>Price</thead><tbody>"));
     booking.seats.iter().for_each(|seat| add(format_args!("{}", row(seat))));
     add(format_args!("</tbody><tfoot><tr><th colspan=2>Total<td class=n>{}</tfoot></table>", money(booking.total)));
+    if let Some(guest) = &booking.guest {
+        add(format_args!("<p>Booked by {}, {}</p>", escape(&guest.name), escape(&guest.phone)));
+    }
     if let Some(purpose) = &booking.purpose {
         add(format_args!("<p>For: {}</p>", escape(purpose)));
     }

@@ -15,8 +15,9 @@ use onrush_engine::seat_map::{SectionIndex, TierIndex};
 use crate::answer::Answer;
 use crate::labels;
 use crate::request::Request;
+use crate::routes::wishes;
 
-const BUYERS: [Role; 1] = [Role::Buyer];
+const BUYERS: [Role; 2] = [Role::Buyer, Role::Guest];
 /// Seats of one hold, whatever the seller allows: one hold is one event, which has to fit a record.
 const SEATS_PER_HOLD_MAX: u32 = 500;
 
@@ -72,7 +73,7 @@ pub(crate) async fn release(request: &Request<'_>) -> Result<Answer, Problem> {
 
 pub(crate) fn wish(publication: &Publication, request: HoldRequest) -> Result<Wish, Problem> {
     match request {
-        HoldRequest { seats: Some(labels), on_conflict, best_available: None, general_admission: None } => {
+        HoldRequest { seats: Some(labels), on_conflict, best_available: None, general_admission: None, wish: None } => {
             let quantity = u32::try_from(labels.len()).unwrap_or(u32::MAX);
             check_quantity(quantity, "/seats")?;
             let seats = labels::seats(publication, &labels)?;
@@ -84,17 +85,20 @@ pub(crate) fn wish(publication: &Publication, request: HoldRequest) -> Result<Wi
         HoldRequest { on_conflict: Some(_), .. } => {
             Err(Problem::field("/on_conflict", "goes with seats only: the others find seats by themselves"))
         }
-        HoldRequest { seats: None, best_available: Some(wish), general_admission: None, .. } => {
+        HoldRequest { seats: None, best_available: Some(wish), general_admission: None, wish: None, .. } => {
             best_available(publication, &wish)
         }
-        HoldRequest { seats: None, best_available: None, general_admission: Some(wish), .. } => {
+        HoldRequest { seats: None, best_available: None, general_admission: Some(wish), wish: None, .. } => {
             places(publication, &wish)
         }
-        _ => Err(Problem::field("", "give exactly one of seats, best_available, general_admission")),
+        HoldRequest { seats: None, best_available: None, general_admission: None, wish: Some(id), .. } => {
+            wishes::read(publication, &id)
+        }
+        _ => Err(Problem::field("", "give exactly one of seats, best_available, general_admission, wish")),
     }
 }
 
-fn check_quantity(quantity: u32, pointer: &str) -> Result<(), Problem> {
+pub(crate) fn check_quantity(quantity: u32, pointer: &str) -> Result<(), Problem> {
     if quantity == 0 {
         return Err(Problem::field(pointer, "at least 1"));
     }
@@ -133,7 +137,7 @@ fn places(publication: &Publication, wish: &GeneralAdmission) -> Result<Wish, Pr
     Ok(Wish::GeneralAdmission { section, quantity: wish.quantity })
 }
 
-fn section(publication: &Publication, name: &str, pointer: &str) -> Result<SectionIndex, Problem> {
+pub(crate) fn section(publication: &Publication, name: &str, pointer: &str) -> Result<SectionIndex, Problem> {
     publication.map.section_named(name).ok_or_else(|| Problem::field(pointer, "there is no such section"))
 }
 

@@ -21,9 +21,10 @@ use onrush_engine::registry::Duty;
 use onrush_engine::seat_map::SeatIndex;
 
 use crate::answer::Answer;
+use crate::apart::apart;
 use crate::context::Context;
 use crate::request::Request;
-use crate::routes::bookings;
+use crate::routes::{bookings, guests};
 
 const SELLERS: [Role; 2] = [Role::Seller, Role::Admin];
 /// Bookings that the engine is asked for in one go: not so many that others wait for it.
@@ -43,11 +44,13 @@ pub(crate) async fn list_sold(request: &Request<'_>) -> Result<Answer, Problem> 
     let wanted = Wanted::of(request)?;
     if is_csv(request)? {
         let views = all(request.context, &performance, caller).await?;
-        return apart(move || {
+        let bodies = move || {
             let bookings = views.iter().map(|view| bookings::body(&performance.publication, view));
-            csv("bookings", BOOKING_COLUMNS, bookings.filter(|booking| wanted.has(booking)).map(booking_row))
-        })
-        .await;
+            bookings.filter(|booking| wanted.has(booking)).collect()
+        };
+        let mut bookings: Vec<Booking> = apart(bodies).await?;
+        guests::name(request, &mut bookings).await;
+        return apart(move || csv("bookings", BOOKING_COLUMNS, bookings.into_iter().map(booking_row))).await;
     }
     let page = request.page()?;
     let at_once = wanted.at_once(page.limit);
@@ -57,16 +60,20 @@ pub(crate) async fn list_sold(request: &Request<'_>) -> Result<Answer, Problem> 
         let (views, total) = some(request.context, &performance, caller, from..from.saturating_add(at_once)).await?;
         for view in &views {
             if items.len() == page.limit {
-                let next_cursor = Some(Cursor(u64::from(from)).to_string());
-                return Ok(Answer::json(StatusCode::OK, &Page { items, next_cursor }));
+                return Ok(page_of(request, items, Some(Cursor(u64::from(from)))).await);
             }
             items.extend(Some(bookings::body(&performance.publication, view)).filter(|booking| wanted.has(booking)));
             from += 1;
         }
         if from >= total || views.is_empty() {
-            return Ok(Answer::json(StatusCode::OK, &Page { items, next_cursor: None }));
+            return Ok(page_of(request, items, None).await);
         }
     }
+}
+
+async fn page_of(request: &Request<'_>, mut items: Vec<Booking>, next: Option<Cursor>) -> Answer {
+    guests::name(request, &mut items).await;
+    Answer::json(StatusCode::OK, &Page { items, next_cursor: next.map(|next| next.to_string()) })
 }
 
 /// Which bookings are asked for.
@@ -131,11 +138,6 @@ pub(crate) async fn sales(request: &Request<'_>) -> Result<Answer, Problem> {
         }
     })
     .await
-}
-
-/// Does what takes a while for a large hall on a thread where nobody waits for seats.
-async fn apart(work: impl FnOnce() -> Answer + Send + 'static) -> Result<Answer, Problem> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| Problem::new(Kind::Internal))
 }
 
 /// What sold seats are counted by.
@@ -294,13 +296,27 @@ fn add_rows(rows: &mut BTreeMap<String, (u32, u32, i64)>, publication: &Publicat
     }
 }
 
-const BOOKING_COLUMNS: &[&str] =
-    &["id", "status", "buyer", "seats", "total", "currency", "payment", "asked", "refunded", "purpose", "created_at"];
+const BOOKING_COLUMNS: &[&str] = &[
+    "id",
+    "status",
+    "buyer",
+    "seats",
+    "total",
+    "currency",
+    "payment",
+    "asked",
+    "refunded",
+    "purpose",
+    "created_at",
+    "guest",
+    "phone",
+];
 const SALES_COLUMNS: &[&str] = &["key", "bookings", "seats", "revenue", "currency"];
 
 fn booking_row(booking: Booking) -> Vec<String> {
     let labels: Vec<&str> = booking.seats.iter().map(|seat| seat.label.as_str()).collect();
     let payment = booking.payment.as_ref();
+    let (guest, phone) = booking.guest.map(|guest| (guest.name, guest.phone)).unwrap_or_default();
     vec![
         booking.id.0.to_string(),
         word(booking.status),
@@ -313,6 +329,8 @@ fn booking_row(booking: Booking) -> Vec<String> {
         payment.map_or(0, |payment| payment.refunded.amount).to_string(),
         booking.purpose.unwrap_or_default(),
         booking.created_at.to_string(),
+        guest,
+        phone,
     ]
 }
 

@@ -22,8 +22,10 @@ use crate::answer::Answer;
 use crate::context::Context;
 use crate::request::Request;
 
-const BUYERS: [Role; 1] = [Role::Buyer];
-const EVERYBODY: [Role; 3] = [Role::Buyer, Role::Seller, Role::Admin];
+const BUYERS: [Role; 2] = [Role::Buyer, Role::Guest];
+/// A guest's way back is to a booking, which its tickets stay with.
+const WITH_ACCOUNT: [Role; 1] = [Role::Buyer];
+const EVERYBODY: [Role; 4] = [Role::Buyer, Role::Guest, Role::Seller, Role::Admin];
 const SELLERS: [Role; 2] = [Role::Seller, Role::Admin];
 
 /// List your tickets
@@ -123,7 +125,7 @@ pub(crate) fn keys(request: &Request<'_>) -> Answer {
     params(("ticket" = String, Path)), request_body = TransferRequest,
     responses((status = 204), (status = 409, description = "`already-checked-in`")))]
 pub(crate) async fn transfer(request: &Request<'_>) -> Result<Answer, Problem> {
-    let caller = request.caller_as(&BUYERS)?;
+    let caller = request.caller_as(&WITH_ACCOUNT)?;
     let ticket: TicketId = request.id(2)?;
     let TransferRequest { to: Text(to) } = request.json()?;
     let performance = request.context.directory.performance(ticket.performance)?;

@@ -99,6 +99,13 @@ fn a_confirmation_is_made_for_print_and_trusts_nobodys_words() {
     let page = document.text();
     assert!(page.contains("A-1-1") && page.contains("<svg") && page.contains("&lt;script&gt;"), "{page}");
     assert!(!page.contains("<script"), "{page}");
+    for accept in ["application/pdf", "image/png;q=0.5, Application/PDF;q=0.9"] {
+        let file = hall.get(&path).token(&kim).header("Accept", accept).expect(200);
+        assert_eq!((file.header("content-type"), file.header("vary")), (Some("application/pdf"), Some("accept")));
+        assert!(file.body.starts_with(b"%PDF-") && file.body.len() > 2_000, "{} bytes", file.body.len());
+    }
+    let browser = hall.get(&path).token(&kim).header("Accept", "text/html,application/xhtml+xml,*/*;q=0.8").expect(200);
+    assert_eq!(browser.header("content-type"), Some("text/html; charset=utf-8"));
     let seen = hall.get(&path).token(&hall.seller()).expect(200);
     assert!(seen.text().contains("A-1-1") && !seen.text().contains("<svg"), "a seller prints no code");
     hall.get(&path).token(&hall.buyer("acc_lee")).refused(404, "not-found");

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::fixture::{Hall, Seat};
+use crate::fixture::{Hall, Seat, id, labels};
 
 #[test]
 fn a_body_that_is_no_json_is_malformed() {
@@ -65,6 +65,9 @@ fn a_wish_of_another_shape_is_invalid_and_says_where() {
         ("\"A-1-1\"".into(), ""),
         (r#"{"seats":["A-1-1"],"best_available":{"quantity":1}}"#.into(), ""),
         (r#"{"seats":["A-1-1"],"general_admission":{"section":"Floor","quantity":1}}"#.into(), ""),
+        (r#"{"seats":["A-1-1"],"wish":"wish_"}"#.into(), ""),
+        (r#"{"wish":"wish_"}"#.into(), "/wish"),
+        (r#"{"wish":"A-1-1"}"#.into(), "/wish"),
     ];
     hall.unchanged(|| {
         for (wish, pointer) in wishes {
@@ -183,4 +186,44 @@ fn what_is_not_left_is_refused_with_what_is() {
     let split = hall.hold(&lee, &wish).refused(409, "not-adjacent").body["split"].clone();
     let names: Vec<&Value> = split.as_array().unwrap().iter().flat_map(|group| group.as_array().unwrap()).collect();
     hall.hold(&lee, &json!({"seats": names})).expect(201);
+}
+
+#[test]
+fn what_was_said_before_the_sale_is_held_in_one_short_request() {
+    let hall = Hall::with(&[("/tiers/0/price/amount", json!(90_000)), ("/tiers/1/price/amount", json!(50_000))]);
+    let kim = hall.buyer("acc_kim");
+    let wish = |draft: Value| hall.post(&hall.path("/wishes")).token(&kim).json(&draft);
+    let held = |wish: &Value| hall.hold(&kim, &json!({"wish": wish["id"]}));
+    let dear = wish(json!({"quantity": 2, "sections": ["A", "B"]})).expect(201).json();
+    assert_eq!((&dear["sections"], &dear["fallback"]), (&json!(["A", "B"]), &json!("nothing")));
+    let cheap = wish(json!({"quantity": 2, "sections": ["A", "B"], "price_max": 50_000})).expect(201).json();
+    assert_eq!(labels(&held(&dear).expect(201).json()["seats"]), ["A-1-3", "A-1-4"]);
+    assert_eq!(labels(&held(&cheap).expect(201).json()["seats"]), ["B-left-1a", "B-left-1b"]);
+    held(&cheap).refused(409, "seats-unavailable").with("remaining", 1);
+    let anywhere = wish(json!({"quantity": 2, "sections": ["B"], "fallback": "elsewhere"})).expect(201).json();
+    assert_eq!(labels(&held(&anywhere).expect(201).json()["seats"]).len(), 2);
+}
+
+#[test]
+fn a_wish_that_cannot_be_says_so_before_the_rush() {
+    let hall = Hall::open();
+    let kim = hall.buyer("acc_kim");
+    let many: Vec<&str> = std::iter::repeat_n("A", 17).collect();
+    let drafts = [
+        (json!({"quantity": 0}), "/quantity"),
+        (json!({"quantity": 1, "sections": ["A", "Z"]}), "/sections/1"),
+        (json!({"quantity": 1, "sections": many}), "/sections"),
+        (json!({"quantity": 1, "price_max": -1}), "/price_max"),
+        (json!({"quantity": 1, "fallback": "any"}), "/fallback"),
+        (json!({"quantity": 1, "seats": []}), "/seats"),
+    ];
+    let wish = |draft: &Value| hall.post(&hall.path("/wishes")).token(&kim).json(draft);
+    for (draft, pointer) in drafts {
+        wish(&draft).refused(422, "invalid-body").at(pointer);
+    }
+    wish(&json!({"quantity": 501})).refused(403, "limit-exceeded").with("limit", 500);
+    let other = hall.performance(&hall.show, &crate::fixture::draft());
+    let wish = id(&wish(&json!({"quantity": 1})).expect(201).json());
+    let elsewhere = hall.post(&format!("/v1/performances/{other}/holds")).token(&kim);
+    elsewhere.json(&json!({"wish": wish})).refused(422, "invalid-body").at("/wish");
 }

@@ -2,6 +2,7 @@
 
 mod orders;
 mod payment;
+mod preferred;
 
 use std::time::Duration;
 
@@ -108,6 +109,7 @@ impl Inventory {
             },
             Wish::BestAvailable(wish) => self.best_available(wish),
             Wish::GeneralAdmission { section, quantity } => self.places(*section, *quantity),
+            Wish::Preferred(wish) => self.preferred(wish),
         }
     }
 
@@ -238,6 +240,7 @@ impl Wish {
         match self {
             Self::Seats(seats) | Self::SeatsOrNearest(seats) => u32::try_from(seats.len()).unwrap_or(u32::MAX),
             Self::BestAvailable(BestAvailable { quantity, .. }) | Self::GeneralAdmission { quantity, .. } => *quantity,
+            Self::Preferred(wish) => wish.quantity,
         }
     }
 }

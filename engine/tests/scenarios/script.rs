@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use onrush_engine::command::{
     BestAvailable, BlockSeats, BookHold, Caller, CancelPerformance, CancelSeats, ChangeTerms, Command, DecideBooking,
-    HoldSeats, PaymentNotice, PaymentStatus, RequestKey, Wish,
+    Fallback, HoldSeats, PaymentNotice, PaymentStatus, Preferred, RequestKey, Wish,
 };
 use onrush_engine::event::{Entry, Event};
 use onrush_engine::id::{BlockId, BookingId, HoldId, PerformanceId, ShowId, TicketId};
@@ -137,8 +137,8 @@ impl Script {
             "count" => self.count(),
             "due" => self.due(),
             "tickets" => self.tickets(words),
-            "hold" | "best" | "stand" | "release" | "book" | "cancel" | "block" | "lift" | "terms" | "approve"
-            | "reject" | "note" | "call-off" | "give" | "enter" => {
+            "hold" | "best" | "stand" | "prefer" | "release" | "book" | "cancel" | "block" | "lift" | "terms"
+            | "approve" | "reject" | "note" | "call-off" | "give" | "enter" => {
                 let command = self.command(verb, words);
                 self.give(&command)
             }
@@ -289,6 +289,7 @@ impl Script {
                 Command::HoldSeats(HoldSeats { caller: who, wish, nonce, key })
             }
             "best" => Command::HoldSeats(HoldSeats { caller: who, wish: self.best(&given, words), nonce, key }),
+            "prefer" => Command::HoldSeats(HoldSeats { caller: who, wish: self.preferred(&given, words), nonce, key }),
             "stand" => {
                 let section = self.inventory().map().section_named(given[1]).unwrap();
                 let wish = Wish::GeneralAdmission { section, quantity: given[2].parse().unwrap() };
@@ -388,6 +389,20 @@ impl Script {
             section: option(words, "section").map(|name| map.section_named(name).unwrap()),
             adjacent: !given.contains(&"apart"),
         })
+    }
+
+    fn preferred(&self, given: &[&str], words: &[&str]) -> Wish {
+        let section = |name: &str| self.inventory().map().section_named(name).unwrap();
+        Wish::Preferred(Box::new(Preferred {
+            quantity: given[1].parse().unwrap(),
+            sections: option(words, "in").map_or_else(Vec::new, |names| names.split(',').map(section).collect()),
+            price_max: option(words, "max").map(|price| price.parse().unwrap()),
+            fallback: match option(words, "fallback") {
+                None => Fallback::Nothing,
+                Some("apart") => Fallback::Apart,
+                Some(_) => Fallback::Elsewhere,
+            },
+        }))
     }
 
     fn give(&mut self, command: &Command) -> String {

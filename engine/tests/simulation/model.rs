@@ -319,7 +319,7 @@ impl Model {
                 numbers(seats)
             }
             Wish::BestAvailable(wish) => self.best(wish)?,
-            Wish::SeatsOrNearest(_) => unreachable!("nobody asks for that"),
+            Wish::SeatsOrNearest(_) | Wish::Preferred(_) => unreachable!("nobody asks for that"),
             Wish::GeneralAdmission { .. } => unreachable!("the hall has no standing area"),
         };
         let (number, ends) = (self.next_hold, now + self.ttl);

@@ -6,11 +6,13 @@ use onrush_api::accounts::{AccountClosing, AccountDraft, AccountPatch, ApiKeyDra
 use onrush_api::blocks::BlockRequest;
 use onrush_api::body;
 use onrush_api::bookings::{BookingRequest, CancelRequest, ReasonRequest};
+use onrush_api::guests::GuestSignIn;
 use onrush_api::holds::HoldRequest;
 use onrush_api::performances::{PerformanceDraft, PerformancePatch};
 use onrush_api::problem::Problem;
 use onrush_api::shows::{Member, ShowDraft, ShowPatch};
 use onrush_api::tickets::{CheckInRequest, TransferRequest};
+use onrush_api::wishes::WishDraft;
 use onrush_edge::fuzzing;
 use onrush_engine::command::{ChangeTerms, Command, HoldSeats};
 use onrush_engine::event::Entry;
@@ -28,12 +30,12 @@ fn hall() -> Inventory {
     Inventory::open(&opening(), after(0)).expect("the hall is sound")
 }
 
-static PUBLICATION: LazyLock<Publication> = LazyLock::new(|| Publication::new(&hall(), 1));
+pub(crate) static PUBLICATION: LazyLock<Publication> = LazyLock::new(|| Publication::new(&hall(), 1));
 
 /// Bytes as the body of one of the calls.
 pub fn run(bytes: &[u8]) {
     let mut input = Input::of(bytes);
-    let call = input.byte() % 18;
+    let call = input.byte() % 20;
     let body = input.rest();
     match call {
         0 => accepted(parsed::<ShowDraft>(body).and_then(fuzzing::show).map(drop)),
@@ -53,7 +55,9 @@ pub fn run(bytes: &[u8]) {
         14 => accepted(parsed::<AccountClosing>(body).map(drop)),
         15 => accepted(parsed::<ApiKeyDraft>(body).map(drop)),
         16 => accepted(parsed::<SignIn>(body).map(drop)),
-        _ => accepted(parsed::<RefreshRequest>(body).map(drop)),
+        17 => accepted(parsed::<RefreshRequest>(body).map(drop)),
+        18 => accepted(parsed::<GuestSignIn>(body).map(drop)),
+        _ => accepted(parsed(body).and_then(wish)),
     }
 }
 
@@ -110,6 +114,14 @@ fn change(patch: PerformancePatch) -> Result<(), Problem> {
 
 fn hold(request: HoldRequest) -> Result<(), Problem> {
     let wish = fuzzing::wish(request, &PUBLICATION)?;
+    ask(&mut hall(), &Command::HoldSeats(HoldSeats { caller: caller(0), wish, nonce: 1, key: None }))
+}
+
+/// What was said before is what is asked for.
+fn wish(draft: WishDraft) -> Result<(), Problem> {
+    let id = fuzzing::wish_id(&draft, &PUBLICATION)?;
+    let wish = fuzzing::wish(HoldRequest { wish: Some(id), ..HoldRequest::default() }, &PUBLICATION)?;
+    assert_eq!(wish.quantity(), draft.quantity);
     ask(&mut hall(), &Command::HoldSeats(HoldSeats { caller: caller(0), wish, nonce: 1, key: None }))
 }
 

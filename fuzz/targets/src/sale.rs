@@ -3,7 +3,7 @@
 use onrush_edge::fuzzing;
 use onrush_engine::command::{
     BestAvailable, BlockSeats, BookHold, Caller, CancelPerformance, CancelSeats, ChangeTerms, Command, DecideBooking,
-    HoldSeats, PaymentNotice, PaymentStatus, RequestKey, Wish,
+    Fallback, HoldSeats, PaymentNotice, PaymentStatus, Preferred, RequestKey, Wish,
 };
 use onrush_engine::event::{Entry, Event};
 use onrush_engine::feed::Publication;
@@ -44,7 +44,7 @@ impl Sale {
 
     /// One thing that somebody asks for, or time that passes.
     pub(crate) fn step(&mut self, input: &mut Input<'_>) {
-        let command = match input.byte() % 16 {
+        let command = match input.byte() % 17 {
             0 => self.hold(input, |input| Wish::Seats(seats(input))),
             1 => self.hold(input, |input| Wish::BestAvailable(best(input))),
             2 => self.hold(input, |input| Wish::GeneralAdmission {
@@ -69,6 +69,7 @@ impl Sale {
                 let issue = input.coin().then(|| u16::from(input.byte() % 3));
                 Command::CheckIn { caller: seller(), ticket, issue }
             }),
+            16 => self.hold(input, |input| Wish::Preferred(Box::new(preferred(input)))),
             11 => self.decide(input),
             12 => self.note(input),
             13 if input.byte() == 0 => {
@@ -197,6 +198,17 @@ fn best(input: &mut Input<'_>) -> BestAvailable {
         section: input.coin().then(|| SectionIndex(u16::from(input.byte() % 4))),
         adjacent: input.coin(),
     }
+}
+
+fn preferred(input: &mut Input<'_>) -> Preferred {
+    let sections = (0..input.byte() % 4).map(|_| SectionIndex(u16::from(input.byte() % 4))).collect();
+    let fallback = match input.byte() % 3 {
+        0 => Fallback::Nothing,
+        1 => Fallback::Apart,
+        _ => Fallback::Elsewhere,
+    };
+    let price_max = input.coin().then(|| i64::from(input.byte()) * 100);
+    Preferred { quantity: u32::from(input.byte() % 20) + 1, sections, price_max, fallback }
 }
 
 fn key(input: &mut Input<'_>) -> Option<RequestKey> {

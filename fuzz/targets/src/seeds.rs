@@ -3,12 +3,14 @@
 
 use onrush_api::page::Cursor;
 use onrush_api::token::Role;
+use onrush_edge::fuzzing;
 use onrush_engine::id::{BlockId, BookingId, HoldId};
 use onrush_engine::journal::codec::{encode_entries, encode_image, encode_registry};
 use onrush_engine::journal::frame::Digest;
 use onrush_engine::journal::snapshot::Snapshot;
 use onrush_engine::registry::RegistryEvent;
 
+use crate::bodies::PUBLICATION;
 use crate::hall::{PERFORMANCE, SHOW, after, seller, show_details};
 use crate::input::Input;
 use crate::journal::STREAM;
@@ -96,9 +98,18 @@ const SHOW_DRAFT: &str = r#"{"title": "The Tempest", "field": "theatre", "cast":
 const SHOW_PATCH: &str = r#"{"title": "The Tempest", "field": "space", "cast": [], "venue": "", "description": "",
     "poster_url": null}"#;
 
+/// A wish that uses everything a wish can have.
+const WISH: &str = r#"{"quantity":2,"sections":["A","Floor"],"price_max":165000,"fallback":"elsewhere"}"#;
+
 fn bodies() -> Vec<Seed> {
     let hold = HoldId { performance: PERFORMANCE, number: 7, nonce: 9 };
     let booking = format!(r#"{{"hold":"{hold}","purpose":"a birthday"}}"#);
+    let guest = format!(
+        r#"{{"hold":"{hold}","guest":{{"name":"김민지","phone":"+82 10-1234-5678","password":"a winter garden, 3 lamps"}}}}"#
+    );
+    let wished = serde_json::from_str(WISH).expect("a draft of a wish");
+    let wished = fuzzing::wish_id(&wished, &PUBLICATION).expect("the hall has these sections");
+    let wished = format!(r#"{{"wish":"{wished}"}}"#);
     let bodies = [
         ("show", 0, SHOW_DRAFT),
         ("show-least", 0, r#"{"title":"서울","field":"concert"}"#),
@@ -112,7 +123,13 @@ fn bodies() -> Vec<Seed> {
         ("hold-best-apart", 4, r#"{"best_available":{"quantity":7,"adjacent":false}}"#),
         ("hold-best-unsold-tier", 4, r#"{"best_available":{"quantity":2,"tier":"Unsold"}}"#),
         ("hold-places", 4, r#"{"general_admission":{"section":"Floor","quantity":3}}"#),
+        ("hold-wish", 4, wished.as_str()),
         ("booking", 5, booking.as_str()),
+        ("booking-guest", 5, guest.as_str()),
+        ("guest", 18, r#"{"password":"a winter garden, 3 lamps"}"#),
+        ("wish", 19, WISH),
+        ("wish-least", 19, r#"{"quantity":2}"#),
+        ("sign-in-guest", 16, r#"{"guest":true}"#),
         ("cancel-all", 6, "{}"),
         ("cancel-some", 6, r#"{"seats":["A-1-1","A-1-2"]}"#),
         ("block", 7, r#"{"seats":["A-2-1","A-2-2"],"reason":"press"}"#),

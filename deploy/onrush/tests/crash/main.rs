@@ -26,6 +26,7 @@ mod accounts;
 mod checklist;
 mod cli;
 mod disk_full;
+mod guests;
 mod journals;
 mod kill;
 mod matrix;
@@ -35,6 +36,7 @@ mod replay;
 mod rot;
 mod stop;
 mod sync;
+mod walk;
 mod why_not;
 
 use std::io::Write as _;

@@ -17,7 +17,7 @@ use crate::http::{Call, Connection, Response};
 use crate::server::Server;
 
 /// Who calls. The first buyer and the first seller own what is called upon.
-const CALLERS: [&str; 9] = [
+const CALLERS: [&str; 10] = [
     "nobody",
     "signed-out",
     "buyer",
@@ -27,6 +27,7 @@ const CALLERS: [&str; 9] = [
     "admin",
     "buyers-machine",
     "sellers-machine",
+    "guest",
 ];
 
 /// What ends a caller's account or session comes last.
@@ -78,6 +79,7 @@ impl World {
         for caller in CALLERS {
             let token = match caller {
                 "nobody" => String::new(),
+                "guest" => self.make("", "POST", "/v1/sessions", &json!({"guest": true}), "access_token"),
                 "buyers-machine" | "sellers-machine" => self.machine(caller),
                 _ => self.person(caller),
             };
@@ -137,7 +139,11 @@ impl World {
     }
 
     fn hold(&mut self) -> String {
-        let (buyer, path) = (self.token("buyer"), format!("/v1/performances/{}/holds", self.performance));
+        self.hold_of("buyer")
+    }
+
+    fn hold_of(&mut self, caller: &str) -> String {
+        let (buyer, path) = (self.token(caller), format!("/v1/performances/{}/holds", self.performance));
         self.make(&buyer, "POST", &path, &json!({"best_available": {"quantity": 1, "section": "Hall"}}), "id")
     }
 
@@ -237,10 +243,16 @@ impl World {
             }
             "PATCH /v1/performances/{performance}" => json!({"sale": {"max_holds_per_buyer": 10_000}}),
             "POST /v1/performances/{performance}/holds" => json!({"best_available": {"quantity": 1}}),
+            "POST /v1/performances/{performance}/wishes" => json!({"quantity": 2}),
             "POST /v1/performances/{performance}/blocks" => json!({"seats": [self.seat()]}),
             "POST /v1/shows/{show}/members" => json!({"account": "acc_helper", "role": "door"}),
             "POST /v1/tickets/{ticket}/transfer" => json!({"to": "acc_somebody"}),
+            "POST /v1/bookings" if caller == "guest" => {
+                let guest = json!({"name": "Guest", "phone": "010-1234-5678", "password": PASSWORD});
+                json!({"hold": self.hold_of("guest"), "guest": guest})
+            }
             "POST /v1/bookings" => json!({"hold": self.hold()}),
+            "POST /v1/bookings/{booking}/guest" => json!({"password": PASSWORD}),
             "POST /v1/bookings/{booking}/reject" => json!({"reason": "Press only"}),
             _ => Value::Null,
         }
@@ -252,7 +264,7 @@ impl World {
         let ends_its_session = template.ends_with("/sessions/current") && !machine;
         let token = match caller {
             "nobody" | "signed-out" => self.token(caller),
-            _ if ends_its_session => self.sign_in(caller, "access_token"),
+            _ if ends_its_session && caller != "guest" => self.sign_in(caller, "access_token"),
             _ => self.token(caller),
         };
         self.ask(&token, method, &path, &body).status
