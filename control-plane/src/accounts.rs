@@ -484,12 +484,24 @@ impl Accounts {
         let ended = self.ended()?;
         let over = ended.iter().filter(|(_, until)| *until <= now).map(|(session, _)| key::of(key::ENDED, *session));
         let over: Vec<Vec<u8>> = over.chain(self.expired_sessions(now)?).collect();
-        for part in over.chunks(KEYS_AT_ONCE) {
-            let change = part.iter().cloned().fold(Change::default(), Change::remove);
-            self.store.write(|| Ok::<_, StoreError>((change, ())))?;
-        }
-        self.erase_guests(now)?;
+        self.remove(&over, None)?;
+        self.remove(&self.unneeded_guests(now)?, Some(now))?;
         self.tidied().looked = Some(now);
+        Ok(())
+    }
+
+    /// Takes keys away, so many at a time; with a note since when, where they have to go from the disk, too.
+    fn remove(&self, keys: &[Vec<u8>], erased: Option<Timestamp>) -> Result<(), StoreError> {
+        for part in keys.chunks(KEYS_AT_ONCE) {
+            let change = part.iter().cloned().fold(Change::default(), Change::remove);
+            self.store.write(|| {
+                let noted = match erased {
+                    Some(now) => erasing(&self.store, change, now)?,
+                    None => change,
+                };
+                Ok::<_, StoreError>((noted, ()))
+            })?;
+        }
         Ok(())
     }
 }

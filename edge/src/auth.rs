@@ -107,6 +107,13 @@ fn unauthenticated(detail: &str) -> Problem {
     Problem::new(Kind::Unauthenticated).detail(detail.to_owned())
 }
 
+/// Who holds and books: by themselves, or without an account.
+pub(crate) const BUYERS: [Role; 2] = [Role::Buyer, Role::Guest];
+/// Who sets shows up, and who operates the platform.
+pub(crate) const SELLERS: [Role; 2] = [Role::Seller, Role::Admin];
+/// Whoever has a token.
+pub(crate) const EVERYBODY: [Role; 4] = [Role::Buyer, Role::Guest, Role::Seller, Role::Admin];
+
 /// Demands one of some roles.
 pub(crate) fn require(caller: Caller, roles: &[Role]) -> Result<Caller, Problem> {
     if !roles.contains(&caller.role) {

@@ -90,7 +90,8 @@ pub fn wish(request: HoldRequest, publication: &Publication) -> Result<Wish, Pro
 /// # Errors
 /// The problem that is answered.
 pub fn wish_id(draft: &WishDraft, publication: &Publication) -> Result<String, Problem> {
-    Ok(wishes::write(publication.performance, &wishes::preferred(publication, draft)?))
+    wishes::preferred(publication, draft)?;
+    Ok(wishes::write(publication.performance, draft))
 }
 
 /// The seats with these labels.

@@ -297,6 +297,11 @@ impl SeatMap {
         &self.rows
     }
 
+    /// Whether a section is a standing area.
+    pub fn is_standing(&self, section: SectionIndex) -> bool {
+        self.sections[usize::from(section.0)].standing
+    }
+
     /// The section with this name.
     pub fn section_named(&self, name: &str) -> Option<SectionIndex> {
         let place = self.sections.iter().position(|section| *section.name == *name)?;

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::record::{key, read, unreadable};
 use super::throttle::Subject;
-use super::{Accounts, KEYS_AT_ONCE, Refused, erasing, name, place, secret, too_often, wrong_credentials};
+use super::{Accounts, Refused, name, place, secret, too_often, wrong_credentials};
 use crate::store::{Change, StoreError};
 
 /// When the last performance is over that an account has booked; nothing where it has booked nothing. Only who knows the
@@ -153,17 +153,8 @@ impl Accounts {
         Ok(self.guest_session(account.ok_or_else(wrong_credentials)?))
     }
 
-    /// Takes out the guests whom nobody needs to know any more; the next writing anew takes them from the disk.
-    pub(super) fn erase_guests(&self, now: Timestamp) -> Result<(), StoreError> {
-        for part in self.unneeded_guests(now)?.chunks(KEYS_AT_ONCE) {
-            let change = part.iter().cloned().fold(Change::default(), Change::remove);
-            self.store.write(|| Ok::<_, StoreError>((erasing(&self.store, change, now)?, ())))?;
-        }
-        Ok(())
-    }
-
-    /// Their places. Who has booked nothing since yesterday does not do so any more: the token is not good any longer.
-    fn unneeded_guests(&self, now: Timestamp) -> Result<Vec<Vec<u8>>, StoreError> {
+    /// The places of guests whom nobody needs to know any more. Who has booked nothing since yesterday does not do so any more: the token is not good any longer.
+    pub(super) fn unneeded_guests(&self, now: Timestamp) -> Result<Vec<Vec<u8>>, StoreError> {
         let mut places = Vec::new();
         for (place, bytes) in self.store.below(key::GUEST)? {
             let record: GuestRecord = serde_json::from_slice(&bytes).map_err(|_| unreadable(&place))?;

@@ -4,7 +4,6 @@ use hyper::StatusCode;
 use onrush_api::blocks::{Block, BlockRequest};
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::text::Text;
-use onrush_api::token::Role;
 use onrush_engine::command::{BlockSeats, Command};
 use onrush_engine::id::{BlockId, PerformanceId};
 use onrush_engine::inventory::Answer as EngineAnswer;
@@ -12,10 +11,10 @@ use onrush_engine::mailbox::Ask;
 use onrush_engine::registry::Duty;
 
 use crate::answer::Answer;
+use crate::auth::SELLERS;
 use crate::labels;
 use crate::request::Request;
 
-const SELLERS: [Role; 2] = [Role::Seller, Role::Admin];
 /// Seats of one block: one block is one event, which has to fit a record.
 const SEATS_PER_BLOCK_MAX: usize = 10_000;
 

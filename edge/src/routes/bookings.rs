@@ -6,7 +6,6 @@ use onrush_api::guests::GuestDraft;
 use onrush_api::page::{Cursor, Page};
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::text::{Text, Time};
-use onrush_api::token::Role;
 use onrush_engine::client::Performance;
 use onrush_engine::command::{BookHold, Caller, CancelSeats, Command, DecideBooking, RequestKey};
 use onrush_engine::event::Standing;
@@ -17,13 +16,10 @@ use onrush_engine::mailbox::Ask;
 use onrush_engine::registry::Duty;
 
 use crate::answer::Answer;
+use crate::auth::{BUYERS, EVERYBODY, SELLERS};
 use crate::labels;
 use crate::request::{Request, request_key};
 use crate::routes::{guests, payments};
-
-const BUYERS: [Role; 2] = [Role::Buyer, Role::Guest];
-const EVERYBODY: [Role; 4] = [Role::Buyer, Role::Guest, Role::Seller, Role::Admin];
-const SELLERS: [Role; 2] = [Role::Seller, Role::Admin];
 
 /// Book a hold
 ///

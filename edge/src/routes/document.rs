@@ -11,7 +11,6 @@ use onrush_api::holds::PricedSeat;
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::text::{Money, Time};
 use onrush_api::tickets::Ticket;
-use onrush_api::token::Role;
 use onrush_engine::feed::Publication;
 use onrush_engine::id::BookingId;
 use onrush_engine::registry::Show;
@@ -19,11 +18,10 @@ use onrush_engine::registry::Show;
 use self::pdf::Layout;
 use crate::answer::Answer;
 use crate::apart::apart;
+use crate::auth::EVERYBODY;
 use crate::pages::escape;
 use crate::request::Request;
 use crate::routes::{bookings, guests, tickets};
-
-const EVERYBODY: [Role; 4] = [Role::Buyer, Role::Guest, Role::Seller, Role::Admin];
 
 /// Read a booking's confirmation
 ///

@@ -4,7 +4,6 @@ use hyper::StatusCode;
 use onrush_api::holds::{BestAvailable, GeneralAdmission, Hold, HoldRequest, OnConflict};
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::text::{Text, Time};
-use onrush_api::token::Role;
 use onrush_engine::command::{self, Command, HoldSeats, Wish};
 use onrush_engine::feed::Publication;
 use onrush_engine::id::HoldId;
@@ -13,11 +12,11 @@ use onrush_engine::mailbox::Ask;
 use onrush_engine::seat_map::{SectionIndex, TierIndex};
 
 use crate::answer::Answer;
+use crate::auth::BUYERS;
 use crate::labels;
 use crate::request::Request;
 use crate::routes::wishes;
 
-const BUYERS: [Role; 2] = [Role::Buyer, Role::Guest];
 /// Seats of one hold, whatever the seller allows: one hold is one event, which has to fit a record.
 const SEATS_PER_HOLD_MAX: u32 = 500;
 
@@ -128,7 +127,7 @@ fn places(publication: &Publication, wish: &GeneralAdmission) -> Result<Wish, Pr
     const POINTER: &str = "/general_admission/section";
     check_quantity(wish.quantity, "/general_admission/quantity")?;
     let section = section(publication, &wish.section, POINTER)?;
-    if !publication.map.sections()[usize::from(section.0)].standing {
+    if !publication.map.is_standing(section) {
         return Err(Problem::field(
             POINTER,
             "this section has numbered seats: name them, or ask for the best available",

@@ -5,14 +5,12 @@ use onrush_api::page::Page;
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::shows::{Member, MemberRole};
 use onrush_api::text::Text;
-use onrush_api::token::Role;
 use onrush_engine::id::{AccountId, ShowId};
 use onrush_engine::registry::{Duty, RegistryCommand};
 
 use crate::answer::Answer;
+use crate::auth::SELLERS;
 use crate::request::Request;
-
-const SELLERS: [Role; 2] = [Role::Seller, Role::Admin];
 
 /// List a show's members
 ///

@@ -8,7 +8,6 @@ use onrush_api::performances::{
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::seat_map::{Row, RowSeats, SeatMap, Section, Slot};
 use onrush_api::text::{Text, Time};
-use onrush_api::token::Role;
 use onrush_engine::command::{CancelPerformance, ChangeTerms, Command};
 use onrush_engine::feed::Publication;
 use onrush_engine::id::{PerformanceId, ShowId};
@@ -18,13 +17,12 @@ use onrush_engine::registry::{Duty, RegistryCommand, RegistryMade};
 use onrush_engine::seat_map::{SeatNames, Seating};
 
 use crate::answer::Answer;
+use crate::auth::SELLERS;
 use crate::context::Context;
 use crate::request::Request;
 use crate::routes::bookings;
 
 pub(crate) mod draft;
-
-const SELLERS: [Role; 2] = [Role::Seller, Role::Admin];
 
 /// Add a performance
 #[utoipa::path(post, path = "/v1/shows/{show}/performances", tag = "Performances", params(("show" = String, Path)),

@@ -8,7 +8,6 @@ use onrush_api::page::{Cursor, Page};
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::selling::{BookingCounts, MoneyCounts, Sales, SalesRow};
 use onrush_api::text::{Text, Time};
-use onrush_api::token::Role;
 use onrush_engine::client::Performance;
 use onrush_engine::command::Caller;
 use onrush_engine::event::Standing;
@@ -22,11 +21,11 @@ use onrush_engine::seat_map::SeatIndex;
 
 use crate::answer::Answer;
 use crate::apart::apart;
+use crate::auth::SELLERS;
 use crate::context::Context;
 use crate::request::Request;
 use crate::routes::{bookings, guests};
 
-const SELLERS: [Role; 2] = [Role::Seller, Role::Admin];
 /// Bookings that the engine is asked for in one go: not so many that others wait for it.
 const AT_ONCE: u32 = 500;
 

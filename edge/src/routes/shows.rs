@@ -5,15 +5,13 @@ use onrush_api::page::{Cursor, Page};
 use onrush_api::problem::{FieldError, Kind, Problem};
 use onrush_api::shows::{Field, Show, ShowDraft, ShowPatch};
 use onrush_api::text::{Text, Time};
-use onrush_api::token::Role;
 use onrush_engine::id::ShowId;
 use onrush_engine::registry::{self, RegistryCommand, RegistryMade, ShowDetails};
 
 use crate::answer::Answer;
+use crate::auth::SELLERS;
 use crate::context::Context;
 use crate::request::Request;
-
-const SELLERS: [Role; 2] = [Role::Seller, Role::Admin];
 
 /// Make a show
 #[utoipa::path(post, path = "/v1/shows", tag = "Shows", request_body = ShowDraft, security(("token" = [])),

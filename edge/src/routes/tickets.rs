@@ -19,14 +19,12 @@ use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
 
 use crate::answer::Answer;
+use crate::auth::{BUYERS, EVERYBODY, SELLERS};
 use crate::context::Context;
 use crate::request::Request;
 
-const BUYERS: [Role; 2] = [Role::Buyer, Role::Guest];
 /// A guest's way back is to a booking, which its tickets stay with.
 const WITH_ACCOUNT: [Role; 1] = [Role::Buyer];
-const EVERYBODY: [Role; 4] = [Role::Buyer, Role::Guest, Role::Seller, Role::Admin];
-const SELLERS: [Role; 2] = [Role::Seller, Role::Admin];
 
 /// List your tickets
 ///
@@ -104,10 +102,14 @@ pub(crate) async fn qr(request: &Request<'_>) -> Result<Answer, Problem> {
     Ok(Answer::text(StatusCode::OK, "image/svg+xml", qr_svg(&code)))
 }
 
+/// A code as a QR code.
+pub(crate) fn qr_code(code: &str) -> QrCode {
+    QrCode::with_error_correction_level(code, EcLevel::M).expect("a code is far shorter than a QR code holds")
+}
+
 /// A code as an SVG picture, black on white.
 pub(crate) fn qr_svg(code: &str) -> String {
-    let qr = QrCode::with_error_correction_level(code, EcLevel::M).expect("a code is far shorter than a QR code holds");
-    qr.render::<svg::Color<'_>>().min_dimensions(240, 240).build()
+    qr_code(code).render::<svg::Color<'_>>().min_dimensions(240, 240).build()
 }
 
 /// Read the keys that check tickets' codes

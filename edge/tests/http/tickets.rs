@@ -99,6 +99,8 @@ fn a_confirmation_is_made_for_print_and_trusts_nobodys_words() {
     let page = document.text();
     assert!(page.contains("A-1-1") && page.contains("<svg") && page.contains("&lt;script&gt;"), "{page}");
     assert!(!page.contains("<script"), "{page}");
+    let pdf = |token: &str| hall.get(&path).token(token).header("Accept", "application/pdf").expect(200).body.len();
+    assert!(pdf(&kim) > pdf(&hall.seller()) + 1_000, "a seller prints no code");
     for accept in ["application/pdf", "image/png;q=0.5, Application/PDF;q=0.9"] {
         let file = hall.get(&path).token(&kim).header("Accept", accept).expect(200);
         assert_eq!((file.header("content-type"), file.header("vary")), (Some("application/pdf"), Some("accept")));

@@ -1,5 +1,7 @@
 //! Holds that are refused for what they ask for: each says why, and nothing is held.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::fixture::{Hall, Seat, id, labels};
@@ -226,4 +228,15 @@ fn a_wish_that_cannot_be_says_so_before_the_rush() {
     let wish = id(&wish(&json!({"quantity": 1})).expect(201).json());
     let elsewhere = hall.post(&format!("/v1/performances/{other}/holds")).token(&kim);
     elsewhere.json(&json!({"wish": wish})).refused(422, "invalid-body").at("/wish");
+    // An id that somebody has made up is looked at like any other body.
+    let made_up = |draft: Value| {
+        let said = json!([hall.performance, draft]).to_string();
+        hall.hold(&kim, &json!({"wish": format!("wish_{}", URL_SAFE_NO_PAD.encode(said))}))
+    };
+    made_up(json!({"quantity": 1})).expect(201);
+    for draft in
+        [json!({"quantity": 0}), json!({"quantity": 501}), json!({"quantity": 1, "sections": ["Z"]}), json!([])]
+    {
+        made_up(draft).refused(422, "invalid-body").at("/wish");
+    }
 }

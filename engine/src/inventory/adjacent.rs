@@ -87,7 +87,7 @@ impl Runs {
             fits: (0..INDEXED_LEN_MAX).map(|_| Bits(vec![0; map.rows().len().div_ceil(64)])).collect(),
         };
         for row in map.rows() {
-            runs.add_row(row.first, row.len, map.sections()[usize::from(row.section.0)].standing);
+            runs.add_row(row.first, row.len, map.is_standing(row.section));
         }
         for (rank, &row) in runs.ranked.iter().enumerate() {
             runs.rank[row as usize] = rank as u32;

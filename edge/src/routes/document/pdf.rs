@@ -10,7 +10,9 @@ use krilla::page::PageSettings;
 use krilla::surface::Surface;
 use krilla::text::{Font, TextDirection};
 use onrush_api::problem::{Kind, Problem};
-use qrcode::{Color, EcLevel, QrCode};
+use qrcode::Color;
+
+use crate::routes::tickets::qr_code;
 
 /// SIL Open Font License, see `edge/fonts/OFL.txt`.
 static FONT: &[u8] = include_bytes!("../../../fonts/NanumSquareR.ttf");
@@ -132,8 +134,7 @@ fn fill(surface: &mut Surface<'_>, rects: impl IntoIterator<Item = Option<Rect>>
 
 /// The dark modules of a code. Those side by side in a row are one: thin white lines between them would be seen.
 fn modules(code: &str, y: f32) -> Vec<Option<Rect>> {
-    let code = QrCode::with_error_correction_level(code, EcLevel::M);
-    let code = code.expect("a code is far shorter than a QR code holds");
+    let code = qr_code(code);
     let (width, side) = (code.width(), QR / (code.width() + 2 * QUIET) as f32);
     let at = |place: usize| (place + QUIET) as f32 * side;
     let mut rects = Vec::new();

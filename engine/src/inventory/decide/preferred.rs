@@ -30,7 +30,7 @@ impl Inventory {
         if wish.sections.is_empty() || wish.fallback == Fallback::Elsewhere {
             ways.extend(self.tiers_within(wish).into_iter().map(|tier| way(Some(tier), None)));
             let sections = (0..self.map.sections().len()).map(|at| SectionIndex(at as u16));
-            ways.extend(sections.filter(|at| self.is_standing(*at)).filter_map(|at| of_section(&at)));
+            ways.extend(sections.filter(|at| self.map.is_standing(*at)).filter_map(|at| of_section(&at)));
         }
         ways
     }
@@ -50,12 +50,8 @@ impl Inventory {
         wish.is_within(self.prices.in_force().of(tier).amount)
     }
 
-    fn is_standing(&self, section: SectionIndex) -> bool {
-        self.map.sections()[usize::from(section.0)].standing
-    }
-
     fn along(&self, way: &BestAvailable) -> Result<SeatList, Refusal> {
-        match way.section.filter(|section| self.is_standing(*section)) {
+        match way.section.filter(|section| self.map.is_standing(*section)) {
             Some(section) => self.places(section, way.quantity),
             None => self.best_available(way),
         }
