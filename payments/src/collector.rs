@@ -211,10 +211,7 @@ impl<P: Provider> Collector<P> {
         let charge = match outcome {
             Err(refused @ ProviderError::Refused(_)) => {
                 let found = self.provider.look_up(&order(view)).await?;
-                // A bank that is still being asked may say yes or no: until then nothing can be done.
-                let settled =
-                    |status| matches!(status, PaymentStatus::Captured | PaymentStatus::Failed | PaymentStatus::Voided);
-                found.filter(|charge| settled(charge.status)).ok_or(refused)?
+                found.and_then(|charge| settled(view.stage, charge)).ok_or(refused)?
             }
             outcome => outcome?,
         };
@@ -273,6 +270,46 @@ impl From<ProviderError> for Trouble {
     }
 }
 
+/// A charge of which a step was refused, if nothing more comes of that step. A bank that is still being asked may say yes or
+/// no: until then nothing can be done.
+fn settled(stage: Stage, charge: Charge) -> Option<Charge> {
+    match charge.status {
+        PaymentStatus::Captured | PaymentStatus::Failed | PaymentStatus::Voided => Some(charge),
+        // What was reserved is not any longer.
+        PaymentStatus::Opened if stage == Stage::Authorised => Some(Charge { status: PaymentStatus::Failed, ..charge }),
+        _ => None,
+    }
+}
+
 fn order(view: &PaymentView) -> Order {
     Order { booking: view.booking, amount: view.amount, reference: view.reference.as_deref().map(str::to_owned) }
+}
+
+#[cfg(test)]
+mod tests {
+    use onrush_engine::money::Currency;
+
+    use super::*;
+    use crate::provider::Checkout;
+
+    #[test]
+    fn a_step_that_is_refused_is_over_where_the_provider_has_come_to_an_end() {
+        let outcome = |stage, status| {
+            let amount = Money { amount: 1000, currency: Currency::KRW };
+            let charge = Charge { reference: "p1".to_owned(), status, amount, checkout: Checkout::default() };
+            settled(stage, charge).map(|charge| charge.status)
+        };
+        for end in [PaymentStatus::Captured, PaymentStatus::Failed, PaymentStatus::Voided] {
+            assert_eq!(outcome(Stage::Authorised, end), Some(end));
+            assert_eq!(outcome(Stage::Open, end), Some(end));
+        }
+        assert_eq!(
+            outcome(Stage::Authorised, PaymentStatus::Opened),
+            Some(PaymentStatus::Failed),
+            "nothing is reserved"
+        );
+        assert_eq!(outcome(Stage::Open, PaymentStatus::Opened), None, "the buyer may still pay");
+        assert_eq!(outcome(Stage::Authorised, PaymentStatus::Charging), None);
+        assert_eq!(outcome(Stage::Authorised, PaymentStatus::Authorised), None);
+    }
 }

@@ -13,4 +13,5 @@ mod wire;
 
 pub use adapter::TestPsp;
 pub use book::Book;
+pub use notices::WebhookUrl;
 pub use server::{Config, serve};

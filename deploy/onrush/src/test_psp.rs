@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context as _, anyhow, bail};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use onrush_payments::test_psp::{Book, Config, serve};
+use onrush_payments::test_psp::{Book, Config, WebhookUrl, serve};
 
 use crate::logging;
 use crate::settings::LogFormat;
@@ -26,7 +26,8 @@ const SECRET: &str = "ONRUSH_TEST_PSP_WEBHOOK_SECRET";
     04  delay=10000             the bank takes ten seconds\n  \
     05  capture-fails           the reserved money cannot be collected\n  \
     06  loses-answers           every step is taken, and its first answer lost\n  \
-    07  reordered               notices come in the wrong order\n\nExample:\n  \
+    07  reordered               notices come in the wrong order\n\nWho pays says outcome=pay, or outcome=decline where the \
+    bank is to say no. Example:\n  \
     curl -X POST http://127.0.0.1:8090/pay/tpay_… -d outcome=pay -H 'Test-PSP-Mood: delay=5000,again=1'"
 )]
 pub(crate) struct Arguments {
@@ -38,7 +39,7 @@ pub(crate) struct Arguments {
     data: PathBuf,
     /// Where signed notices go, such as http://127.0.0.1:8080/v1/payments/webhook [default: nowhere]
     #[arg(long, value_name = "URL")]
-    webhook: Option<String>,
+    webhook: Option<WebhookUrl>,
     /// What the merchant signs in with [default: drawn and printed]
     #[arg(long, env = KEY, hide_env_values = true, value_name = "KEY")]
     key: Option<String>,
@@ -59,17 +60,18 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 #[expect(clippy::print_stdout, reason = "what a person who started it, or a server, reads")]
 async fn provide(arguments: &Arguments) -> anyhow::Result<()> {
-    let book = Book::open(&arguments.data).with_context(|| format!("the book in {}", arguments.data.display()))?;
-    let listener = tokio::net::TcpListener::bind(arguments.listen).await;
-    let listener = listener.with_context(|| format!("cannot listen on {}", arguments.listen))?;
     let drawn = arguments.key.is_none() || arguments.webhook_secret.is_none();
     let api_key = arguments.key.clone().map_or_else(draw_key, Ok)?;
     let webhook_secret = arguments.webhook_secret.clone().map_or_else(draw_secret, Ok)?;
+    let config = Config { api_key, webhook_secret, webhook_url: arguments.webhook.clone() };
+    config.check().map_err(|error| anyhow!("--webhook-secret: {error}; it is whsec_ and base64 of 24 to 64 bytes"))?;
+    let book = Book::open(&arguments.data).with_context(|| format!("the book in {}", arguments.data.display()))?;
+    let listener = tokio::net::TcpListener::bind(arguments.listen).await;
+    let listener = listener.with_context(|| format!("cannot listen on {}", arguments.listen))?;
     println!("http://{}", listener.local_addr()?);
     if drawn {
-        println!("key: {api_key}\nwebhook secret: {webhook_secret}");
+        println!("key: {}\nwebhook secret: {}", config.api_key, config.webhook_secret);
     }
-    let config = Config { api_key, webhook_secret, webhook_url: arguments.webhook.clone() };
     let serving = serve(listener, book, config);
     tokio::select! {
         served = serving => served.map_err(|error| anyhow!("the test provider: {error}")),

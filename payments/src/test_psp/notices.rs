@@ -1,8 +1,10 @@
 //! Signed notices to the merchant, sent again until they are taken.
 
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use http::Uri;
 use standardwebhooks::{HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, Webhook};
 
 use super::book::Entry;
@@ -16,23 +18,39 @@ const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// In a mood for it, so much later comes what should come first.
 const LATE: Duration = Duration::from_millis(400);
 
+/// Where a merchant takes notices.
+#[derive(Debug, Clone)]
+pub struct WebhookUrl(Arc<str>);
+
+impl FromStr for WebhookUrl {
+    type Err = &'static str;
+
+    fn from_str(given: &str) -> Result<Self, Self::Err> {
+        let url = given.parse::<Uri>().ok();
+        match url.as_ref().and_then(Uri::scheme_str) {
+            Some("http" | "https") => Ok(Self(given.into())),
+            _ => Err("not a web address, such as http://127.0.0.1:8080/v1/payments/webhook"),
+        }
+    }
+}
+
 /// Sends notices. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Notices {
     client: reqwest::Client,
     /// Where the merchant takes notices; nobody is told where there is none.
-    url: Option<Arc<str>>,
+    url: Option<WebhookUrl>,
     secret: Arc<Webhook>,
 }
 
 impl Notices {
-    pub(super) fn new(client: reqwest::Client, url: Option<String>, secret: Webhook) -> Self {
-        Self { client, url: url.map(Arc::from), secret: Arc::new(secret) }
+    pub(super) fn new(client: reqwest::Client, url: Option<WebhookUrl>, secret: Webhook) -> Self {
+        Self { client, url, secret: Arc::new(secret) }
     }
 
     /// Tells the merchant how a payment stands, in the mood it is in.
     pub(super) fn send(&self, entry: &Entry) {
-        let Some(url) = self.url.clone().filter(|_| !entry.mood.silent) else { return };
+        let Some(WebhookUrl(url)) = self.url.clone().filter(|_| !entry.mood.silent) else { return };
         let status = serde_json::to_value(entry.payment.status).expect("a status is a word");
         let kind = if entry.payment.refunds.is_empty() { status.as_str().unwrap_or_default() } else { "refunded" };
         let notice = Notice { r#type: format!("payment.{kind}"), data: entry.payment.clone() };

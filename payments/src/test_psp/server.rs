@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::book::{Book, Entry, Refusal};
 use super::mood::Mood;
-use super::notices::Notices;
+use super::notices::{Notices, WebhookUrl};
 use super::page::page;
 use super::wire::{NewPayment, NewRefund, Payment, Refused};
 use crate::http_client;
@@ -31,7 +31,18 @@ pub struct Config {
     /// What notices are signed with: `whsec_` and base64 of 24 to 64 bytes.
     pub webhook_secret: String,
     /// Where notices go; nobody is told where there is none.
-    pub webhook_url: Option<String>,
+    pub webhook_url: Option<WebhookUrl>,
+}
+
+impl Config {
+    /// Whether it can be served with this.
+    ///
+    /// # Errors
+    /// Where the webhook's secret is none.
+    pub fn check(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        Webhook::new(&self.webhook_secret)?;
+        Ok(())
+    }
 }
 
 /// The longest body that is read.
@@ -172,10 +183,13 @@ impl Server {
     /// The buyer pays: the bank is asked, and answers at once, or after the delay that the mood says.
     fn pay(self: &Arc<Self>, id: &str, headers: &HeaderMap, body: &[u8]) -> Reply {
         let said = headers.get(MOOD).map(|mood| mood.to_str().unwrap_or("?").parse::<Mood>()).transpose();
-        let mood = match said {
-            Ok(mood) if body == b"outcome=decline" => Some(Mood { declined: true, ..mood.unwrap_or_default() }),
-            Ok(mood) => mood,
-            Err(error) => return refused(StatusCode::BAD_REQUEST, &error.to_string()),
+        let mood = match (said, body) {
+            (Ok(mood), b"outcome=pay") => mood,
+            (Ok(mood), b"outcome=decline") => Some(Mood { declined: true, ..mood.unwrap_or_default() }),
+            (Ok(_), _) => {
+                return refused(StatusCode::BAD_REQUEST, "say outcome=pay or outcome=decline, as a form does");
+            }
+            (Err(error), _) => return refused(StatusCode::BAD_REQUEST, &error.to_string()),
         };
         let entry = match self.book.begin(id, mood) {
             Ok(entry) => entry,

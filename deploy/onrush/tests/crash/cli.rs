@@ -90,6 +90,24 @@ fn token_prints_the_token_and_nothing_else() {
 }
 
 #[test]
+fn a_test_provider_with_a_wrong_webhook_does_not_start() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let data = dir.path().join("data");
+    for wrong in ["notaurl", "ftp://127.0.0.1/", "/v1/payments/webhook"] {
+        let output = onrush(&["test-psp", "--data", text(&data), "--webhook", wrong]);
+        assert!(stderr(&output).contains("not a web address, such as http://"), "{}", stderr(&output));
+        assert!(!output.status.success() && !data.exists());
+    }
+    let output = onrush(&["test-psp", "--data", text(&data), "--webhook-secret", "foo"]);
+    assert!(
+        stderr(&output).contains("--webhook-secret: ") && stderr(&output).contains("whsec_"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(stdout(&output).is_empty() && !output.status.success() && !data.exists());
+}
+
+#[test]
 fn verify_needs_a_journal_that_no_server_uses() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let nothing = onrush(&["journal", "verify", "--data", text(dir.path())]);
