@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use onrush_api::accounts::{Account, AccountClosing, AccountDraft, AccountPatch, Secret, SignUpRole};
+use onrush_api::accounts::{Account, AccountClosing, AccountDraft, AccountPatch, AccountRole, Secret, SignUpRole};
 use onrush_api::peer::Peer;
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::session::{Revocations, Scopes, SessionId};
@@ -168,11 +168,19 @@ impl Accounts {
     /// Whom a token speaks for. An edge has looked already; a control plane that stands alone has to.
     ///
     /// # Errors
-    /// `unauthenticated`; `forbidden` for a guest.
-    pub fn caller(&self, token: &str) -> Result<Caller, Problem> {
+    /// `unauthenticated`.
+    pub fn bearer(&self, token: &str) -> Result<Caller, Problem> {
         let caller = self.keys.check(token, self.now()).ok();
         let caller = caller.filter(|caller| !self.revocations.cover(caller));
-        match caller.ok_or_else(|| Problem::new(Kind::Unauthenticated))? {
+        caller.ok_or_else(|| Problem::new(Kind::Unauthenticated))
+    }
+
+    /// Whom a token speaks for, with an account.
+    ///
+    /// # Errors
+    /// `unauthenticated`; `forbidden` for a guest.
+    pub fn caller(&self, token: &str) -> Result<Caller, Problem> {
+        match self.bearer(token)? {
             Caller { role: Role::Guest, .. } => Err(Problem::new(Kind::Forbidden).detail("A guest has no account.")),
             caller => Ok(caller),
         }
@@ -304,6 +312,14 @@ impl Accounts {
     /// `not-found`.
     pub async fn read(&self, caller: &Caller) -> Result<Account, Problem> {
         Ok(account(&self.of(caller.account).await?))
+    }
+
+    /// What an account may do.
+    ///
+    /// # Errors
+    /// `not-found`, also where it was closed.
+    pub async fn role(&self, id: AccountId) -> Result<AccountRole, Problem> {
+        Ok(AccountRole { role: self.of(id).await?.role })
     }
 
     async fn of(&self, id: AccountId) -> Result<AccountRecord, Problem> {
@@ -572,7 +588,7 @@ fn whole(caller: &Caller) -> Result<&Caller, Problem> {
 fn too_often(wait: Duration) -> Problem {
     let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
     Problem::new(Kind::TooManyRequests)
-        .detail("That was tried too often. Nobody is locked out: try again after `Retry-After` seconds.")
+        .detail("That was tried too often, and is not looked at now, right or wrong: try again after `Retry-After` seconds.")
         .retry_after(seconds)
 }
 

@@ -87,8 +87,13 @@ impl ControlPlane {
                 Ok(json(StatusCode::OK, &accounts.refresh(request.refresh_token).await?))
             }
             (&Method::DELETE, ["v1", "sessions", "current"]) => {
-                accounts.sign_out(&caller()?).await?;
+                accounts.sign_out(&accounts.bearer(access_token(&parts.headers)?)?).await?;
                 Ok(done())
+            }
+            // As of guests: no edge has a route to here for anybody else.
+            (&Method::GET, ["v1", "roles", account]) => {
+                let account = account.parse().map_err(|_| Problem::new(Kind::NotFound))?;
+                Ok(json(StatusCode::OK, &accounts.role(account).await?))
             }
             (_, ["v1", "guests", rest @ ..]) => self.respond_of_guests(&parts.method, rest, &body, peer).await,
             _ => Err(Problem::new(Kind::NotFound)),

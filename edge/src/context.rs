@@ -28,7 +28,7 @@ pub struct Context {
     pub(crate) config: Config,
     pub(crate) directory: Directory,
     pub(crate) tokens: Tokens,
-    pub(crate) ticket_keys: TicketKeys,
+    pub(crate) ticket_keys: Arc<TicketKeys>,
     /// Nothing where this edge knows of none.
     pub(crate) control_plane: Option<ControlPlane>,
     /// Nothing where nobody takes payments.
@@ -57,7 +57,7 @@ impl Context {
         let (capacity, per_second) = (config.token_cache_capacity, config.requests_per_second_per_account);
         Self {
             tokens: Tokens::new(keys, revocations, capacity, per_second),
-            ticket_keys,
+            ticket_keys: Arc::new(ticket_keys),
             control_plane: None,
             payments: None,
             connections: Arc::new(Connections::new(config.connections_max, config.connections_per_prefix_max)),

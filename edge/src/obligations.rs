@@ -111,8 +111,14 @@ impl Context {
     }
 
     fn count_on_sale(&self, account: AccountId) -> u64 {
-        let closes_at = |id| Some(self.directory.performance(id).ok()?.publication.rules().terms.closes_at);
-        self.selling(account).filter_map(closes_at).filter(|closes_at| *closes_at > self.now()).count() as u64
+        let on_sale = |id: &PerformanceId| {
+            let performance = self.directory.performance(*id);
+            performance.is_ok_and(|known| {
+                let rules = known.publication.rules();
+                rules.called_off.is_none() && rules.terms.closes_at > self.now()
+            })
+        };
+        self.selling(account).filter(on_sale).count() as u64
     }
 
     async fn count_sold(&self, account: AccountId) -> Result<u64, Problem> {

@@ -94,7 +94,10 @@ fn describe(path: &str, method: &str, operation: &Value) -> String {
 }
 
 fn type_of(content: &Value) -> Option<String> {
-    let reference = content["content"]["application/json"]["schema"]["$ref"].as_str()?;
+    let schema = &content["content"]["application/json"]["schema"];
+    // What may be left out is said as one of two: nothing, or that.
+    let either = schema["oneOf"].as_array().into_iter().flatten();
+    let reference = std::iter::once(schema).chain(either).find_map(|schema| schema["$ref"].as_str())?;
     reference.rsplit('/').next().map(escape)
 }
 

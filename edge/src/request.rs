@@ -15,11 +15,11 @@ use onrush_api::page::PageQuery;
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::token::{Caller, Role};
 use onrush_engine::command::RequestKey;
-use onrush_engine::id::{AccountId, ParseIdError, ShowId};
+use onrush_engine::id::{AccountId, ParseIdError, PerformanceId, ShowId};
 use onrush_engine::registry::Duty;
 use serde::de::DeserializeOwned;
 
-use crate::auth::{engine_caller, require};
+use crate::auth::{EVERYBODY, engine_caller, require};
 use crate::config::Config;
 use crate::context::Context;
 
@@ -75,17 +75,27 @@ impl Request<'_> {
         Ok(onrush_engine::command::Caller { admin: caller.admin || acts_for_seller, ..caller })
     }
 
+    /// Whoever has a token; with a seller's eyes, where the performance's seller lets it see who booked.
+    pub(crate) fn reader_of(&self, performance: PerformanceId) -> Result<onrush_engine::command::Caller, Problem> {
+        self.caller_as(&EVERYBODY)?;
+        let show = self.context.directory.performance(performance)?.publication.show;
+        self.caller_for(show, Duty::View, &EVERYBODY)
+    }
+
     /// An id in the path: what is no id names nothing.
     pub(crate) fn id<T: std::str::FromStr<Err = ParseIdError>>(&self, place: usize) -> Result<T, Problem> {
-        let (segments, _) = segments(self.parts.uri.path());
         let not_found = |error: ParseIdError| Problem::new(Kind::NotFound).detail(format!("{error}."));
-        segments[place].parse().map_err(not_found)
+        self.segment(place).parse().map_err(not_found)
+    }
+
+    /// What the path has there.
+    pub(crate) fn segment(&self, place: usize) -> &str {
+        segments(self.parts.uri.path()).0[place]
     }
 
     /// An account in the path.
     pub(crate) fn account(&self, place: usize) -> Result<AccountId, Problem> {
-        let (segments, _) = segments(self.parts.uri.path());
-        segments[place].parse().map_err(|_| Problem::new(Kind::NotFound))
+        self.segment(place).parse().map_err(|_| Problem::new(Kind::NotFound))
     }
 
     /// A value of the query, percent-decoded.

@@ -264,7 +264,8 @@ impl Registry {
             }
             RegistryCommand::SetMember { show, caller, member, duty } => {
                 self.own_show(&caller, show)?;
-                if self.shows[&show].members.len() >= MEMBERS_MAX && duty.is_some() {
+                let members = &self.shows[&show].members;
+                if duty.is_some() && members.len() >= MEMBERS_MAX && !members.contains_key(&member) {
                     return Err(RegistryRefusal::TooManyMembers);
                 }
                 Ok(RegistryDecision::Event(RegistryEvent::MemberSet { show, member, duty, by: caller.account }))
@@ -369,5 +370,41 @@ impl Registry {
         if let Some(request) = key {
             self.replays.insert((caller, request.key), (request.fingerprint, made));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_show_still_gives_its_members_other_duties() {
+        let seller = Caller { account: "acc_seller".parse().unwrap(), admin: false };
+        let mut registry = Registry::default();
+        let mut ask = |command: RegistryCommand| match registry.decide(&command)? {
+            RegistryDecision::Event(event) => {
+                registry.apply(Timestamp::MIN, &event);
+                Ok(())
+            }
+            other => panic!("{other:?}"),
+        };
+        let details = ShowDetails {
+            title: "A show".into(),
+            field: Field::Theatre,
+            cast: Vec::new(),
+            venue: "".into(),
+            description: "".into(),
+            poster_url: None,
+        };
+        ask(RegistryCommand::CreateShow { show: ShowId(1), caller: seller, details, key: None }).unwrap();
+        let mut set = |number: usize, duty: Option<Duty>| {
+            let member = format!("acc_{number}").parse().unwrap();
+            ask(RegistryCommand::SetMember { show: ShowId(1), caller: seller, member, duty })
+        };
+        (0..MEMBERS_MAX).for_each(|number| set(number, Some(Duty::Manage)).unwrap());
+        assert_eq!(set(MEMBERS_MAX, Some(Duty::View)), Err(RegistryRefusal::TooManyMembers));
+        set(0, Some(Duty::View)).unwrap();
+        set(0, None).unwrap();
+        set(MEMBERS_MAX, Some(Duty::View)).unwrap();
     }
 }

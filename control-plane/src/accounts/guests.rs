@@ -10,7 +10,7 @@ use onrush_api::accounts::{Secret, Session};
 use onrush_api::guests::{GUEST_PREFIX, Guest, GuestAnswer, GuestDraft, GuestQuestion, GuestReturn, is_guest};
 use onrush_api::peer::Peer;
 use onrush_api::problem::{Kind, Problem};
-use onrush_api::session::Scopes;
+use onrush_api::session::{Scopes, SessionId};
 use onrush_api::text::{Text, Time};
 use onrush_api::token::{Caller, Role};
 use onrush_engine::id::AccountId;
@@ -49,19 +49,20 @@ impl Accounts {
     /// # Errors
     /// `quota-exceeded`, where there were too many from one place.
     pub fn begin_guest(&self, token: Option<&str>, peer: Peer) -> Result<Session, Problem> {
-        let known = token.and_then(|token| self.keys.check(token, self.now()).ok());
-        if let Some(Caller { account, role: Role::Guest, .. }) = known {
-            return Ok(self.guest_session(account));
+        let known = token.and_then(|token| self.bearer(token).ok());
+        if let Some(Caller { account, role: Role::Guest, session: Some(session), .. }) = known {
+            return Ok(self.guest_session(account, session));
         }
         let place: Vec<Subject> = place(peer).map(Subject::Guests).into_iter().collect();
         self.throttle.take(&place, self.now()).map_err(too_often)?;
         // 120 random bits: with the prefix, no more than an account's id may have.
         let id = format!("{GUEST_PREFIX}{:030x}", secret::id()?.0 >> 8);
-        Ok(self.guest_session(id.parse().map_err(|_| Problem::new(Kind::Internal))?))
+        Ok(self.guest_session(id.parse().map_err(|_| Problem::new(Kind::Internal))?, secret::id()?))
     }
 
-    fn guest_session(&self, account: AccountId) -> Session {
-        self.tokens(account, Role::Guest, None, Scopes::All, None)
+    /// Of a session nothing is kept, unless it is ended before its token has expired.
+    fn guest_session(&self, account: AccountId, session: SessionId) -> Session {
+        self.tokens(account, Role::Guest, Some(session), Scopes::All, None)
     }
 
     /// Notes who a guest is; or makes sure that it is what was noted before. Who that is.
@@ -112,7 +113,7 @@ impl Accounts {
         if known.guest != *guest {
             return Err(other());
         }
-        let tries = [Subject::Booking(secret::short(account.as_str().as_bytes()))];
+        let tries = [Subject::Guest(secret::short(account.as_str().as_bytes()))];
         match self.try_secret(&tries, password, Some(&known.password)).await {
             Ok(()) => Ok(known.guest),
             Err(problem) if problem.kind == Kind::WrongCredentials => Err(other()),
@@ -141,16 +142,18 @@ impl Accounts {
     /// # Errors
     /// `wrong-credentials`, after the same time whatever was wrong; `quota-exceeded` after too many of these.
     pub async fn return_guest(&self, back: GuestReturn, peer: Peer) -> Result<Session, Problem> {
-        let booking = Subject::Booking(secret::short(back.booking.0.to_string().as_bytes()));
-        let tries: Vec<Subject> = std::iter::once(booking).chain(place(peer).map(Subject::Place)).collect();
         let account = back.account.map(|Text(account)| account).filter(is_guest);
+        // A guest has one password for all that they have booked, so its tries are counted together.
+        let tried = account.map_or_else(|| back.booking.0.to_string(), |account| account.to_string());
+        let guest = Subject::Guest(secret::short(tried.as_bytes()));
+        let tries: Vec<Subject> = std::iter::once(guest).chain(place(peer).map(Subject::Place)).collect();
         let known = self.with_store(move |store| {
             Ok(account.map_or(Ok(None), |account| read::<GuestRecord>(store, &key::guest(&account)))?)
         });
         let known = known.await?;
         let kept = known.as_ref().map(|known| known.password.as_str());
         self.try_secret(&tries, &back.password, kept).await?;
-        Ok(self.guest_session(account.ok_or_else(wrong_credentials)?))
+        Ok(self.guest_session(account.ok_or_else(wrong_credentials)?, secret::id()?))
     }
 
     /// The places of guests whom nobody needs to know any more. Who has booked nothing since yesterday does not do so any more: the token is not good any longer.

@@ -82,7 +82,7 @@ impl Accounts {
         Ok(self.tokens(account, role, Some(id), Scopes::All, Some(refresh_token)))
     }
 
-    /// The tokens of a session as they go to the client; a guest's is of none.
+    /// The tokens of a session as they go to the client.
     pub(super) fn tokens(
         &self,
         account: AccountId,

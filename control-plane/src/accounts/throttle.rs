@@ -23,17 +23,18 @@ pub enum Subject {
     SignUps(u64),
     /// Guests' tokens that one place has got.
     Guests(u64),
-    /// Tries at one booking with a guest's password; its id, digested.
-    Booking(u64),
+    /// Tries at one guest's password; the guest's id, or that of the booking where there is no guest, digested.
+    Guest(u64),
     /// New addresses of one account; each tells whether somebody else has it.
     Moves(u64),
 }
 
 impl Subject {
-    /// How many tries a full bucket has, and how long it takes for one to come back.
+    /// How many tries a full bucket has, and how long it takes for one to come back. In less time than that there are never
+    /// more than the bucket has: five at one account in a quarter of an hour, wherever that begins.
     fn limit(self) -> (u32, Duration) {
         match self {
-            Self::Strangers(_) | Self::Known(..) | Self::Booking(_) => (5, Duration::from_mins(3)),
+            Self::Strangers(_) | Self::Known(..) | Self::Guest(_) => (5, Duration::from_mins(15)),
             Self::Place(_) => (50, Duration::from_secs(18)),
             Self::SignUps(_) | Self::Guests(_) => (20, Duration::from_mins(3)),
             Self::Moves(_) => (5, Duration::from_hours(1)),
@@ -106,14 +107,24 @@ mod tests {
     }
 
     #[test]
-    fn five_tries_and_then_one_every_three_minutes() {
+    fn five_tries_and_then_one_every_quarter_of_an_hour() {
         let throttle = Throttle::default();
         let subject = [Subject::Strangers(1)];
         assert_eq!(tries(&throttle, &subject, NOW), 5);
-        assert_eq!(throttle.take(&subject, NOW), Err(Duration::from_mins(3)));
-        assert_eq!(tries(&throttle, &subject, NOW + Duration::from_secs(179)), 0);
-        assert_eq!(tries(&throttle, &subject, NOW + Duration::from_secs(181)), 1);
+        assert_eq!(throttle.take(&subject, NOW), Err(Duration::from_mins(15)));
+        assert_eq!(tries(&throttle, &subject, NOW + Duration::from_secs(899)), 0);
+        assert_eq!(tries(&throttle, &subject, NOW + Duration::from_secs(901)), 1);
         assert_eq!(tries(&throttle, &subject, NOW + Duration::from_hours(9)), 5);
+    }
+
+    #[test]
+    fn no_quarter_of_an_hour_has_more_than_five() {
+        let throttle = Throttle::default();
+        let minutes = (0..600).map(|minute| NOW + Duration::from_mins(minute));
+        let tried = |at: &Timestamp| throttle.take(&[Subject::Strangers(1)], *at).is_ok();
+        let when: Vec<Timestamp> = minutes.filter(tried).collect();
+        assert!(when.len() >= 5 + 38, "one comes back each time: {}", when.len());
+        assert!(when.windows(6).all(|six| six[5] - six[0] >= Duration::from_mins(15)), "{when:?}");
     }
 
     #[test]

@@ -64,6 +64,13 @@ pub struct Account {
     pub created_at: Time,
 }
 
+/// What an edge is told of somebody else's account before it gives that account something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountRole {
+    /// What it may do.
+    pub role: Role,
+}
+
 /// A change of an account: what is left out stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

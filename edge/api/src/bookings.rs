@@ -15,7 +15,8 @@ pub struct BookingRequest {
     /// The hold to book.
     #[schema(value_type = String)]
     pub hold: Text<HoldId>,
-    /// What it is for (rooms and halls); at most 200 characters.
+    /// What it is for (rooms and halls); at most 200 characters. It stays with the booking for good, also when the account
+    /// is closed: no names, no telephone numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purpose: Option<String>,
     /// Who books, for a guest; who has an account leaves it out.

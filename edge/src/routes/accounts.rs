@@ -1,14 +1,19 @@
 //! Accounts and sessions: described here, because this is the face of the platform; answered by the control plane.
 
+use bytes::Bytes;
+use hyper::Method;
 use onrush_api::accounts::{
-    Account, AccountClosing, AccountDraft, AccountPatch, ApiKey, ApiKeyDraft, NewApiKey, RefreshRequest, Session,
-    SignIn,
+    Account, AccountClosing, AccountDraft, AccountPatch, AccountRole, ApiKey, ApiKeyDraft, NewApiKey, RefreshRequest,
+    Session, SignIn,
 };
 use onrush_api::page::Page;
 use onrush_api::peer::Peer;
 use onrush_api::problem::{Kind, Problem};
+use onrush_api::token::Role;
+use onrush_engine::id::AccountId;
 
 use crate::answer::Answer;
+use crate::control_plane;
 use crate::request::Request;
 
 /// Asks the control plane, and answers what it says.
@@ -23,6 +28,27 @@ async fn pass_on(request: &Request<'_>) -> Result<Answer, Problem> {
     *passed.headers_mut() = request.parts.headers.clone();
     passed.extensions_mut().insert(Peer(request.peer));
     Ok(Answer::passed_on(ask(passed).await?))
+}
+
+/// Makes sure that there is somebody with this role to be given something. An edge that knows of no accounts takes the
+/// caller's word.
+pub(crate) async fn check_is(
+    request: &Request<'_>,
+    account: AccountId,
+    role: Role,
+    pointer: &str,
+) -> Result<(), Problem> {
+    if request.context.control_plane.is_none() {
+        return Ok(());
+    }
+    let whose = if role == Role::Seller { "seller" } else { "buyer" };
+    let wrong = || Problem::field(pointer, format!("there is no {whose} with this account"));
+    match control_plane::ask::<AccountRole>(request, Method::GET, &format!("/v1/roles/{account}"), Bytes::new()).await {
+        Ok(known) if known.role == role => Ok(()),
+        Ok(_) => Err(wrong()),
+        Err(problem) if problem.kind == Kind::NotFound => Err(wrong()),
+        Err(problem) => Err(problem),
+    }
 }
 
 /// Sign up

@@ -3,6 +3,7 @@
 mod pdf;
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use hyper::StatusCode;
 use hyper::header::ACCEPT;
@@ -18,7 +19,6 @@ use onrush_engine::registry::Show;
 use self::pdf::Layout;
 use crate::answer::Answer;
 use crate::apart::apart;
-use crate::auth::EVERYBODY;
 use crate::pages::escape;
 use crate::request::Request;
 use crate::routes::{bookings, guests, tickets};
@@ -29,23 +29,38 @@ use crate::routes::{bookings, guests, tickets};
 /// yours.
 #[utoipa::path(get, path = "/v1/bookings/{booking}/document", tag = "Tickets", security(("token" = [])),
     params(("booking" = String, Path)), responses((status = 200, content((String = "text/html"), (Vec<u8> = "application/pdf"))),
-    (status = 409, description = "`booking-closed`")))]
+    (status = 409, description = "`booking-closed`, `payment-pending`, `approval-pending`")))]
 pub(crate) async fn read(request: &Request<'_>) -> Result<Answer, Problem> {
-    let caller = request.caller_as(&EVERYBODY)?;
     let id: BookingId = request.id(2)?;
+    let caller = request.reader_of(id.performance)?;
     let mut booking = bookings::fetch(request, caller, id).await?;
-    if !matches!(booking.status, BookingStatus::Confirmed | BookingStatus::PartlyCancelled) {
-        return Err(Problem::new(Kind::BookingClosed).detail("Only a confirmed booking has a confirmation to print."));
-    }
+    check_confirmed(booking.status)?;
     guests::name(request, std::slice::from_mut(&mut booking)).await;
-    let tickets = tickets::of_booking(request.context, caller, id).await?;
-    let publication = request.context.directory.performance(id.performance)?.publication;
+    let (publication, views) = tickets::of_booking(request.context, caller, id).await?;
     let show = request.context.directory.show(publication.show)?;
-    if !wants_pdf(request) {
-        return Ok(Answer::page(html(&show, &publication, &booking, &tickets).into()).varies_by_accept());
-    }
-    let file = apart(move || layout(&show, &publication, &booking, &tickets).finish(&show.details.title)).await??;
-    Ok(Answer::text(StatusCode::OK, PDF, file).named("confirmation.pdf").varies_by_accept())
+    let (keys, as_pdf) = (Arc::clone(&request.context.ticket_keys), wants_pdf(request));
+    let printed = apart(move || {
+        let tickets: Vec<Ticket> =
+            views.iter().map(|view| tickets::body(&keys, &publication, view, caller.account)).collect();
+        if !as_pdf {
+            return Ok(Answer::page(html(&show, &publication, &booking, &tickets).into()));
+        }
+        let file = layout(&show, &publication, &booking, &tickets).finish(&show.details.title)?;
+        Ok(Answer::text(StatusCode::OK, PDF, file).named("confirmation.pdf"))
+    });
+    Ok(printed.await??.varies_by_accept())
+}
+
+fn check_confirmed(status: BookingStatus) -> Result<(), Problem> {
+    let (kind, detail) = match status {
+        BookingStatus::Confirmed | BookingStatus::PartlyCancelled => return Ok(()),
+        BookingStatus::PendingPayment => (Kind::PaymentPending, "There is a confirmation to print once it is paid."),
+        BookingStatus::PendingApproval => {
+            (Kind::ApprovalPending, "There is a confirmation to print once the seller has approved it.")
+        }
+        _ => (Kind::BookingClosed, "Only a confirmed booking has a confirmation to print."),
+    };
+    Err(Problem::new(kind).detail(detail))
 }
 
 const PDF: &str = "application/pdf";
@@ -53,9 +68,15 @@ const PDF: &str = "application/pdf";
 /// Whether the client asks for PDF by name; whoever takes anything gets the page.
 fn wants_pdf(request: &Request<'_>) -> bool {
     let accepted = request.parts.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let mut types =
-        accepted.flat_map(|value| value.split(',')).map(|range| range.split(';').next().unwrap_or("").trim());
-    types.any(|range| range.eq_ignore_ascii_case(PDF))
+    accepted.flat_map(|value| value.split(',')).any(names_pdf)
+}
+
+/// Whether a range of `Accept` names PDF, and not as what the client does not take: `q=0` (RFC 9110, 12.4.2).
+fn names_pdf(range: &str) -> bool {
+    let mut parts = range.split(';').map(str::trim);
+    let named = parts.next().is_some_and(|range| range.eq_ignore_ascii_case(PDF));
+    let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+    named && weight.is_none_or(|weight| weight.parse() != Ok(0.0))
 }
 
 fn layout(show: &Show, publication: &Publication, booking: &Booking, tickets: &[Ticket]) -> Layout {
@@ -161,6 +182,16 @@ mod tests {
     fn of(amount: i64, currency: &str) -> String {
         let currency = currency.parse().unwrap();
         money(onrush_engine::money::Money { amount, currency }.into())
+    }
+
+    #[test]
+    fn pdf_is_for_those_who_name_it() {
+        let asked = |accept: &str| accept.split(',').any(names_pdf);
+        assert!(asked("application/pdf"));
+        assert!(asked("text/html, Application/PDF;q=0.5"));
+        assert!(!asked("*/*"));
+        assert!(!asked("text/html, application/pdf;q=0"));
+        assert!(!asked("application/pdf; Q=0.000"));
     }
 
     #[test]

@@ -1,12 +1,10 @@
 //! Guests at the edge: who they are is noted before they book, and they come back with their reservation password. The
 //! control plane keeps all of that.
 
-use bytes::Bytes;
 use hyper::{Method, StatusCode};
 use onrush_api::accounts::Session;
 use onrush_api::bookings::Booking;
 use onrush_api::guests::{Guest, GuestAnswer, GuestDraft, GuestQuestion, GuestReturn, GuestSignIn, is_guest};
-use onrush_api::peer::Peer;
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::text::Text;
 use onrush_engine::client::Performance;
@@ -19,6 +17,7 @@ use serde::de::DeserializeOwned;
 
 use crate::answer::Answer;
 use crate::context::Context;
+use crate::control_plane;
 use crate::request::Request;
 
 /// Guests that the control plane is asked for in one go.
@@ -50,7 +49,7 @@ pub(crate) async fn note(
 /// Come back as a guest
 ///
 /// With the reservation password of a guest's booking: a token with which all that the guest has booked can be read, printed
-/// and cancelled, for a quarter of an hour. After five wrong tries there is one every three minutes.
+/// and cancelled, for a quarter of an hour. After five wrong tries there is one every quarter of an hour.
 #[utoipa::path(post, path = "/v1/bookings/{booking}/guest", tag = "Accounts and sessions",
     params(("booking" = String, Path)), request_body = GuestSignIn,
     responses((status = 201, body = Session), (status = 401, description = "`wrong-credentials`"),
@@ -96,16 +95,12 @@ pub(crate) async fn name(request: &Request<'_>, bookings: &mut [Booking]) {
     }
 }
 
-/// Asks the control plane on the edge's own behalf.
 async fn ask<T: DeserializeOwned>(
     request: &Request<'_>,
     method: Method,
     path: &str,
     body: &impl Serialize,
 ) -> Result<T, Problem> {
-    let ask = request.context.control_plane.as_ref().ok_or_else(|| Problem::new(Kind::NotFound))?;
     let body = serde_json::to_vec(body).expect("the API's types are plain and always make JSON");
-    let asked = hyper::Request::builder().method(method).uri(path).extension(Peer(request.peer));
-    let answered = ask(asked.body(Bytes::from(body)).expect("an id in a path is a URL")).await?;
-    serde_json::from_slice(answered.body()).map_err(|_| Problem::new(Kind::Internal))
+    control_plane::ask(request, method, path, body.into()).await
 }

@@ -5,12 +5,14 @@ use onrush_api::page::Page;
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::shows::{Member, MemberRole};
 use onrush_api::text::Text;
+use onrush_api::token::Role;
 use onrush_engine::id::{AccountId, ShowId};
 use onrush_engine::registry::{Duty, RegistryCommand};
 
 use crate::answer::Answer;
 use crate::auth::SELLERS;
 use crate::request::Request;
+use crate::routes::accounts;
 
 /// List a show's members
 ///
@@ -38,6 +40,10 @@ pub(crate) async fn invite(request: &Request<'_>) -> Result<Answer, Problem> {
     let caller = request.caller_as(&SELLERS)?;
     let show: ShowId = request.id(2)?;
     let member: Member = request.json()?;
+    if member.account.0 == caller.account {
+        return Err(Problem::field("/account", "this is your own account, which may do all of that"));
+    }
+    accounts::check_is(request, member.account.0, Role::Seller, "/account").await?;
     let duty = Some(duty(member.role));
     let command = RegistryCommand::SetMember { show, caller, member: member.account.0, duty };
     request.context.directory.register(command, None).await?;

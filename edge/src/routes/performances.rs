@@ -25,7 +25,8 @@ use crate::routes::bookings;
 pub(crate) mod draft;
 
 /// Add a performance
-#[utoipa::path(post, path = "/v1/shows/{show}/performances", tag = "Performances", params(("show" = String, Path)),
+#[utoipa::path(post, path = "/v1/shows/{show}/performances", tag = "Performances",
+    params(("show" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
     request_body = PerformanceDraft, security(("token" = [])),
     responses((status = 201, body = Performance), (status = 422, description = "`invalid-body`, `seat-map-too-large`")))]
 pub(crate) async fn add(request: &Request<'_>) -> Result<Answer, Problem> {
@@ -66,7 +67,7 @@ pub(crate) async fn change(request: &Request<'_>) -> Result<Answer, Problem> {
     let caller = request.caller_for(performance.publication.show, Duty::Manage, &SELLERS)?;
     let patch: PerformancePatch = request.json()?;
     let _alone = request.context.changing(performance.publication.performance.0).await;
-    let (terms, prices) = draft::changed(patch, &performance.publication)?;
+    let (terms, prices) = draft::changed(patch, &performance.publication, request.context.now())?;
     let command = Command::ChangeTerms(ChangeTerms { caller, terms, prices });
     let answered = request.context.directory.ask(&performance, Ask::Command(command)).await?;
     let id = performance.publication.performance;

@@ -18,6 +18,7 @@ use onrush_engine::mailbox::Ask;
 use onrush_engine::money::Money;
 use onrush_engine::registry::Duty;
 use onrush_engine::seat_map::SeatIndex;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::answer::Answer;
 use crate::apart::apart;
@@ -42,7 +43,7 @@ pub(crate) async fn list_sold(request: &Request<'_>) -> Result<Answer, Problem> 
     let caller = request.caller_for(performance.publication.show, Duty::View, &SELLERS)?;
     let wanted = Wanted::of(request)?;
     if is_csv(request)? {
-        let views = all(request.context, &performance, caller).await?;
+        let (views, _place) = all(request.context, &performance, caller).await?;
         let bodies = move || {
             let bookings = views.iter().map(|view| bookings::body(&performance.publication, view));
             bookings.filter(|booking| wanted.has(booking)).collect()
@@ -85,7 +86,7 @@ impl Wanted {
     fn of(request: &Request<'_>) -> Result<Self, Problem> {
         let status = request.query("status").map(|status| {
             let known = serde_json::from_value(serde_json::Value::String(status));
-            known.map_err(|_| Problem::new(Kind::BadRequest).detail("There is no such status of a booking."))
+            known.map_err(|error| Problem::new(Kind::BadRequest).detail(format!("status: {error}.")))
         });
         Ok(Self { status: status.transpose()?, buyer: request.query("buyer") })
     }
@@ -127,7 +128,7 @@ pub(crate) async fn sales(request: &Request<'_>) -> Result<Answer, Problem> {
     let caller = request.caller_for(performance.publication.show, Duty::View, &SELLERS)?;
     let by = By::of(request)?;
     let in_csv = is_csv(request)?;
-    let views = all(request.context, &performance, caller).await?;
+    let (views, _place) = all(request.context, &performance, caller).await?;
     let as_of = Time(request.context.now());
     apart(move || {
         let sales = count(&performance.publication, &views, by, as_of);
@@ -181,14 +182,23 @@ async fn some(
     Ok((views, total))
 }
 
-async fn all(context: &Context, performance: &Performance, caller: Caller) -> Result<Vec<BookingView>, Problem> {
+/// So many have all bookings of a performance in memory at one time.
+static COLLECTING: Semaphore = Semaphore::const_new(2);
+
+/// All bookings of a performance, and a place among those who have so many: it is free when the second is dropped.
+async fn all(
+    context: &Context,
+    performance: &Performance,
+    caller: Caller,
+) -> Result<(Vec<BookingView>, SemaphorePermit<'static>), Problem> {
+    let place = COLLECTING.acquire().await.map_err(|_| Problem::new(Kind::Internal))?;
     let mut views = Vec::new();
     loop {
         let from = views.len() as u32;
         let (more, total) = some(context, performance, caller, from..from.saturating_add(AT_ONCE)).await?;
         views.extend(more);
         if views.len() as u32 >= total {
-            return Ok(views);
+            return Ok((views, place));
         }
     }
 }

@@ -1,12 +1,13 @@
 //! Tickets: an account's own, their codes, giving one away, and letting somebody in.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use hyper::StatusCode;
 use onrush_api::page::{Cursor, Page};
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::text::{Text, Time};
-use onrush_api::ticket_code::{TicketCode, TicketKeySet};
+use onrush_api::ticket_code::{self, CodeError, TicketCode, TicketKeySet, TicketKeys};
 use onrush_api::tickets::{CheckInRequest, Ticket, TransferRequest};
 use onrush_api::token::Role;
 use onrush_engine::command::{Caller, Command};
@@ -19,9 +20,10 @@ use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
 
 use crate::answer::Answer;
-use crate::auth::{BUYERS, EVERYBODY, SELLERS};
+use crate::auth::{BUYERS, SELLERS};
 use crate::context::Context;
 use crate::request::Request;
+use crate::routes::accounts;
 
 /// A guest's way back is to a booking, which its tickets stay with.
 const WITH_ACCOUNT: [Role; 1] = [Role::Buyer];
@@ -37,14 +39,17 @@ pub(crate) async fn list(request: &Request<'_>) -> Result<Answer, Problem> {
     let page = request.page()?;
     let skip = usize::try_from(page.cursor.0).unwrap_or(usize::MAX);
     let wanted = skip.saturating_add(page.limit).saturating_add(1);
-    let mut tickets = Vec::new();
+    let mut tickets: Vec<(Arc<Publication>, TicketView)> = Vec::new();
     for booking in bookings_with_tickets(request.context, &caller.account) {
         if tickets.len() >= wanted {
             break;
         }
-        let usable = |ticket: &Ticket| ticket.holder.0 == caller.account && ticket.checked_in_at.is_none();
+        let usable = |ticket: &TicketView| ticket.holder == caller.account && ticket.used_at.is_none();
         match of_booking(request.context, caller, booking).await {
-            Ok(more) => tickets.extend(more.into_iter().filter(usable)),
+            Ok((publication, more)) => {
+                let more = more.into_iter().filter(usable);
+                tickets.extend(more.map(|ticket| (Arc::clone(&publication), ticket)));
+            }
             // One that was received was given on, or its seat cancelled.
             Err(problem) if problem.kind == Kind::NotFound => {}
             Err(problem) => return Err(problem),
@@ -52,7 +57,10 @@ pub(crate) async fn list(request: &Request<'_>) -> Result<Answer, Problem> {
     }
     let next = skip.saturating_add(page.limit);
     let next_cursor = (tickets.len() > next).then(|| Cursor(next as u64).to_string());
-    let items = tickets.into_iter().skip(skip).take(page.limit).collect();
+    // A code takes a while to sign: only what is shown has one.
+    let shown = tickets.iter().skip(skip).take(page.limit);
+    let keys = &request.context.ticket_keys;
+    let items = shown.map(|(publication, ticket)| body(keys, publication, ticket, caller.account)).collect();
     Ok(Answer::json(StatusCode::OK, &Page::<Ticket> { items, next_cursor }))
 }
 
@@ -68,18 +76,23 @@ fn bookings_with_tickets(context: &Context, account: &AccountId) -> BTreeSet<Boo
 }
 
 /// The caller's tickets of a booking; all of them, where the caller sold it.
-pub(crate) async fn of_booking(context: &Context, caller: Caller, booking: BookingId) -> Result<Vec<Ticket>, Problem> {
+pub(crate) async fn of_booking(
+    context: &Context,
+    caller: Caller,
+    booking: BookingId,
+) -> Result<(Arc<Publication>, Vec<TicketView>), Problem> {
     let performance = context.directory.performance(booking.performance)?;
     let answered = context.directory.ask(&performance, Ask::Tickets(caller, booking)).await?;
     let EngineAnswer::Tickets(views) = answered.answer else { return Err(Problem::new(Kind::Internal)) };
-    Ok(views.iter().map(|view| body(context, &performance.publication, view, caller.account)).collect())
+    Ok((performance.publication, views))
 }
 
 /// Read a ticket
 #[utoipa::path(get, path = "/v1/tickets/{ticket}", tag = "Tickets", security(("token" = [])),
     params(("ticket" = String, Path)), responses((status = 200, body = Ticket)))]
 pub(crate) async fn read(request: &Request<'_>) -> Result<Answer, Problem> {
-    let caller = request.caller_as(&EVERYBODY)?;
+    let id: TicketId = request.id(2)?;
+    let caller = request.reader_of(id.performance)?;
     Ok(Answer::json(StatusCode::OK, &fetch(request, caller).await?))
 }
 
@@ -88,7 +101,7 @@ async fn fetch(request: &Request<'_>, caller: Caller) -> Result<Ticket, Problem>
     let performance = request.context.directory.performance(id.performance)?;
     let answered = request.context.directory.ask(&performance, Ask::Ticket(caller, id)).await?;
     let EngineAnswer::Ticket(view) = answered.answer else { return Err(Problem::new(Kind::Internal)) };
-    Ok(body(request.context, &performance.publication, &view, caller.account))
+    Ok(body(&request.context.ticket_keys, &performance.publication, &view, caller.account))
 }
 
 /// Read a ticket's QR code
@@ -122,7 +135,7 @@ pub(crate) fn keys(request: &Request<'_>) -> Answer {
 
 /// Give a ticket away
 ///
-/// For good: from then on it is the other account's, and its former code is no longer good.
+/// For good: from then on it is the other account's, a buyer's, and its former code is no longer good.
 #[utoipa::path(post, path = "/v1/tickets/{ticket}/transfer", tag = "Tickets", security(("token" = [])),
     params(("ticket" = String, Path)), request_body = TransferRequest,
     responses((status = 204), (status = 409, description = "`already-checked-in`")))]
@@ -130,6 +143,7 @@ pub(crate) async fn transfer(request: &Request<'_>) -> Result<Answer, Problem> {
     let caller = request.caller_as(&WITH_ACCOUNT)?;
     let ticket: TicketId = request.id(2)?;
     let TransferRequest { to: Text(to) } = request.json()?;
+    accounts::check_is(request, to, Role::Buyer, "/to").await?;
     let performance = request.context.directory.performance(ticket.performance)?;
     let command = Command::TransferTicket { caller, ticket, to };
     let answered = request.context.directory.ask(&performance, Ask::Command(command)).await?;
@@ -138,34 +152,47 @@ pub(crate) async fn transfer(request: &Request<'_>) -> Result<Answer, Problem> {
 
 /// Let somebody in
 ///
-/// Once. With the code that was shown, the ticket must be that code's and the code the last that there was.
+/// Once. With the code that was shown, the ticket must be that code's and the code the last that there was. A door that has
+/// scanned a code and knows no more sends that in the ticket's place.
 #[utoipa::path(post, path = "/v1/tickets/{ticket}/check-in", tag = "Tickets", security(("token" = [])),
     params(("ticket" = String, Path)), request_body = Option<CheckInRequest>,
     responses((status = 200, body = Ticket), (status = 409, description = "`already-checked-in`, `ticket-reissued`"),
               (status = 422, description = "`invalid-code`")))]
 pub(crate) async fn check_in(request: &Request<'_>) -> Result<Answer, Problem> {
-    let ticket: TicketId = request.id(2)?;
     let CheckInRequest { code } = if request.body.is_empty() { CheckInRequest::default() } else { request.json()? };
-    let issue = code.map(|code| issue_of(request.context, ticket, &code)).transpose()?;
+    let (ticket, scanned) = match request.segment(2) {
+        scanned if scanned.starts_with(ticket_code::PREFIX) => {
+            let read = read_code(request.context, scanned)?;
+            (read.ticket, Some(read.issue))
+        }
+        _ => (request.id(2)?, None),
+    };
+    let said = code.map(|code| issue_of(request.context, ticket, &code)).transpose()?;
+    let issue = said.or(scanned);
     let performance = request.context.directory.performance(ticket.performance)?;
     let caller = request.caller_for(performance.publication.show, Duty::Door, &SELLERS)?;
     let command = Command::CheckIn { caller, ticket, issue };
     let answered = request.context.directory.ask(&performance, Ask::Command(command)).await?;
     let EngineAnswer::Ticket(view) = answered.answer else { return Err(Problem::new(Kind::Internal)) };
-    let body = body(request.context, &performance.publication, &view, caller.account);
+    let body = body(&request.context.ticket_keys, &performance.publication, &view, caller.account);
     Ok(Answer::json(StatusCode::OK, &body).sequence(ticket.performance, answered.sequence))
 }
 
 fn issue_of(context: &Context, ticket: TicketId, code: &str) -> Result<u16, Problem> {
-    let invalid = |why: String| Problem::new(Kind::InvalidCode).detail(format!("{why}."));
-    let read = context.ticket_keys.verifier().check(code).map_err(|error| invalid(error.to_string()))?;
-    if read.ticket == ticket { Ok(read.issue) } else { Err(invalid("The code is another ticket's".to_owned())) }
+    let read = read_code(context, code)?;
+    let other = || Problem::new(Kind::InvalidCode).detail("The code is another ticket's.");
+    if read.ticket == ticket { Ok(read.issue) } else { Err(other()) }
+}
+
+fn read_code(context: &Context, code: &str) -> Result<TicketCode, Problem> {
+    let invalid = |error: CodeError| Problem::new(Kind::InvalidCode).detail(format!("{error}."));
+    context.ticket_keys.verifier().check(code).map_err(invalid)
 }
 
 /// A ticket as `reader` sees it: nobody but its holder sees the code.
-fn body(context: &Context, publication: &Publication, view: &TicketView, reader: AccountId) -> Ticket {
+pub(crate) fn body(keys: &TicketKeys, publication: &Publication, view: &TicketView, reader: AccountId) -> Ticket {
     let (map, label) = (&publication.map, publication.map.label(view.seat).to_string());
-    let code = || context.ticket_keys.sign(&TicketCode { ticket: view.id, issue: view.issue, label: label.clone() });
+    let code = || keys.sign(&TicketCode { ticket: view.id, issue: view.issue, label: label.clone() });
     Ticket {
         id: Text(view.id),
         booking: Text(view.booking),

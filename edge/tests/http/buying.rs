@@ -117,6 +117,12 @@ fn a_booking_waits_where_there_is_something_to_pay_or_to_approve() {
     assert_eq!(payment["url"], json!(format!("https://pay.test/{}", id(&pending))));
     let read = priced.get(&format!("/v1/bookings/{}", id(&pending))).token(&kim).expect(200).json();
     assert_eq!(read, pending, "the same, when it is read");
+    let seen = priced.get(&format!("/v1/bookings/{}", id(&pending))).token(&priced.seller()).expect(200).json();
+    assert_eq!(
+        (&seen["payment"]["status"], &seen["payment"]["url"]),
+        (&json!("open"), &json!(null)),
+        "the buyer's alone"
+    );
     assert_eq!(priced.booked(&kim, &["B-left-2"])["status"], "confirmed");
     let approved = Hall::with(&[("/sale/approval", json!("manual"))]);
     let (kim, seller) = (approved.buyer("acc_kim"), approved.seller());

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::fixture::{Server, draft_with, show_draft};
+use crate::fixture::{Hall, Server, draft_with, show_draft};
 
 #[test]
 fn a_show_with_a_wrong_field_is_not_made() {
@@ -109,6 +109,21 @@ fn a_performance_with_a_wrong_field_is_not_added() {
 }
 
 /// serde reads a section's kind first and then the rest of it, so the section is as close as a pointer gets.
+/// What is over can be forgotten by its seller, so nobody says of what was sold that it is over.
+#[test]
+fn a_performance_is_not_moved_into_the_past() {
+    let hall = Hall::open();
+    let path = hall.path("");
+    let moved = |patch: Value| hall.patch(&path).token(&hall.seller()).json(&patch).refused(422, "invalid-body");
+    hall.unchanged(|| {
+        let sale = json!({"opens_at": "2000-01-01T00:00:00Z", "closes_at": "2001-01-01T00:00:00Z"});
+        let starts_at = json!({"starts_at": "2001-01-01T20:00:00Z", "sale": sale});
+        moved(starts_at).at("/starts_at");
+        let both = json!({"starts_at": "2001-01-01T20:00:00Z", "ends_at": "2001-01-01T22:00:00Z", "sale": sale});
+        moved(both).at("/ends_at");
+    });
+}
+
 #[test]
 fn a_section_with_a_wrong_field_is_pointed_at() {
     let server = Server::start();

@@ -26,11 +26,17 @@ fn a_member_may_do_what_the_seller_said_and_nothing_else() {
         let patch = json!({"sale": {"max_holds_per_buyer": 7}});
         hall.patch(&hall.path("")).token(&member).json(&patch).send().status == 200
     };
-    assert_eq!((may_view(), may_manage()), (false, false));
+    let one = [
+        format!("/v1/bookings/{booking}"),
+        format!("/v1/bookings/{booking}/document"),
+        format!("/v1/tickets/{ticket}"),
+    ];
+    let may_read = || one.each_ref().map(|path| hall.get(path).token(&member).send().status == 200);
+    assert_eq!((may_view(), may_manage(), may_read()), (false, false, [false; 3]));
     invite("view");
-    assert_eq!((may_view(), may_manage()), (true, false));
+    assert_eq!((may_view(), may_manage(), may_read()), (true, false, [true; 3]));
     invite("door");
-    assert_eq!((may_view(), may_enter(), may_manage()), (false, true, false));
+    assert_eq!((may_view(), may_enter(), may_manage(), may_read()), (false, true, false, [false; 3]));
     invite("manage");
     assert_eq!((may_view(), may_manage()), (true, true));
     let listed = hall.get(&members).token(&seller).expect(200).json();

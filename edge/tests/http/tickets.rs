@@ -81,6 +81,16 @@ fn a_ticket_that_is_given_away_has_another_code_and_lets_one_person_in() {
         again.with("checked_in_at", entered["checked_in_at"].clone());
     });
     assert_eq!(tickets(&hall, &lee), Vec::<Value>::new(), "it cannot be used again");
+
+    // A door that knows no more than what it has scanned.
+    let other = tickets(&hall, &kim).remove(0);
+    let scan = |code: &str| hall.post(&format!("/v1/tickets/{code}/check-in")).token(&seller);
+    hall.unchanged(|| {
+        scan(text(&ticket["code"])).refused(409, "ticket-reissued");
+        scan("onr1.x.y").refused(422, "invalid-code");
+        scan(text(&other["code"])).json(&scanned).refused(422, "invalid-code");
+    });
+    assert_eq!(scan(text(&other["code"])).expect(200).json()["id"], other["id"]);
 }
 
 #[test]
@@ -91,7 +101,7 @@ fn a_confirmation_is_made_for_print_and_trusts_nobodys_words() {
     let purpose = json!({"hold": hold, "purpose": "<script>alert(1)</script>"});
     let booking = hall.post("/v1/bookings").token(&kim).json(&purpose).expect(201).json();
     let path = format!("/v1/bookings/{}/document", id(&booking));
-    hall.get(&path).token(&kim).refused(409, "booking-closed");
+    hall.get(&path).token(&kim).refused(409, "approval-pending");
     let approve = format!("/v1/bookings/{}/approve", id(&booking));
     hall.post(&approve).token(&hall.seller()).json(&json!({})).expect(200);
     let document = hall.get(&path).token(&kim).expect(200);

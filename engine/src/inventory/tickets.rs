@@ -141,9 +141,11 @@ impl Inventory {
 
     /// Those of a booking's seats whose tickets a buyer has no more to give back.
     pub(super) fn gone(&self, number: u32, seats: &[SeatIndex]) -> Vec<SeatIndex> {
+        let booking = &self.bookings[number as usize];
         let gone = |seat: &SeatIndex| {
             let ticket = self.ticket(number, *seat);
-            ticket.holder.is_some() || ticket.used_at.is_some()
+            // One that came back is the buyer's again.
+            self.holder(booking, &ticket) != self.buyers.get(booking.buyer).account || ticket.used_at.is_some()
         };
         seats.iter().copied().filter(gone).collect()
     }

@@ -79,7 +79,13 @@ fn closing_an_account_leaves_only_what_was_given_away() {
     let booked = book(&mut connection, &performance, &token).json::<Value>();
     let tickets = connection.ask(&Call::get("/v1/tickets"), &token).json::<Value>();
     let give = format!("/v1/tickets/{}/transfer", text(&tickets["items"][0], "id"));
-    assert_eq!(connection.ask(&Call::of("POST", &give, &json!({"to": "acc_friend"})), &token).status, 204);
+    let friend = text(&sign_up(&mut connection, "friend@example.org", "buyer").json(), "id");
+    let seller = text(&sign_up(&mut connection, "seller@example.org", "seller").json(), "id");
+    for nobody in ["acc_friend", &seller, "acc_guest_000000000000000000000000000000"] {
+        let refused = connection.ask(&Call::of("POST", &give, &json!({"to": nobody})), &token);
+        assert_eq!((refused.status, refused.json::<Value>()["errors"][0]["pointer"].clone()), (422, json!("/to")));
+    }
+    assert_eq!(connection.ask(&Call::of("POST", &give, &json!({"to": friend})), &token).status, 204);
     let closing = Call::of("DELETE", "/v1/accounts/me", &json!({"password": PASSWORD, "force": true}));
     assert_eq!(connection.ask(&closing, &token).status, 204);
     let path = format!("/v1/bookings/{}", text(&booked, "id"));

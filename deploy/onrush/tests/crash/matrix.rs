@@ -42,6 +42,9 @@ struct World {
     performance: String,
     /// Of each caller; the one of nobody is no token.
     tokens: Vec<String>,
+    /// A seller's account that helps, and a buyer's that tickets are given to.
+    helper: String,
+    friend: String,
     /// How many accounts were named, and how many seats.
     accounts: usize,
     seats: usize,
@@ -56,10 +59,23 @@ impl World {
         let server = Server::start_under(data.path(), &["env", "ONRUSH_ADMIN_EMAIL=admin@example.org", &file]);
         let connection = server.connect();
         let keys = KeyFile::open(&KeyFile::path_in(data.path())).expect("the server has made its key");
-        let (show, performance) = (String::new(), String::new());
-        let mut world =
-            Self { server, data, connection, keys, show, performance, tokens: Vec::new(), accounts: 0, seats: 0 };
+        let [show, performance, helper, friend] = [const { String::new() }; 4];
+        let mut world = Self {
+            server,
+            data,
+            connection,
+            keys,
+            show,
+            performance,
+            tokens: Vec::new(),
+            helper,
+            friend,
+            accounts: 0,
+            seats: 0,
+        };
         world.sign_everybody_up();
+        world.helper = world.account("helper", "seller");
+        world.friend = world.account("friend", "buyer");
         world.put_a_hall_on_sale();
         world
     }
@@ -91,12 +107,16 @@ impl World {
 
     fn person(&mut self, caller: &str) -> String {
         let role = if caller.ends_with("seller") { "seller" } else { "buyer" };
-        let email = format!("{caller}@example.org");
         if caller != "admin" {
-            let draft = json!({"email": email, "password": PASSWORD, "name": caller, "role": role});
-            self.make("", "POST", "/v1/accounts", &draft, "id");
+            self.account(caller, role);
         }
         self.sign_in(caller, "access_token")
+    }
+
+    fn account(&mut self, name: &str, role: &str) -> String {
+        let email = format!("{name}@example.org");
+        let draft = json!({"email": email, "password": PASSWORD, "name": name, "role": role});
+        self.make("", "POST", "/v1/accounts", &draft, "id")
     }
 
     fn machine(&mut self, caller: &str) -> String {
@@ -207,7 +227,7 @@ impl World {
             let ticket = tickets.iter().rfind(|ticket| ticket["booking"] == booking).expect("its ticket")["id"].clone();
             path = path.replace("{ticket}", ticket.as_str().expect("an id"));
         }
-        path = path.replace("{account}", "acc_helper");
+        path = path.replace("{account}", &self.helper);
         if path.contains("{block}") {
             path = path.replace("{block}", &self.block());
         }
@@ -245,8 +265,8 @@ impl World {
             "POST /v1/performances/{performance}/holds" => json!({"best_available": {"quantity": 1}}),
             "POST /v1/performances/{performance}/wishes" => json!({"quantity": 2}),
             "POST /v1/performances/{performance}/blocks" => json!({"seats": [self.seat()]}),
-            "POST /v1/shows/{show}/members" => json!({"account": "acc_helper", "role": "door"}),
-            "POST /v1/tickets/{ticket}/transfer" => json!({"to": "acc_somebody"}),
+            "POST /v1/shows/{show}/members" => json!({"account": self.helper, "role": "door"}),
+            "POST /v1/tickets/{ticket}/transfer" => json!({"to": self.friend}),
             "POST /v1/bookings" if caller == "guest" => {
                 let guest = json!({"name": "Guest", "phone": "010-1234-5678", "password": PASSWORD});
                 json!({"hold": self.hold_of("guest"), "guest": guest})
@@ -264,7 +284,10 @@ impl World {
         let ends_its_session = template.ends_with("/sessions/current") && !machine;
         let token = match caller {
             "nobody" | "signed-out" => self.token(caller),
-            _ if ends_its_session && caller != "guest" => self.sign_in(caller, "access_token"),
+            "guest" if ends_its_session => {
+                self.make("", "POST", "/v1/sessions", &json!({"guest": true}), "access_token")
+            }
+            _ if ends_its_session => self.sign_in(caller, "access_token"),
             _ => self.token(caller),
         };
         self.ask(&token, method, &path, &body).status

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::accounts::PASSWORD;
 use crate::http::Call;
 use crate::payments::pay;
 use crate::sale::{Desk, SELLER};
@@ -34,7 +35,9 @@ fn paid(desk: &mut Desk) -> String {
     until(desk, 1, &booking, |booking| booking["payment"]["refunded"]["amount"] == 40_000);
     let tickets = desk.send(1, &Call::get("/v1/tickets"), 200);
     let ticket = tickets["items"][0]["id"].as_str().expect("a ticket's id").to_owned();
-    desk.post(1, format!("/v1/tickets/{ticket}/transfer"), &json!({"to": "acc_crash-2"}), 204);
+    let friend = json!({"email": "friend@example.org", "password": PASSWORD, "name": "Friend", "role": "buyer"});
+    let friend = desk.create(1, "/v1/accounts".to_owned(), &friend);
+    desk.post(1, format!("/v1/tickets/{ticket}/transfer"), &json!({"to": friend}), 204);
     desk.post(SELLER, format!("/v1/tickets/{ticket}/check-in"), &json!({}), 200);
     until(desk, 3, &never, |booking| booking["status"] == "expired" && booking["payment"]["status"] == "closed");
     performance

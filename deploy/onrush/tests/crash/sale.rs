@@ -169,7 +169,7 @@ impl Desk {
         assert!(came, "it does not come that {what}");
     }
 
-    fn create(&mut self, who: usize, path: String, body: &Value) -> String {
+    pub(crate) fn create(&mut self, who: usize, path: String, body: &Value) -> String {
         let made = self.post(who, path, body, 201);
         made["id"].as_str().expect("what is made has an id").to_owned()
     }

@@ -55,6 +55,7 @@ pub(crate) fn opening(
 pub(crate) fn changed(
     patch: PerformancePatch,
     publication: &Publication,
+    now: Timestamp,
 ) -> Result<(Terms, Option<Vec<Money>>), Problem> {
     let rules = publication.rules();
     let mut terms = Terms::clone(&rules.terms);
@@ -64,6 +65,14 @@ pub(crate) fn changed(
     terms.ends_at = patch.ends_at.map_or(terms.ends_at, |at| at.0);
     let terms = with_sale(terms, patch.sale.unwrap_or_default())?;
     check_window(&terms)?;
+    // What is over owes nobody anything, so it is not declared to be.
+    if terms.ends_at < rules.terms.ends_at && terms.ends_at <= now {
+        let field = if patch.ends_at.is_some() { "/ends_at" } else { "/starts_at" };
+        return Err(Problem::field(
+            field,
+            "cannot end in the past; a performance that does not take place is cancelled",
+        ));
+    }
     let Some(tiers) = patch.tiers else { return Ok((terms, None)) };
     let currency = rules.prices.0[0].currency;
     let mut prices = rules.prices.0.to_vec();
