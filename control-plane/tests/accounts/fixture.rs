@@ -73,6 +73,18 @@ pub(crate) struct Plane {
     pub(crate) nobody_knows: bool,
 }
 
+/// sled's threads may hold its file a moment longer than the store that is gone.
+fn wait_until_free(accounts: &Path) {
+    for store in std::fs::read_dir(accounts).expect("the accounts' directory").flatten() {
+        let Ok(file) = std::fs::File::open(store.path().join("db")) else { continue };
+        let since = std::time::Instant::now();
+        while file.try_lock().is_err() {
+            assert!(since.elapsed() < Duration::from_secs(60), "nobody lets go of {}", store.path().display());
+            std::thread::yield_now();
+        }
+    }
+}
+
 impl Plane {
     pub(crate) fn open() -> Self {
         let data = tempfile::tempdir().expect("a directory");
@@ -123,6 +135,7 @@ impl Plane {
     /// Ends, and opens the same directory again.
     pub(crate) fn restart(&mut self) {
         self.plane = None;
+        wait_until_free(&self.data.path().join("accounts"));
         self.start();
     }
 
