@@ -1,6 +1,7 @@
-//! Accounts: signing up, changing, closing. [`sessions`] has signing in and out, [`machines`] the keys for machines,
-//! [`guests`] those who have no account.
+//! Accounts: who signs up, and whose password is right. [`changing`] has changing and closing an account, [`sessions`]
+//! signing in and out, [`machines`] the keys for machines, [`guests`] those who have no account, [`upkeep`] what has to go.
 
+mod changing;
 pub mod guests;
 mod machines;
 pub mod password;
@@ -8,12 +9,13 @@ mod record;
 mod secret;
 mod sessions;
 pub mod throttle;
+mod upkeep;
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use onrush_api::accounts::{Account, AccountClosing, AccountDraft, AccountPatch, AccountRole, Secret, SignUpRole};
+use onrush_api::accounts::{Account, AccountDraft, AccountRole, Secret, SignUpRole};
 use onrush_api::peer::Peer;
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::session::{Revocations, Scopes, SessionId};
@@ -21,13 +23,13 @@ use onrush_api::text::{Text, Time};
 use onrush_api::token::{Caller, Role, TokenKeys};
 use onrush_engine::id::AccountId;
 use onrush_engine::time::{Clock, Timestamp};
-use serde::de::IgnoredAny;
 use tokio::sync::Semaphore;
 
 use self::guests::BookedUntil;
 use self::password::Hasher;
-use self::record::{AccountRecord, by_email, key, owned, read};
+use self::record::{AccountRecord, by_email, key, read};
 use self::throttle::{Subject, Throttle};
+use self::upkeep::Tidied;
 use crate::config::Config;
 use crate::store::{Change, Store, StoreError};
 
@@ -50,15 +52,6 @@ pub struct Accounts {
     /// Of calls that wait for the store; whoever comes on top is asked to come back.
     store_places: Arc<Semaphore>,
     tidied: Mutex<Tidied>,
-}
-
-/// When the store was last tidied up.
-#[derive(Debug, Clone, Copy)]
-struct Tidied {
-    /// When it was written anew, and how long that took.
-    rewritten: Option<(Timestamp, Duration)>,
-    /// When expired sessions were last looked for.
-    looked: Option<Timestamp>,
 }
 
 /// Why the store was not changed.
@@ -104,10 +97,6 @@ const PLACES_MAX: usize = 8;
 const STORE_PLACES: usize = 256;
 /// How long it is remembered that a session is over: longer than any access token is valid.
 const ENDED_REMEMBERED: Duration = Config::ACCESS_TOKEN_TTL_MAX.saturating_add(Duration::from_mins(1));
-/// Between two looks for sessions that have expired.
-const LOOK_EVERY: Duration = Duration::from_hours(1);
-/// Of the time no more than one part in so many goes into writing the store anew.
-const REWRITE_SHARE: u32 = 100;
 /// A request that made an account answers again for so long.
 const REQUEST_REMEMBERED: Duration = Duration::from_hours(24);
 
@@ -128,7 +117,7 @@ impl Accounts {
         let hasher = Hasher::new(config.hashes_at_once_max, config.hashes_waiting_max);
         let (store, throttle) = (Arc::new(store), Throttle::default());
         let store_places = Arc::new(Semaphore::new(STORE_PLACES));
-        let tidied = Mutex::new(Tidied { rewritten: None, looked: None });
+        let tidied = Mutex::default();
         let accounts = Self {
             store,
             hasher,
@@ -354,194 +343,6 @@ impl Accounts {
         }
         if is_right? { Ok(()) } else { Err(wrong_credentials()) }
     }
-
-    /// Changes an account. A new password ends all its other sessions in the same step.
-    ///
-    /// # Errors
-    /// `wrong-credentials` where a new address or password comes with another than the current one; `email-taken`;
-    /// `invalid-body`; `quota-exceeded`.
-    pub async fn change(&self, caller: &Caller, patch: AccountPatch, peer: Peer) -> Result<Account, Problem> {
-        let caller = *whole(caller)?;
-        let known = self.of(caller.account).await?;
-        if patch.email.is_some() || patch.password.is_some() {
-            let current = patch.current_password.as_ref();
-            let current = current.ok_or_else(|| Problem::field("/current_password", "needed for this change"))?;
-            self.confirm(&known, current, peer).await?;
-        }
-        let wanted = self.wanted(&known, &patch).await?;
-        let (changed, ended, until) = self.apply(caller, known, wanted).await?;
-        ended.into_iter().for_each(|id| self.revocations.end_session(id, until));
-        Ok(account(&changed))
-    }
-
-    /// What a patch asks for, checked.
-    async fn wanted(&self, known: &AccountRecord, patch: &AccountPatch) -> Result<Wanted, Problem> {
-        let name = patch.name.as_deref().map(|wanted| name(wanted, "/name")).transpose()?;
-        let email = patch.email.as_deref().map(|address| email(address, "/email")).transpose()?;
-        if email.as_ref().is_some_and(|email| *email != known.email) {
-            let moves = [Subject::Moves(secret::short(known.id.0.as_str().as_bytes()))];
-            self.throttle.take(&moves, self.now()).map_err(too_often)?;
-        }
-        let Some(new) = &patch.password else { return Ok(Wanted { name, email, password: None }) };
-        let (of_email, of_name) = (email.as_ref().unwrap_or(&known.email), name.as_ref().unwrap_or(&known.name));
-        self.hasher.check(new, of_email, of_name, "/password").await?;
-        Ok(Wanted { name, email, password: Some(self.hasher.hash(new).await?) })
-    }
-
-    /// Changes an account that is still what was `confirmed`. Says what it is now, and which sessions are over.
-    async fn apply(
-        &self,
-        caller: Caller,
-        confirmed: AccountRecord,
-        wanted: Wanted,
-    ) -> Result<(AccountRecord, Vec<SessionId>, Timestamp), Problem> {
-        let now = self.now();
-        let until = now + ENDED_REMEMBERED;
-        let applied = self.with_store(move |store| {
-            store.write(|| {
-                let before = still(store, &confirmed)?;
-                let after = wanted.of(before.clone());
-                let mut change = Change::default().account(&after);
-                if after.email != before.email {
-                    if let Some(other) = by_email(store, &after.email)? {
-                        return Err(Refused::EmailTaken(Box::new(other)));
-                    }
-                    change =
-                        change.remove(key::email(&before.email)).put(key::email(&after.email), after.id.0.as_str());
-                }
-                if (&after.email, &after.name) != (&before.email, &before.name) {
-                    change = erasing(store, change, now)?;
-                }
-                let others = if after.password == before.password { Vec::new() } else { others(store, &caller)? };
-                let change =
-                    others.iter().fold(change, |change, id| change.end(key::SESSION, *id, &caller.account, until));
-                Ok((change, (after, others, until)))
-            })
-        });
-        Ok(applied.await?)
-    }
-
-    /// Closes an account for good: what identifies its owner is erased.
-    ///
-    /// # Errors
-    /// `wrong-credentials`; `bookings-outstanding`, unless `force` is set.
-    pub async fn close(&self, caller: &Caller, closing: AccountClosing, peer: Peer) -> Result<(), Problem> {
-        let known = self.of(whole(caller)?.account).await?;
-        self.confirm(&known, &closing.password, peer).await?;
-        // Nothing is cancelled for an account that could not be closed.
-        self.store.check().map_err(|error| of_store(&error))?;
-        (self.obligations)(caller.account, closing.force).await?;
-        self.erase(known).await?;
-        // What was under way when the account was closed may have booked something since.
-        if let Err(problem) = (self.obligations)(caller.account, true).await {
-            tracing::error!(account = %caller.account, problem = problem.body().detail, "a closed account has left something behind");
-        }
-        Ok(())
-    }
-
-    async fn erase(&self, confirmed: AccountRecord) -> Result<(), Problem> {
-        let (account, now) = (confirmed.id.0, self.now());
-        let until = now + ENDED_REMEMBERED;
-        self.with_store(move |store| {
-            store.write(|| {
-                let known = still(store, &confirmed)?;
-                let mut change = Change::default().remove(key::account(&account)).remove(key::email(&known.email));
-                for kind in [key::SESSION, key::MACHINE] {
-                    for (id, _) in owned::<IgnoredAny>(store, kind, &account)? {
-                        change = change.end(kind, id, &account, until);
-                    }
-                }
-                let change = change.put(key::closed(&account), now.as_millis().to_string());
-                Ok::<_, Refused>((erasing(store, change, now)?, ()))
-            })
-        })
-        .await?;
-        self.revocations.close_account(account);
-        Ok(())
-    }
-
-    /// What has to be done now and then: what was erased goes from the disk, and what has expired from the store. Waits
-    /// for the disk.
-    ///
-    /// # Errors
-    /// [`StoreError`]; nothing is lost, and the next time it is tried again.
-    pub fn upkeep(&self) -> Result<(), StoreError> {
-        let now = self.now();
-        let erased = self.erase_for_good(now);
-        self.forget_expired(now)?;
-        erased
-    }
-
-    /// Writes the store anew, if something was erased long enough ago, and not all the time.
-    fn erase_for_good(&self, now: Timestamp) -> Result<(), StoreError> {
-        let Some(since) = self.store.get(key::ERASING)?.and_then(|since| record::time(&since)) else { return Ok(()) };
-        let tidied = *self.tidied();
-        let rests = tidied.rewritten.is_some_and(|(at, took)| now - at < took * REWRITE_SHARE);
-        if now - since < self.config.erase_after || rests {
-            return Ok(());
-        }
-        let rewritten = self.store.rewrite(key::ERASING, self.config.low_water_bytes);
-        self.tidied().rewritten = Some((self.now(), self.now() - now));
-        if rewritten.is_ok() {
-            tracing::info!("what was erased is gone from the disk");
-        }
-        rewritten
-    }
-
-    fn tidied(&self) -> MutexGuard<'_, Tidied> {
-        self.tidied.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn forget_expired(&self, now: Timestamp) -> Result<(), StoreError> {
-        if self.tidied().looked.is_some_and(|looked| now - looked < LOOK_EVERY) {
-            return Ok(());
-        }
-        self.revocations.forget_expired(now);
-        let ended = self.ended()?;
-        let over = ended.iter().filter(|(_, until)| *until <= now).map(|(session, _)| key::of(key::ENDED, *session));
-        let over: Vec<Vec<u8>> = over.chain(self.expired_sessions(now)?).collect();
-        self.remove(&over, None)?;
-        self.remove(&self.unneeded_guests(now)?, Some(now))?;
-        self.tidied().looked = Some(now);
-        Ok(())
-    }
-
-    /// Takes keys away, so many at a time; with a note since when, where they have to go from the disk, too.
-    fn remove(&self, keys: &[Vec<u8>], erased: Option<Timestamp>) -> Result<(), StoreError> {
-        for part in keys.chunks(KEYS_AT_ONCE) {
-            let change = part.iter().cloned().fold(Change::default(), Change::remove);
-            self.store.write(|| {
-                let noted = match erased {
-                    Some(now) => erasing(&self.store, change, now)?,
-                    None => change,
-                };
-                Ok::<_, StoreError>((noted, ()))
-            })?;
-        }
-        Ok(())
-    }
-}
-
-/// Keys that one change takes away.
-const KEYS_AT_ONCE: usize = 1_000;
-
-/// What an account is to have instead.
-struct Wanted {
-    name: Option<String>,
-    email: Option<String>,
-    /// Hashed.
-    password: Option<String>,
-}
-
-impl Wanted {
-    fn of(self, before: AccountRecord) -> AccountRecord {
-        AccountRecord {
-            name: self.name.unwrap_or(before.name),
-            email: self.email.unwrap_or(before.email),
-            password: self.password.unwrap_or(before.password),
-            ..before
-        }
-    }
 }
 
 /// An account as it is now, if it is there and has the password that was compared: between that and a change it may have
@@ -550,20 +351,6 @@ fn still(store: &Store, confirmed: &AccountRecord) -> Result<AccountRecord, Refu
     let known: Option<AccountRecord> = read(store, &key::account(&confirmed.id.0))?;
     let known = known.filter(|known| known.password == confirmed.password);
     Ok(known.ok_or_else(wrong_credentials)?)
-}
-
-/// With a note that something has to be erased, since the first that was.
-fn erasing(store: &Store, change: Change, now: Timestamp) -> Result<Change, StoreError> {
-    Ok(match store.get(key::ERASING)? {
-        Some(_) => change,
-        None => change.put(key::ERASING, now.as_millis().to_string()),
-    })
-}
-
-/// The sessions of a caller's account but the caller's own.
-fn others(store: &Store, caller: &Caller) -> Result<Vec<SessionId>, StoreError> {
-    let sessions = owned::<IgnoredAny>(store, key::SESSION, &caller.account)?;
-    Ok(sessions.into_iter().map(|(id, _)| id).filter(|id| Some(*id) != caller.session).collect())
 }
 
 /// What is said of an account to its owner.

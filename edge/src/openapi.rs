@@ -18,7 +18,7 @@ use crate::routes::{
         wishes::make, holds::hold, holds::read, holds::release,
         bookings::book, bookings::list, bookings::read, bookings::cancel,
         bookings::approve, bookings::reject, payments::notice, document::read, guests::come_back,
-        tickets::list, tickets::keys, tickets::read, tickets::qr, tickets::transfer, tickets::check_in,
+        tickets::list, tickets::keys, tickets::read, tickets::qr, tickets::transfer, tickets::check_in, tickets::scan,
         selling::list_sold, selling::sales, blocks::block, blocks::lift,
         accounts::sign_up, accounts::read, accounts::change, accounts::close, accounts::make_key, accounts::list_keys,
         accounts::revoke_key, accounts::sign_in, accounts::refresh, accounts::sign_out,

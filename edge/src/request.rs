@@ -88,8 +88,7 @@ impl Request<'_> {
         self.segment(place).parse().map_err(not_found)
     }
 
-    /// What the path has there.
-    pub(crate) fn segment(&self, place: usize) -> &str {
+    fn segment(&self, place: usize) -> &str {
         segments(self.parts.uri.path()).0[place]
     }
 

@@ -110,6 +110,7 @@ routes! {
     ReadTicketQr       GET    "/v1/tickets/*/qr.svg"               Token     Read  BODY_LEN_MAX       "ticket_qr"
     TransferTicket     POST   "/v1/tickets/*/transfer"             Token     Begun BODY_LEN_MAX       "transfer_ticket"
     CheckIn            POST   "/v1/tickets/*/check-in"             Token     Begun BODY_LEN_MAX       "check_in"
+    ScanTicket         POST   "/v1/check-ins"                      Token     Begun BODY_LEN_MAX       "scan_ticket"
     NotePayment        POST   "/v1/payments/webhook"               Everybody Begun BODY_LEN_MAX       "payment_webhook"
     SignUp             POST   "/v1/accounts"                       Everybody New   BODY_LEN_MAX       "sign_up"
     ReadAccount        GET    "/v1/accounts/me"                    Token     Read  BODY_LEN_MAX       "read_account"
@@ -173,6 +174,7 @@ impl Route {
             Self::ReadTicketQr => tickets::qr(request).await,
             Self::TransferTicket => tickets::transfer(request).await,
             Self::CheckIn => tickets::check_in(request).await,
+            Self::ScanTicket => tickets::scan(request).await,
             Self::NotePayment => payments::notice(request).await,
             Self::ListSold => selling::list_sold(request).await,
             Self::ReadSales => selling::sales(request).await,

@@ -372,39 +372,3 @@ impl Registry {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_full_show_still_gives_its_members_other_duties() {
-        let seller = Caller { account: "acc_seller".parse().unwrap(), admin: false };
-        let mut registry = Registry::default();
-        let mut ask = |command: RegistryCommand| match registry.decide(&command)? {
-            RegistryDecision::Event(event) => {
-                registry.apply(Timestamp::MIN, &event);
-                Ok(())
-            }
-            other => panic!("{other:?}"),
-        };
-        let details = ShowDetails {
-            title: "A show".into(),
-            field: Field::Theatre,
-            cast: Vec::new(),
-            venue: "".into(),
-            description: "".into(),
-            poster_url: None,
-        };
-        ask(RegistryCommand::CreateShow { show: ShowId(1), caller: seller, details, key: None }).unwrap();
-        let mut set = |number: usize, duty: Option<Duty>| {
-            let member = format!("acc_{number}").parse().unwrap();
-            ask(RegistryCommand::SetMember { show: ShowId(1), caller: seller, member, duty })
-        };
-        (0..MEMBERS_MAX).for_each(|number| set(number, Some(Duty::Manage)).unwrap());
-        assert_eq!(set(MEMBERS_MAX, Some(Duty::View)), Err(RegistryRefusal::TooManyMembers));
-        set(0, Some(Duty::View)).unwrap();
-        set(0, None).unwrap();
-        set(MEMBERS_MAX, Some(Duty::View)).unwrap();
-    }
-}

@@ -156,7 +156,8 @@ impl Accounts {
         Ok(self.guest_session(account.ok_or_else(wrong_credentials)?, secret::id()?))
     }
 
-    /// The places of guests whom nobody needs to know any more. Who has booked nothing since yesterday does not do so any more: the token is not good any longer.
+    /// The places of guests whom nobody needs to know any more. Who has booked nothing since yesterday does not do so any
+    /// more: the token is not good any longer.
     pub(super) fn unneeded_guests(&self, now: Timestamp) -> Result<Vec<Vec<u8>>, StoreError> {
         let mut places = Vec::new();
         for (place, bytes) in self.store.below(key::GUEST)? {

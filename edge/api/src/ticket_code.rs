@@ -20,8 +20,7 @@ use utoipa::ToSchema;
 
 use crate::key_file::{self, KeyFileError};
 
-/// What every code begins with, and no ticket's id.
-pub const PREFIX: &str = "onr1.";
+const PREFIX: &str = "onr1.";
 const FIXED_LEN: usize = 26;
 /// Longer than any label makes a code; nothing that is no code is read far.
 const CODE_LEN_MAX: usize = 2048;

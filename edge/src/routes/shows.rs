@@ -14,7 +14,8 @@ use crate::context::Context;
 use crate::request::Request;
 
 /// Make a show
-#[utoipa::path(post, path = "/v1/shows", tag = "Shows", params(("Idempotency-Key" = Option<String>, Header)), request_body = ShowDraft, security(("token" = [])),
+#[utoipa::path(post, path = "/v1/shows", tag = "Shows", params(("Idempotency-Key" = Option<String>, Header)),
+    request_body = ShowDraft, security(("token" = [])),
     responses((status = 201, body = Show), (status = 422, description = "`invalid-body`")))]
 pub(crate) async fn create(request: &Request<'_>) -> Result<Answer, Problem> {
     let caller = request.caller_as(&SELLERS)?;

@@ -7,8 +7,8 @@ use hyper::StatusCode;
 use onrush_api::page::{Cursor, Page};
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::text::{Text, Time};
-use onrush_api::ticket_code::{self, CodeError, TicketCode, TicketKeySet, TicketKeys};
-use onrush_api::tickets::{CheckInRequest, Ticket, TransferRequest};
+use onrush_api::ticket_code::{CodeError, TicketCode, TicketKeySet, TicketKeys};
+use onrush_api::tickets::{CheckInRequest, ScanRequest, Ticket, TransferRequest};
 use onrush_api::token::Role;
 use onrush_engine::command::{Caller, Command};
 use onrush_engine::feed::Publication;
@@ -152,23 +152,37 @@ pub(crate) async fn transfer(request: &Request<'_>) -> Result<Answer, Problem> {
 
 /// Let somebody in
 ///
-/// Once. With the code that was shown, the ticket must be that code's and the code the last that there was. A door that has
-/// scanned a code and knows no more sends that in the ticket's place.
+/// Once. With the code that was shown, the ticket must be that code's and the code the last that there was.
 #[utoipa::path(post, path = "/v1/tickets/{ticket}/check-in", tag = "Tickets", security(("token" = [])),
     params(("ticket" = String, Path)), request_body = Option<CheckInRequest>,
     responses((status = 200, body = Ticket), (status = 409, description = "`already-checked-in`, `ticket-reissued`"),
               (status = 422, description = "`invalid-code`")))]
 pub(crate) async fn check_in(request: &Request<'_>) -> Result<Answer, Problem> {
+    let ticket: TicketId = request.id(2)?;
     let CheckInRequest { code } = if request.body.is_empty() { CheckInRequest::default() } else { request.json()? };
-    let (ticket, scanned) = match request.segment(2) {
-        scanned if scanned.starts_with(ticket_code::PREFIX) => {
-            let read = read_code(request.context, scanned)?;
-            (read.ticket, Some(read.issue))
-        }
-        _ => (request.id(2)?, None),
-    };
-    let said = code.map(|code| issue_of(request.context, ticket, &code)).transpose()?;
-    let issue = said.or(scanned);
+    let read = code.map(|code| read_code(request.context, &code)).transpose()?;
+    if read.as_ref().is_some_and(|read| read.ticket != ticket) {
+        return Err(Problem::new(Kind::InvalidCode).detail("The code is another ticket's."));
+    }
+    let_in(request, ticket, read.map(|read| read.issue)).await
+}
+
+/// Let in whoever shows a code
+///
+/// As at the ticket itself, for a door that has scanned a code and knows no more. In the body, as codes do not belong into
+/// anybody's log of URLs.
+#[utoipa::path(post, path = "/v1/check-ins", tag = "Tickets", security(("token" = [])), request_body = ScanRequest,
+    responses((status = 200, body = Ticket), (status = 409, description = "`already-checked-in`, `ticket-reissued`"),
+              (status = 422, description = "`invalid-code`")))]
+pub(crate) async fn scan(request: &Request<'_>) -> Result<Answer, Problem> {
+    // Who may let nobody in learns nothing of a code.
+    request.caller_as(&SELLERS)?;
+    let ScanRequest { code } = request.json()?;
+    let read = read_code(request.context, &code)?;
+    let_in(request, read.ticket, Some(read.issue)).await
+}
+
+async fn let_in(request: &Request<'_>, ticket: TicketId, issue: Option<u16>) -> Result<Answer, Problem> {
     let performance = request.context.directory.performance(ticket.performance)?;
     let caller = request.caller_for(performance.publication.show, Duty::Door, &SELLERS)?;
     let command = Command::CheckIn { caller, ticket, issue };
@@ -176,12 +190,6 @@ pub(crate) async fn check_in(request: &Request<'_>) -> Result<Answer, Problem> {
     let EngineAnswer::Ticket(view) = answered.answer else { return Err(Problem::new(Kind::Internal)) };
     let body = body(&request.context.ticket_keys, &performance.publication, &view, caller.account);
     Ok(Answer::json(StatusCode::OK, &body).sequence(ticket.performance, answered.sequence))
-}
-
-fn issue_of(context: &Context, ticket: TicketId, code: &str) -> Result<u16, Problem> {
-    let read = read_code(context, code)?;
-    let other = || Problem::new(Kind::InvalidCode).detail("The code is another ticket's.");
-    if read.ticket == ticket { Ok(read.issue) } else { Err(other()) }
 }
 
 fn read_code(context: &Context, code: &str) -> Result<TicketCode, Problem> {

@@ -125,6 +125,9 @@ fn there_are_pages_for_people() {
     for path in description["paths"].as_object().unwrap().keys() {
         assert!(docs.text().contains(path), "{path}");
     }
+    for body in ["ShowDraft", "CheckInRequest"] {
+        assert!(docs.text().contains(&format!("<li>body <a href=\"#{body}\">")), "{body}");
+    }
     for kind in Kind::ALL {
         let page = server.get(kind.type_uri()).expect(200);
         assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));

@@ -84,13 +84,15 @@ fn a_ticket_that_is_given_away_has_another_code_and_lets_one_person_in() {
 
     // A door that knows no more than what it has scanned.
     let other = tickets(&hall, &kim).remove(0);
-    let scan = |code: &str| hall.post(&format!("/v1/tickets/{code}/check-in")).token(&seller);
+    let scan = |by: &str, code: &Value| hall.post("/v1/check-ins").token(by).json(&json!({"code": code}));
     hall.unchanged(|| {
-        scan(text(&ticket["code"])).refused(409, "ticket-reissued");
-        scan("onr1.x.y").refused(422, "invalid-code");
-        scan(text(&other["code"])).json(&scanned).refused(422, "invalid-code");
+        scan(&seller, &ticket["code"]).refused(409, "ticket-reissued");
+        scan(&seller, &json!("onr1.x.y")).refused(422, "invalid-code");
+        scan(&seller, &json!(null)).refused(422, "invalid-body").at("/code");
+        scan(&hall.other_seller(), &other["code"]).refused(404, "not-found");
+        scan(&kim, &other["code"]).refused(403, "forbidden");
     });
-    assert_eq!(scan(text(&other["code"])).expect(200).json()["id"], other["id"]);
+    assert_eq!(scan(&seller, &other["code"]).expect(200).json()["id"], other["id"]);
 }
 
 #[test]

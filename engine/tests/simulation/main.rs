@@ -23,6 +23,7 @@ mod folder;
 mod golden;
 mod hall;
 mod history;
+mod members;
 mod misfits;
 mod model;
 mod operations;

@@ -11,7 +11,7 @@ use onrush_api::holds::HoldRequest;
 use onrush_api::performances::{PerformanceDraft, PerformancePatch};
 use onrush_api::problem::Problem;
 use onrush_api::shows::{Member, ShowDraft, ShowPatch};
-use onrush_api::tickets::{CheckInRequest, TransferRequest};
+use onrush_api::tickets::{CheckInRequest, ScanRequest, TransferRequest};
 use onrush_api::wishes::WishDraft;
 use onrush_edge::fuzzing;
 use onrush_engine::command::{ChangeTerms, Command, HoldSeats};
@@ -35,7 +35,7 @@ pub(crate) static PUBLICATION: LazyLock<Publication> = LazyLock::new(|| Publicat
 /// Bytes as the body of one of the calls.
 pub fn run(bytes: &[u8]) {
     let mut input = Input::of(bytes);
-    let call = input.byte() % 20;
+    let call = input.byte() % 21;
     let body = input.rest();
     match call {
         0 => accepted(parsed::<ShowDraft>(body).and_then(fuzzing::show).map(drop)),
@@ -57,7 +57,8 @@ pub fn run(bytes: &[u8]) {
         16 => accepted(parsed::<SignIn>(body).map(drop)),
         17 => accepted(parsed::<RefreshRequest>(body).map(drop)),
         18 => accepted(parsed::<GuestSignIn>(body).map(drop)),
-        _ => accepted(parsed(body).and_then(wish)),
+        19 => accepted(parsed(body).and_then(wish)),
+        _ => accepted(parsed::<ScanRequest>(body).map(drop)),
     }
 }
 

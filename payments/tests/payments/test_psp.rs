@@ -62,3 +62,16 @@ async fn a_stranger_is_told_nothing() {
     assert!(matches!(stranger.look_up(&order(None)).await, Err(ProviderError::Unknown(_))));
     assert_eq!(pay(&format!("{base}/pay/tpay_none"), "outcome=pay").await, 404);
 }
+
+#[tokio::test]
+async fn what_is_no_outcome_pays_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let psp = provider(directory.path()).await;
+    let url = psp.authorise(&order(None)).await.unwrap().checkout.url.unwrap();
+    for body in ["", "outcome=", "outcome=declined", "outcome=decline&outcome=pay"] {
+        assert_eq!(pay(&url, body).await, 400, "{body}");
+    }
+    assert_eq!(psp.look_up(&order(None)).await.unwrap().unwrap().status, PaymentStatus::Opened);
+    assert_eq!(pay(&url, "outcome=decline").await, 200);
+    assert_eq!(psp.look_up(&order(None)).await.unwrap().unwrap().status, PaymentStatus::Failed);
+}

@@ -133,6 +133,44 @@ fn who_has_sold_seats_cannot_just_go_away() {
 }
 
 #[test]
+fn who_has_called_everything_off_may_go() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let server = Server::start(dir.path());
+    let mut connection = server.connect();
+    sign_up(&mut connection, "lee@example.org", "seller");
+    let seller = text(&sign_in(&mut connection, "lee@example.org"), "access_token");
+    let mut ask = |method: &'static str, path: &str, body: &Value| {
+        let answer = connection.ask(&Call::of(method, path, body), &seller);
+        (answer.status, if answer.status == 204 { Value::Null } else { answer.json() })
+    };
+    let (_, show) = ask("POST", "/v1/shows", &json!({"title": "Cats", "field": "musical"}));
+    let performances = format!("/v1/shows/{}/performances", text(&show, "id"));
+    let (_, added) = ask("POST", &performances, &json!({"starts_at": "2099-01-01T20:00:00Z", "venue_preset": "arena"}));
+    let closing = json!({"password": PASSWORD});
+    assert_eq!(ask("DELETE", "/v1/accounts/me", &closing).0, 409);
+    assert_eq!(ask("POST", &format!("/v1/performances/{}/cancel", text(&added, "id")), &json!({})).0, 200);
+    assert_eq!(ask("DELETE", "/v1/accounts/me", &closing).0, 204);
+}
+
+#[test]
+fn a_member_is_another_seller_that_there_is() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let server = Server::start(dir.path());
+    let mut connection = server.connect();
+    let mut account = |email: &str, role: &str| text(&sign_up(&mut connection, email, role).json(), "id");
+    let (own, other) = (account("lee@example.org", "seller"), account("park@example.org", "seller"));
+    let buyer = account("kim@example.org", "buyer");
+    let seller = text(&sign_in(&mut connection, "lee@example.org"), "access_token");
+    let show = connection.ask(&Call::of("POST", "/v1/shows", &json!({"title": "Cats", "field": "musical"})), &seller);
+    let members = format!("/v1/shows/{}/members", text(&show.json(), "id"));
+    for (member, status) in [(own.as_str(), 422), (&buyer, 422), ("acc_nobody", 422), (&other, 201)] {
+        let invited = connection.ask(&Call::of("POST", &members, &json!({"account": member, "role": "view"})), &seller);
+        assert_eq!(invited.status, status, "{member}: {}", invited.text());
+        assert!(status == 201 || invited.json::<Value>()["errors"][0]["pointer"] == "/account");
+    }
+}
+
+#[test]
 fn a_key_for_a_machine_does_a_part_of_what_its_account_may() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let secret = dir.path().join("admin.password");

@@ -196,6 +196,14 @@ impl World {
         self.make(&seller, "POST", &path, &draft, "id")
     }
 
+    /// The ticket of a new booking.
+    fn ticket(&mut self) -> Value {
+        let (booking, buyer) = (self.booking(), self.token("buyer"));
+        let listed = self.ask(&buyer, "GET", "/v1/tickets?limit=200", &Value::Null).json::<Value>();
+        let tickets = listed["items"].as_array().expect("a list");
+        tickets.iter().rfind(|ticket| ticket["booking"] == booking).expect("its ticket").clone()
+    }
+
     /// A booking that waits for the seller.
     fn waiting_booking(&mut self) -> String {
         let (performance, buyer) = (self.other_performance(), self.token("buyer"));
@@ -221,11 +229,7 @@ impl World {
             path = path.replace("{booking}", &self.booking());
         }
         if path.contains("{ticket}") {
-            let (booking, buyer) = (self.booking(), self.token("buyer"));
-            let document = self.ask(&buyer, "GET", "/v1/tickets?limit=200", &Value::Null).json::<Value>();
-            let tickets = document["items"].as_array().expect("a list").clone();
-            let ticket = tickets.iter().rfind(|ticket| ticket["booking"] == booking).expect("its ticket")["id"].clone();
-            path = path.replace("{ticket}", ticket.as_str().expect("an id"));
+            path = path.replace("{ticket}", self.ticket()["id"].as_str().expect("an id"));
         }
         path = path.replace("{account}", &self.helper);
         if path.contains("{block}") {
@@ -266,6 +270,7 @@ impl World {
             "POST /v1/performances/{performance}/wishes" => json!({"quantity": 2}),
             "POST /v1/performances/{performance}/blocks" => json!({"seats": [self.seat()]}),
             "POST /v1/shows/{show}/members" => json!({"account": self.helper, "role": "door"}),
+            "POST /v1/check-ins" => json!({"code": self.ticket()["code"]}),
             "POST /v1/tickets/{ticket}/transfer" => json!({"to": self.friend}),
             "POST /v1/bookings" if caller == "guest" => {
                 let guest = json!({"name": "Guest", "phone": "010-1234-5678", "password": PASSWORD});
