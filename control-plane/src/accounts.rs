@@ -210,8 +210,11 @@ impl Accounts {
             SignUpRole::Buyer => Role::Buyer,
             SignUpRole::Seller => Role::Seller,
         };
-        let email = email(&draft.email, "/email")?;
-        let name = name(&draft.name, "/name")?;
+        let (email, name) = (email(&draft.email, "/email"), name(&draft.name, "/name"));
+        let length = password::check_length(&draft.password, "/password");
+        let wrong = [email.as_ref().err(), name.as_ref().err(), length.as_ref().err()];
+        Problem::fields(wrong.into_iter().flatten()).map_or(Ok(()), Err)?;
+        let (email, name) = (email?, name?);
         let place: Vec<Subject> = place(peer).map(Subject::SignUps).into_iter().collect();
         self.throttle.take(&place, self.now()).map_err(too_often)?;
         self.hasher.check(&draft.password, &email, &name, "/password").await?;

@@ -13,7 +13,7 @@ use crate::routes::{
 #[openapi(
     info(title = "Onrush", description = "The booking engine for ticket rushes.", license(name = "Apache-2.0")),
     paths(
-        shows::create, shows::list, shows::read, shows::change, members::list, members::invite, members::remove,
+        shows::create, shows::list, shows::own, shows::read, shows::change, members::list, members::invite, members::remove,
         performances::add, performances::read, performances::change, performances::cancel, performances::seat_map, availability::read,
         wishes::make, holds::hold, holds::read, holds::release,
         bookings::book, bookings::list, bookings::read, bookings::cancel,

@@ -116,6 +116,7 @@ routes! {
     ReadAccount        GET    "/v1/accounts/me"                    Token     Read  BODY_LEN_MAX       "read_account"
     ChangeAccount      PATCH  "/v1/accounts/me"                    Token     New   BODY_LEN_MAX       "change_account"
     CloseAccount       DELETE "/v1/accounts/me"                    Token     Begun BODY_LEN_MAX       "close_account"
+    ListOwnShows       GET    "/v1/accounts/me/shows"              Token     Read  BODY_LEN_MAX       "own_shows"
     MakeKey            POST   "/v1/accounts/me/api-keys"           Token     New   BODY_LEN_MAX       "make_key"
     ListKeys           GET    "/v1/accounts/me/api-keys"           Token     Read  BODY_LEN_MAX       "list_keys"
     RevokeKey          DELETE "/v1/accounts/me/api-keys/*"         Token     Begun BODY_LEN_MAX       "revoke_key"
@@ -145,6 +146,7 @@ impl Route {
         match self {
             Self::CreateShow => shows::create(request).await,
             Self::ListShows => shows::list(request),
+            Self::ListOwnShows => shows::own(request),
             Self::ReadShow => shows::read(request),
             Self::ChangeShow => shows::change(request).await,
             Self::ListMembers => members::list(request),

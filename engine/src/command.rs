@@ -64,6 +64,8 @@ pub enum Command {
         ticket: TicketId,
         /// Who is to have it.
         to: AccountId,
+        /// Whether the request is one that may have come before.
+        key: Option<RequestKey>,
     },
     /// Let somebody in with a ticket, once.
     CheckIn {
@@ -73,6 +75,8 @@ pub enum Command {
         ticket: TicketId,
         /// Which issue of it the code was; nothing where nobody looked at a code.
         issue: Option<u16>,
+        /// Whether the request is one that may have come before.
+        key: Option<RequestKey>,
     },
 }
 

@@ -50,6 +50,9 @@ pub enum Event {
         terms: Box<Terms>,
         /// The prices from now on, where they changed.
         prices: Option<Vec<Money>>,
+        /// Whether what is held or sold keeps the cancellation rules of its time. Not so in journals of formats 1 and 2:
+        /// there the rules in force counted for everybody.
+        keeps: bool,
     },
     /// The engine was away and is back: whoever held seats gets the lost time back, within a bound.
     HoldsExtended {
@@ -252,6 +255,8 @@ pub struct TicketTransferred {
     pub to: AccountId,
     /// Who gave it.
     pub by: AccountId,
+    /// What the request was known by.
+    pub key: Option<RequestKey>,
 }
 
 /// See [`Event::TicketCheckedIn`].
@@ -263,4 +268,6 @@ pub struct TicketCheckedIn {
     pub seat: SeatIndex,
     /// Who looked at it.
     pub by: AccountId,
+    /// What the request was known by.
+    pub key: Option<RequestKey>,
 }

@@ -11,9 +11,9 @@ mod holds;
 mod image;
 mod limits;
 mod misfit;
+mod offers;
 mod orders;
 mod payments;
-mod price_lists;
 mod replays;
 mod seats;
 mod tickets;
@@ -28,9 +28,9 @@ pub use decide::Decision;
 pub use holds::Hold;
 pub use image::{Image, PlaceImage};
 pub use misfit::{Fault, Misfit, Part};
+pub use offers::{Offer, OfferIndex};
 pub use orders::CalledOff;
 pub use payments::{Moment, Payment, Refund, Stage, Step};
-pub use price_lists::PriceListIndex;
 pub use replays::{Made, Replay};
 pub use seats::{SeatState, Tally};
 pub use tickets::{Ticket, TicketView};
@@ -38,12 +38,13 @@ pub use views::{Answer, BlockView, BookingView, HoldView, PaymentView};
 
 use self::holds::Holds;
 use self::limits::Buyers;
-use self::price_lists::PriceLists;
+use self::offers::Offers;
 use self::replays::Replays;
 use self::seats::Seats;
 use crate::command::RequestKey;
 use crate::event::{Event, SeatsBlocked, SeatsHeld};
 use crate::id::{AccountId, PerformanceId, ShowId};
+use crate::money::Money;
 use crate::performance::{Opening, OpeningError, PriceList, Terms};
 use crate::seat_map::{SeatIndex, SeatMap};
 use crate::seeded::Bug;
@@ -57,7 +58,7 @@ pub struct Inventory {
     seller: AccountId,
     map: Arc<SeatMap>,
     tiers: Arc<[Box<str>]>,
-    prices: PriceLists,
+    offers: Offers,
     terms: Arc<Terms>,
     seats: Seats,
     holds: Holds,
@@ -103,7 +104,7 @@ impl Inventory {
             seats: Seats::new(&map),
             map: Arc::new(map),
             tiers: opening.tiers.clone().into(),
-            prices: PriceLists::new(PriceList(opening.prices.clone().into())),
+            offers: Offers::new(opening.offer()),
             terms: Arc::new(opening.terms.clone()),
             holds: Holds::default(),
             bookings: Vec::new(),
@@ -145,7 +146,7 @@ impl Inventory {
 
     /// Its prices in force.
     pub fn prices(&self) -> &PriceList {
-        self.prices.in_force()
+        &self.offers.in_force().prices
     }
 
     /// Its rules in force.
@@ -237,7 +238,7 @@ impl Inventory {
             Event::SeatsCancelled(cancelled) => self.apply_cancelled(cancelled),
             Event::SeatsBlocked(blocked) => self.apply_blocked(blocked),
             Event::BlockLifted { block } => self.apply_lifted(*block),
-            Event::TermsChanged { terms, prices } => self.apply_terms(terms, prices.as_deref()),
+            Event::TermsChanged { terms, prices, keeps } => self.apply_terms(terms, prices.as_deref(), *keeps),
             Event::HoldsExtended { by_millis } => self.extend(Duration::from_millis(u64::from(*by_millis))),
             Event::BookingDecided(decided) => self.apply_decided(decided),
             Event::BookingsLapsed { bookings } => bookings.iter().for_each(|&number| self.apply_lapsed(number)),
@@ -251,7 +252,7 @@ impl Inventory {
     fn apply_held(&mut self, event: &SeatsHeld) {
         let number = self.holds.next_number();
         let buyer = self.buyers.enter(event.buyer);
-        let prices = self.prices.index_in_force();
+        let offer = self.offers.index_in_force();
         let entry = self.buyers.get_mut(buyer);
         entry.seats += event.seats.len() as u32;
         entry.holds += 1;
@@ -261,7 +262,7 @@ impl Inventory {
                 number,
                 nonce: event.nonce,
                 seats: event.seats.clone(),
-                prices,
+                offer,
                 expires_at: event.expires_at,
             };
             self.remember(request, buyer, made);
@@ -270,7 +271,7 @@ impl Inventory {
             nonce: event.nonce,
             buyer,
             seats: event.seats.clone(),
-            prices,
+            offer,
             created_at: self.now,
             expires_at: event.expires_at,
         });
@@ -311,11 +312,13 @@ impl Inventory {
         self.seats.set(&self.map, &block.seats, SeatState::Free);
     }
 
-    fn apply_terms(&mut self, terms: &Terms, prices: Option<&[crate::money::Money]>) {
+    fn apply_terms(&mut self, terms: &Terms, prices: Option<&[Money]>, keeps: bool) {
         self.terms = Arc::new(terms.clone());
-        if let Some(prices) = prices {
-            self.prices.put_in_force(PriceList(prices.into()));
+        if !keeps {
+            self.offers.cancel_by(&terms.cancellation());
         }
+        let prices = prices.map_or_else(|| self.prices().clone(), |prices| PriceList(prices.into()));
+        self.offers.put_in_force(Offer { prices, cancellation: terms.cancellation() });
     }
 
     fn remember(&mut self, request: RequestKey, caller: u32, made: Made) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::id::{AccountId, PerformanceId, ShowId};
+use crate::inventory::Offer;
 use crate::money::Money;
 use crate::seat_map::{SeatMap, SeatMapError, SeatMapPlan, TierIndex};
 use crate::time::Timestamp;
@@ -31,6 +32,11 @@ pub struct Opening {
 impl Opening {
     /// Tiers of one performance: every price list has as many prices.
     pub const TIERS_MAX: usize = 100;
+
+    /// What its seats are held for at first.
+    pub(crate) fn offer(&self) -> Offer {
+        Offer { prices: PriceList(self.prices.clone().into()), cancellation: self.terms.cancellation() }
+    }
 
     /// Lays the plan out.
     ///
@@ -131,10 +137,14 @@ pub enum Approval {
 }
 
 impl Terms {
+    /// The part that seats keep.
+    pub fn cancellation(&self) -> CancellationRules {
+        CancellationRules { until: self.cancel_until, refund: self.refund.as_slice().into() }
+    }
+
     /// Whether they can be a sale's.
     pub(crate) fn check(&self) -> Result<(), TermsError> {
-        let beyond = self.refund.iter().find(|step| step.percent > 100);
-        beyond.map_or(Ok(()), |step| Err(TermsError::Refund(step.percent)))
+        self.cancellation().check()
     }
 }
 
@@ -144,6 +154,34 @@ pub enum TermsError {
     /// It would give back what was never paid.
     #[error("a refund of {0} percent is more than was paid")]
     Refund(u8),
+}
+
+/// What of a performance's terms a buyer has a word on for good: seats keep those of the day on which they were held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CancellationRules {
+    /// Until then a buyer may cancel.
+    pub until: Timestamp,
+    /// What a buyer gets back, by time.
+    pub refund: Arc<[RefundStep]>,
+}
+
+impl CancellationRules {
+    /// Whether they can be a sale's.
+    pub(crate) fn check(&self) -> Result<(), TermsError> {
+        let beyond = self.refund.iter().find(|step| step.percent > 100);
+        beyond.map_or(Ok(()), |step| Err(TermsError::Refund(step.percent)))
+    }
+
+    /// What part of a price goes back to who cancels at `now`: that of the first step that has not passed. Without any
+    /// step it is all, as long as cancelling is allowed at all; nothing where it is not.
+    pub fn percent_at(&self, now: Timestamp) -> u8 {
+        if now >= self.until {
+            return 0;
+        }
+        let open = self.refund.iter().filter(|step| now < step.until);
+        let first = open.min_by_key(|step| step.until).map(|step| step.percent);
+        first.unwrap_or(if self.refund.is_empty() { 100 } else { 0 })
+    }
 }
 
 /// Who cancels before `until` gets `percent` back.

@@ -45,6 +45,7 @@ bugs! {
     KeyForgotten          "key-forgotten"            "A request key of a booking is not remembered."
     FingerprintIgnored    "fingerprint-ignored"      "A key that comes with another body gets the first one's answer."
     PriceOfToday          "price-of-today"           "A booking costs what its seats cost now, not when they were held."
+    RefundOfToday         "refund-of-today"          "What was bought goes back by today's rules, however much worse they are."
     TallyDrifts           "tally-drifts"             "Blocked seats are not counted as blocked."
     StaleAvailability     "stale-availability"       "Availability is encoded once and never anew."
     ExpiredTokenAccepted  "expired-token-accepted"   "An access token is good for longer than it says."

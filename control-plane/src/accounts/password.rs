@@ -24,15 +24,22 @@ const ESTIMATED: usize = 20;
 /// A password that is guessed within so many tries stands in lists that people try out.
 const GUESSES_MIN: u64 = 10_000;
 
+/// What can be said of a password at once.
+///
+/// # Errors
+/// `invalid-body`.
+pub(super) fn check_length(Secret(password): &Secret, pointer: &str) -> Result<(), Problem> {
+    let fine = LENGTH.contains(&password.chars().count());
+    if fine { Ok(()) } else { Err(Problem::field(pointer, "8 to 256 characters")) }
+}
+
 /// Whether a password may be chosen by somebody with this address, or telephone number, and this name.
 ///
 /// # Errors
 /// `invalid-body`, which says what is asked for. There are no rules about kinds of characters (NIST SP 800-63B, 3.1.1.2).
 fn check(password: &Secret, address: &str, name: &str, pointer: &str) -> Result<(), Problem> {
+    check_length(password, pointer)?;
     let Secret(password) = password;
-    if !LENGTH.contains(&password.chars().count()) {
-        return Err(Problem::field(pointer, "8 to 256 characters"));
-    }
     // How long an estimate takes grows fast with the length, and nobody's list has anything longer.
     let beginning: String = password.chars().take(ESTIMATED).collect();
     if zxcvbn::zxcvbn(&beginning, &[address, name, "onrush"]).guesses() < GUESSES_MIN {

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use crate::guests::{Guest, GuestDraft};
 use crate::holds::PricedSeat;
+use crate::performances::RefundStep;
 use crate::text::{Money, Text, Time};
 
 /// What a buyer sends to book a hold.
@@ -124,6 +125,17 @@ pub struct Decision {
     pub reason: Option<String>,
 }
 
+/// The rules by which a booking can be given back at least: those in force when its seats were held. Where the
+/// performance's are better for the buyer by now, those count.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Cancellation {
+    /// The buyer may cancel until then.
+    #[schema(value_type = String, format = DateTime)]
+    pub until: Time,
+    /// What goes back, by time; without any step all of it.
+    pub refund: Vec<RefundStep>,
+}
+
 /// A booking as its buyer and the seller see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Booking {
@@ -155,6 +167,8 @@ pub struct Booking {
     /// Until when the seller has time to decide; after that the booking is rejected by itself.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub decide_until: Option<Time>,
+    /// How it can be given back.
+    pub cancellation: Cancellation,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Time,

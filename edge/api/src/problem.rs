@@ -128,6 +128,13 @@ impl Problem {
         Self::new(Kind::InvalidBody).errors(vec![FieldError { pointer: pointer.into(), detail: detail.into() }])
     }
 
+    /// Wrong fields of one body, as one problem; nothing where none is wrong.
+    pub fn fields<'a>(wrong: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
+        let errors: Vec<FieldError> =
+            wrong.into_iter().filter_map(|problem| problem.body.errors.clone()).flatten().collect();
+        (!errors.is_empty()).then(|| Self::new(Kind::InvalidBody).errors(errors))
+    }
+
     /// What goes over the wire.
     pub fn body(&self) -> &ProblemBody {
         &self.body

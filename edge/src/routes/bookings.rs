@@ -1,9 +1,12 @@
 //! Bookings: made from holds, listed, read, cancelled.
 
 use hyper::StatusCode;
-use onrush_api::bookings::{Booking, BookingRequest, BookingStatus, CancelRequest, Decision, ReasonRequest};
+use onrush_api::bookings::{
+    Booking, BookingRequest, BookingStatus, CancelRequest, Cancellation, Decision, ReasonRequest,
+};
 use onrush_api::guests::GuestDraft;
 use onrush_api::page::{Cursor, Page};
+use onrush_api::performances::RefundStep;
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::text::{Text, Time};
 use onrush_engine::client::Performance;
@@ -13,6 +16,7 @@ use onrush_engine::feed::Publication;
 use onrush_engine::id::{BookingId, HoldId};
 use onrush_engine::inventory::{Answer as EngineAnswer, BookingView, Verdict};
 use onrush_engine::mailbox::Ask;
+use onrush_engine::performance::CancellationRules;
 use onrush_engine::registry::Duty;
 
 use crate::answer::Answer;
@@ -202,15 +206,21 @@ pub(crate) fn body(publication: &Publication, view: &BookingView) -> Booking {
         buyer: Text(view.buyer),
         guest: None,
         status: status(view),
-        seats: labels::priced(publication, &view.seats, &view.prices),
-        cancelled_seats: labels::priced(publication, &view.cancelled, &view.prices),
-        total: labels::total(publication, &view.seats, &view.prices),
+        seats: labels::priced(publication, &view.seats, &view.offer.prices),
+        cancelled_seats: labels::priced(publication, &view.cancelled, &view.offer.prices),
+        total: labels::total(publication, &view.seats, &view.offer.prices),
         purpose: view.purpose.as_deref().map(str::to_owned),
         payment: payments::body(view),
         decision: view.verdict.as_deref().map(decision),
         decide_until: view.until.filter(|_| view.standing == Standing::PendingApproval).map(Time),
+        cancellation: cancellation(&view.offer.cancellation),
         created_at: Time(view.created_at),
     }
+}
+
+fn cancellation(rules: &CancellationRules) -> Cancellation {
+    let steps = rules.refund.iter().map(|step| RefundStep { until: Time(step.until), percent: step.percent });
+    Cancellation { until: Time(rules.until), refund: steps.collect() }
 }
 
 fn decision(verdict: &Verdict) -> Decision {

@@ -39,12 +39,27 @@ pub(crate) async fn create(request: &Request<'_>) -> Result<Answer, Problem> {
     ("limit" = Option<u32>, Query, description = "1 to 200, default 50"),
     ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before")))]
 pub(crate) fn list(request: &Request<'_>) -> Result<Answer, Problem> {
-    let page = request.page()?;
     let filter = Filter::read(request)?;
+    page_of(request, |show| filter.matches(request.context, show))
+}
+
+/// List your shows
+///
+/// Those that you sell, and those that you were invited to.
+#[utoipa::path(get, path = "/v1/accounts/me/shows", tag = "Shows", security(("token" = [])),
+    responses((status = 200, body = Page<Show>)),
+    params(("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query)))]
+pub(crate) fn own(request: &Request<'_>) -> Result<Answer, Problem> {
+    let caller = request.caller_as(&SELLERS)?;
+    page_of(request, |show| show.seller == caller.account || show.members.contains_key(&caller.account))
+}
+
+fn page_of(request: &Request<'_>, matches: impl Fn(&registry::Show) -> bool) -> Result<Answer, Problem> {
+    let page = request.page()?;
     let shows = request.context.directory.shows();
     let mut items = Vec::new();
     for (place, show) in shows.iter().enumerate().skip(usize::try_from(page.cursor.0).unwrap_or(usize::MAX)) {
-        if !filter.matches(request.context, show) {
+        if !matches(show) {
             continue;
         }
         if items.len() == page.limit {

@@ -137,7 +137,7 @@ pub(crate) fn keys(request: &Request<'_>) -> Answer {
 ///
 /// For good: from then on it is the other account's, a buyer's, and its former code is no longer good.
 #[utoipa::path(post, path = "/v1/tickets/{ticket}/transfer", tag = "Tickets", security(("token" = [])),
-    params(("ticket" = String, Path)), request_body = TransferRequest,
+    params(("ticket" = String, Path), ("Idempotency-Key" = Option<String>, Header)), request_body = TransferRequest,
     responses((status = 204), (status = 409, description = "`already-checked-in`")))]
 pub(crate) async fn transfer(request: &Request<'_>) -> Result<Answer, Problem> {
     let caller = request.caller_as(&WITH_ACCOUNT)?;
@@ -145,16 +145,18 @@ pub(crate) async fn transfer(request: &Request<'_>) -> Result<Answer, Problem> {
     let TransferRequest { to: Text(to) } = request.json()?;
     accounts::check_is(request, to, Role::Buyer, "/to").await?;
     let performance = request.context.directory.performance(ticket.performance)?;
-    let command = Command::TransferTicket { caller, ticket, to };
+    let key = request.key("transfer_ticket")?;
+    let command = Command::TransferTicket { caller, ticket, to, key };
     let answered = request.context.directory.ask(&performance, Ask::Command(command)).await?;
-    Ok(Answer::done().sequence(ticket.performance, answered.sequence))
+    Ok(Answer::done().sequence(ticket.performance, answered.sequence).replayed(answered.replayed))
 }
 
 /// Let somebody in
 ///
 /// Once. With the code that was shown, the ticket must be that code's and the code the last that there was.
 #[utoipa::path(post, path = "/v1/tickets/{ticket}/check-in", tag = "Tickets", security(("token" = [])),
-    params(("ticket" = String, Path)), request_body = Option<CheckInRequest>,
+    params(("ticket" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    request_body = Option<CheckInRequest>,
     responses((status = 200, body = Ticket), (status = 409, description = "`already-checked-in`, `ticket-reissued`"),
               (status = 422, description = "`invalid-code`")))]
 pub(crate) async fn check_in(request: &Request<'_>) -> Result<Answer, Problem> {
@@ -171,7 +173,8 @@ pub(crate) async fn check_in(request: &Request<'_>) -> Result<Answer, Problem> {
 ///
 /// As at the ticket itself, for a door that has scanned a code and knows no more. In the body, as codes do not belong into
 /// anybody's log of URLs.
-#[utoipa::path(post, path = "/v1/check-ins", tag = "Tickets", security(("token" = [])), request_body = ScanRequest,
+#[utoipa::path(post, path = "/v1/check-ins", tag = "Tickets", security(("token" = [])),
+    params(("Idempotency-Key" = Option<String>, Header)), request_body = ScanRequest,
     responses((status = 200, body = Ticket), (status = 409, description = "`already-checked-in`, `ticket-reissued`"),
               (status = 422, description = "`invalid-code`")))]
 pub(crate) async fn scan(request: &Request<'_>) -> Result<Answer, Problem> {
@@ -185,11 +188,12 @@ pub(crate) async fn scan(request: &Request<'_>) -> Result<Answer, Problem> {
 async fn let_in(request: &Request<'_>, ticket: TicketId, issue: Option<u16>) -> Result<Answer, Problem> {
     let performance = request.context.directory.performance(ticket.performance)?;
     let caller = request.caller_for(performance.publication.show, Duty::Door, &SELLERS)?;
-    let command = Command::CheckIn { caller, ticket, issue };
+    let command = Command::CheckIn { caller, ticket, issue, key: request.key("check_in")? };
     let answered = request.context.directory.ask(&performance, Ask::Command(command)).await?;
     let EngineAnswer::Ticket(view) = answered.answer else { return Err(Problem::new(Kind::Internal)) };
     let body = body(&request.context.ticket_keys, &performance.publication, &view, caller.account);
-    Ok(Answer::json(StatusCode::OK, &body).sequence(ticket.performance, answered.sequence))
+    let answer = Answer::json(StatusCode::OK, &body).sequence(ticket.performance, answered.sequence);
+    Ok(answer.replayed(answered.replayed))
 }
 
 fn read_code(context: &Context, code: &str) -> Result<TicketCode, Problem> {

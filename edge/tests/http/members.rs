@@ -31,10 +31,14 @@ fn a_member_may_do_what_the_seller_said_and_nothing_else() {
         format!("/v1/bookings/{booking}/document"),
         format!("/v1/tickets/{ticket}"),
     ];
+    let sees_it_listed = || {
+        let listed = hall.get("/v1/accounts/me/shows").token(&member).expect(200).json()["items"].clone();
+        listed.as_array().expect("a list").iter().any(|show| show["id"] == hall.show.as_str())
+    };
     let may_read = || one.each_ref().map(|path| hall.get(path).token(&member).send().status == 200);
-    assert_eq!((may_view(), may_manage(), may_read()), (false, false, [false; 3]));
+    assert_eq!((may_view(), may_manage(), may_read(), sees_it_listed()), (false, false, [false; 3], false));
     invite("view");
-    assert_eq!((may_view(), may_manage(), may_read()), (true, false, [true; 3]));
+    assert_eq!((may_view(), may_manage(), may_read(), sees_it_listed()), (true, false, [true; 3], true));
     invite("door");
     assert_eq!((may_view(), may_enter(), may_manage(), may_read()), (false, true, false, [false; 3]));
     invite("manage");
@@ -55,5 +59,9 @@ fn a_member_may_do_what_the_seller_said_and_nothing_else() {
     });
     hall.delete(&format!("{members}/{account}")).token(&seller).expect(204);
     hall.delete(&format!("{members}/{account}")).token(&seller).expect(204);
-    assert_eq!((may_view(), may_manage()), (false, false));
+    assert_eq!((may_view(), may_manage(), sees_it_listed()), (false, false, false));
+    let own = hall.get("/v1/accounts/me/shows").token(&seller).expect(200).json();
+    assert_eq!(own["items"][0]["id"], hall.show.as_str());
+    hall.get("/v1/accounts/me/shows").refused(401, "unauthenticated");
+    hall.get("/v1/accounts/me/shows").token(&kim).refused(403, "forbidden");
 }

@@ -96,6 +96,39 @@ fn a_cancellation_is_answered_as_it_was_made() {
 }
 
 #[test]
+fn a_ticket_is_given_away_and_lets_in_once_under_its_key() {
+    let hall = Hall::open();
+    let (kim, lee, seller) = (hall.buyer("acc_kim"), hall.buyer("acc_lee"), hall.seller());
+    hall.booked(&kim, &["A-1-1"]);
+    let own = |token: &str| hall.get("/v1/tickets").token(token).expect(200).json()["items"][0].clone();
+    let path = |call: &str| format!("/v1/tickets/{}/{call}", id(&own(&kim)));
+    let (transfer, check_in) = (path("transfer"), path("check-in"));
+    let give = |hall: &Hall| hall.post(&transfer).token(&kim).json(&json!({"to": "acc_lee"})).key("k");
+    let given = give(&hall).expect(204);
+    hall.unchanged(|| {
+        replayed(&give(&hall), &given);
+        let other = json!({"to": "acc_park"});
+        hall.post(&transfer).token(&kim).json(&other).key("k").refused(422, "idempotency-key-reused");
+        hall.post(&transfer).token(&kim).json(&json!({"to": "acc_lee"})).refused(404, "not-found");
+    });
+    let code = json!({"code": own(&lee)["code"]});
+    let enter = |hall: &Hall| hall.post(&check_in).token(&seller).json(&code).key("k");
+    let entered = enter(&hall).expect(200);
+    let scan = |hall: &Hall| hall.post("/v1/check-ins").token(&seller).json(&code).key("scan");
+    hall.unchanged(|| {
+        replayed(&enter(&hall), &entered);
+        scan(&hall).refused(409, "already-checked-in");
+        hall.post(&check_in).token(&seller).json(&json!({})).key("k").refused(422, "idempotency-key-reused");
+    });
+    let hall = hall.restart();
+    hall.unchanged(|| {
+        replayed(&give(&hall), &given);
+        replayed(&enter(&hall), &entered);
+        scan(&hall).refused(409, "already-checked-in");
+    });
+}
+
+#[test]
 fn a_block_is_made_once_under_its_key() {
     let hall = Hall::open();
     let seller = hall.seller();

@@ -190,6 +190,30 @@ fn a_change_of_rules_is_for_what_comes_after() {
 }
 
 #[test]
+fn rules_that_get_worse_are_for_whoever_holds_later() {
+    let hall = Hall::open();
+    let (kim, lee) = (hall.buyer("acc_kim"), hall.buyer("acc_lee"));
+    let booking = hall.booked(&kim, &["A-1-1", "A-1-2"]);
+    let sale = hall.get(&hall.path("")).expect(200).json()["sale"].clone();
+    assert_eq!(booking["cancellation"], json!({"until": sale["cancel_until"], "refund": sale["refund"]}));
+    let strict = json!({"sale": {"cancel_until": "2020-01-01T00:00:00.000Z",
+        "refund": [{"until": "2020-01-01T00:00:00.000Z", "percent": 10}]}});
+    hall.patch(&hall.path("")).token(&hall.seller()).json(&strict).expect(200);
+    let later = hall.booked(&lee, &["A-1-3"]);
+    assert_eq!(later["cancellation"]["until"], strict["sale"]["cancel_until"]);
+    assert_eq!(later["cancellation"]["refund"], strict["sale"]["refund"]);
+    hall.unchanged(|| hall.cancel(&lee, &id(&later), &Value::Null).refused(403, "cancellation-closed"));
+    let cancelled = hall.cancel(&kim, &id(&booking), &json!(["A-1-1"])).expect(200).json();
+    assert_eq!(
+        (&cancelled["status"], &cancelled["cancellation"]),
+        (&json!("partly_cancelled"), &booking["cancellation"])
+    );
+    let hall = hall.restart();
+    let read = hall.get(&format!("/v1/bookings/{}", id(&booking))).token(&kim).expect(200).json();
+    assert_eq!(read["cancellation"], booking["cancellation"]);
+}
+
+#[test]
 fn a_change_that_is_not_safe_is_refused_with_the_field() {
     let hall = Hall::open();
     let tier = |name: &str, amount: i64, currency: &str| json!({"tiers": [{"name": name, "price": {"amount": amount, "currency": currency}}]});

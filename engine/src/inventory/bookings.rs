@@ -1,7 +1,7 @@
 //! Bookings, by number. They are kept for good.
 
+use super::offers::OfferIndex;
 use super::payments::{Moment, Payment};
-use super::price_lists::PriceListIndex;
 use crate::event::Standing;
 use crate::id::AccountId;
 use crate::seat_map::{SeatIndex, SeatList};
@@ -18,8 +18,8 @@ pub struct Booking {
     pub standing: Standing,
     /// What was booked.
     pub seats: SeatList,
-    /// What it cost when it was held.
-    pub prices: PriceListIndex,
+    /// What it was held for.
+    pub offer: OfferIndex,
     /// When it was made.
     pub created_at: Timestamp,
     /// What few bookings have; apart, so that the many take less room.

@@ -47,8 +47,8 @@ impl Inventory {
             Command::DecideBooking(decide) => self.decide_booking(decide, now),
             Command::NotePayment(notice) => self.decide_payment(notice, now),
             Command::CancelPerformance(cancel) => self.decide_call_off(cancel),
-            Command::TransferTicket { caller, ticket, to } => self.decide_transfer(caller, *ticket, *to),
-            Command::CheckIn { caller, ticket, issue } => self.decide_check_in(caller, *ticket, *issue),
+            Command::TransferTicket { caller, ticket, to, key } => self.decide_transfer(caller, *ticket, *to, *key),
+            Command::CheckIn { caller, ticket, issue, key } => self.decide_check_in(caller, *ticket, *issue, *key),
         }
     }
 
@@ -58,7 +58,7 @@ impl Inventory {
     }
 
     /// The answer that was given under `request` before, if any.
-    fn replayed(&self, caller: &Caller, request: Option<RequestKey>) -> Result<Option<Decision>, Refusal> {
+    pub(super) fn replayed(&self, caller: &Caller, request: Option<RequestKey>) -> Result<Option<Decision>, Refusal> {
         let Some(request) = request else { return Ok(None) };
         match self.remembered(&caller.account, request) {
             None => Ok(None),
@@ -216,7 +216,7 @@ impl Inventory {
         if !self.is_seller(&command.caller) {
             return Err(Refusal::NotSeller);
         }
-        let same_prices = command.prices.as_ref().is_none_or(|prices| prices[..] == self.prices.in_force().0[..]);
+        let same_prices = command.prices.as_ref().is_none_or(|prices| prices[..] == self.prices().0[..]);
         if command.terms == *self.terms && same_prices {
             return Ok(Decision::Nothing);
         }
@@ -225,7 +225,7 @@ impl Inventory {
         }
         command.terms.check()?;
         let (terms, prices) = (Box::new(command.terms.clone()), command.prices.clone());
-        Ok(Decision::Event(Event::TermsChanged { terms, prices }))
+        Ok(Decision::Event(Event::TermsChanged { terms, prices, keeps: true }))
     }
 }
 

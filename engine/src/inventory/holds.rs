@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::price_lists::PriceListIndex;
+use super::offers::OfferIndex;
 use crate::seat_map::SeatList;
 use crate::seeded::Bug;
 use crate::time::Timestamp;
@@ -16,8 +16,8 @@ pub struct Hold {
     pub buyer: u32,
     /// What is held.
     pub seats: SeatList,
-    /// What it cost when it was made (E3: the client never says a price).
-    pub prices: PriceListIndex,
+    /// What it was made for (E3: the client never says a price).
+    pub offer: OfferIndex,
     /// When it was made.
     pub created_at: Timestamp,
     /// From then on it is not held any more: an equal time counts as past (B2).
@@ -224,7 +224,7 @@ mod tests {
             nonce: 0,
             buyer: 0,
             seats: SeatList::new(),
-            prices: PriceListIndex(0),
+            offer: OfferIndex(0),
             created_at: Timestamp::MIN,
             expires_at: Timestamp::from_millis(expires_at),
         }

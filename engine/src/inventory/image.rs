@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use super::holds::Holds;
 use super::misfit::{Fault, Misfit, Part, check_own, demand};
-use super::price_lists::PriceLists;
+use super::offers::Offers;
 use super::seats::SeatState;
-use super::{Block, Booking, CalledOff, Hold, Inventory, Made, Replay, Stage, Ticket};
+use super::{Block, Booking, CalledOff, Hold, Inventory, Made, Offer, Replay, Stage, Ticket};
 use crate::event::Standing;
 use crate::id::AccountId;
-use crate::performance::{Opening, OpeningError, PriceList, PricesError, Terms};
+use crate::performance::{Opening, OpeningError, PricesError, Terms};
 use crate::seat_map::SeatIndex;
 use crate::time::Timestamp;
 
@@ -18,8 +18,8 @@ use crate::time::Timestamp;
 pub struct Image {
     /// What the performance opened with, with the rules and prices in force.
     pub opening: Opening,
-    /// Every price list that was ever in force, each once; what is held or booked names its own.
-    pub prices: Vec<PriceList>,
+    /// Every offer that was ever in force, each once; what is held or booked names its own.
+    pub offers: Vec<Offer>,
     /// Journal time.
     pub now: Timestamp,
     /// The number of the first of `places`.
@@ -63,10 +63,10 @@ impl Inventory {
                 seller: self.seller,
                 plan: self.map.plan().clone(),
                 tiers: self.tiers.to_vec(),
-                prices: self.prices.in_force().0.to_vec(),
+                prices: self.prices().0.to_vec(),
                 terms: Terms::clone(&self.terms),
             },
-            prices: self.prices.all().to_vec(),
+            offers: self.offers.all().to_vec(),
             now: self.now,
             holds_base: self.holds.base(),
             places: self.holds.known().map(place_image).collect(),
@@ -87,7 +87,7 @@ impl Inventory {
     /// [`Misfit`] names the first part that cannot be a state's.
     pub fn from_image(image: Image) -> Result<Self, Misfit> {
         let mut inventory = Self::open(&image.opening, image.now)?;
-        inventory.restore_prices(image.prices)?;
+        inventory.restore_offers(image.offers)?;
         inventory.restore_buyers(image.buyers)?;
         inventory.restore_holds(image.holds_base, image.places, image.bookings.len())?;
         for (number, booking) in (0..).zip(image.bookings) {
@@ -114,15 +114,16 @@ impl Inventory {
         Ok(inventory)
     }
 
-    fn restore_prices(&mut self, lists: Vec<PriceList>) -> Result<(), Misfit> {
-        for (place, list) in (0..).zip(&lists) {
-            PricesError::check(&list.0, self.tiers.len()).map_err(|error| Part::PriceList(place).is(error))?;
+    fn restore_offers(&mut self, offers: Vec<Offer>) -> Result<(), Misfit> {
+        for (place, offer) in (0..).zip(&offers) {
+            PricesError::check(&offer.prices.0, self.tiers.len()).map_err(|error| Part::Offer(place).is(error))?;
+            offer.cancellation.check().map_err(|error| Part::Offer(place).is(error))?;
         }
-        let in_force = self.prices.in_force().clone();
-        if !lists.contains(&in_force) {
+        let in_force = self.offers.in_force().clone();
+        if !offers.contains(&in_force) {
             return Err(Part::Opening.is(Fault::NotInForce));
         }
-        self.prices = PriceLists::restore(lists, in_force);
+        self.offers = Offers::restore(offers, in_force);
         Ok(())
     }
 
@@ -152,7 +153,7 @@ impl Inventory {
         match place {
             PlaceImage::Active(hold) => {
                 self.check_buyer(hold.buyer)?;
-                self.check_prices(hold.prices)?;
+                self.check_offer(hold.offer)?;
                 self.check_free(&hold.seats)?;
                 demand(hold.expires_at >= hold.created_at, Fault::EndsEarly)?;
                 let buyer = self.buyers.get_mut(hold.buyer);
@@ -172,7 +173,7 @@ impl Inventory {
 
     fn restore_booking(&mut self, number: u32, booking: Booking) -> Result<(), Fault> {
         self.check_buyer(booking.buyer)?;
-        self.check_prices(booking.prices)?;
+        self.check_offer(booking.offer)?;
         self.check_seats(&booking.seats)?;
         check_own(booking.cancelled(), &booking.seats)?;
         self.check_order(&booking)?;
@@ -204,15 +205,19 @@ impl Inventory {
         self.check_buyer(replay.caller)?;
         demand(self.replays.find(replay.caller, replay.request.key).is_none(), Fault::KeyUsed)?;
         match &replay.made {
-            Made::Hold { number, seats, prices, .. } => {
+            Made::Hold { number, seats, offer, .. } => {
                 demand(*number < self.holds.next_number(), Fault::NoHold(*number))?;
                 self.check_seats(seats)?;
-                self.check_prices(*prices)?;
+                self.check_offer(*offer)?;
             }
             Made::Booking { number } => drop(self.check_booking(*number)?),
             Made::Cancellation { booking, cancelled, .. } => {
                 let gone = self.check_booking(*booking)?.cancelled().len();
                 demand(*cancelled as usize <= gone, Fault::TooManyCancelled)?;
+            }
+            Made::Ticket { booking, seat, .. } => {
+                let own = self.check_booking(*booking)?.seats.contains(seat);
+                demand(own, Fault::SeatForeign(*seat))?;
             }
             Made::Block { number, seats, .. } => {
                 demand(*number < self.next_block, Fault::NoBlock(*number))?;

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use thiserror::Error;
 
 use super::holds::Found;
-use super::price_lists::PriceListIndex;
+use super::offers::OfferIndex;
 use super::seats::SeatState;
 use super::tickets::ISSUES_MAX;
 use super::{Booking, Inventory, Stage};
@@ -41,7 +41,7 @@ pub struct Misfit {
 pub enum Part {
     Opening,
     Terms,
-    PriceList(u32),
+    Offer(u32),
     Buyer(u32),
     Hold(u32),
     Booking(u32),
@@ -55,7 +55,7 @@ impl fmt::Display for Part {
         match self {
             Self::Opening => f.write_str("opening"),
             Self::Terms => f.write_str("terms"),
-            Self::PriceList(place) => write!(f, "price list {place}"),
+            Self::Offer(place) => write!(f, "offer {place}"),
             Self::Buyer(number) => write!(f, "buyer {number}"),
             Self::Hold(number) => write!(f, "hold {number}"),
             Self::Booking(number) => write!(f, "booking {number}"),
@@ -77,7 +77,7 @@ pub enum Fault {
     Prices(#[from] PricesError),
     #[error(transparent)]
     Terms(#[from] TermsError),
-    #[error("the list in force is not among them")]
+    #[error("what is in force is not among the offers")]
     NotInForce,
     #[error("the next number is {next}")]
     NotNext { next: u32 },
@@ -123,8 +123,8 @@ pub enum Fault {
     CalledOffTwice,
     #[error("buyer {0} does not exist")]
     NoBuyer(u32),
-    #[error("price list {0} does not exist")]
-    NoPriceList(u32),
+    #[error("offer {0} does not exist")]
+    NoOffer(u32),
     #[error("hold {0} does not exist")]
     NoHold(u32),
     #[error("hold {0} is not active")]
@@ -177,16 +177,18 @@ impl Inventory {
             Event::BlockLifted { block } => {
                 fits(Part::Block(*block), demand(self.blocks.contains_key(block), Fault::Unknown))
             }
-            Event::TermsChanged { terms, prices } => fits(Part::Terms, self.check_terms(terms, prices.as_deref())),
+            Event::TermsChanged { terms, prices, .. } => fits(Part::Terms, self.check_terms(terms, prices.as_deref())),
             Event::HoldsExtended { .. } => Ok(()),
             Event::BookingDecided(decided) => fits(Part::Booking(decided.booking), self.check_decided(decided)),
             Event::BookingsLapsed { bookings } => self.check_lapsed(bookings),
             Event::PaymentAdvanced(advanced) => fits(Part::Booking(advanced.booking), self.check_advanced(advanced)),
             Event::TicketTransferred(given) => {
-                fits(Part::Booking(given.booking), self.check_ticket(given.booking, given.seat))
+                let fine = self.check_ticket(given.booking, given.seat).and(self.check_key(given.by, given.key));
+                fits(Part::Booking(given.booking), fine)
             }
             Event::TicketCheckedIn(used) => {
-                fits(Part::Booking(used.booking), self.check_ticket(used.booking, used.seat))
+                let fine = self.check_ticket(used.booking, used.seat).and(self.check_key(used.by, used.key));
+                fits(Part::Booking(used.booking), fine)
             }
             Event::PerformanceCancelled(_) => {
                 fits(Part::Opening, demand(self.called_off.is_none(), Fault::CalledOffTwice))
@@ -333,8 +335,8 @@ impl Inventory {
         demand((number as usize) < self.buyers.all().len(), Fault::NoBuyer(number))
     }
 
-    pub(super) fn check_prices(&self, place: PriceListIndex) -> Result<(), Fault> {
-        demand((place.0 as usize) < self.prices.all().len(), Fault::NoPriceList(place.0))
+    pub(super) fn check_offer(&self, place: OfferIndex) -> Result<(), Fault> {
+        demand((place.0 as usize) < self.offers.all().len(), Fault::NoOffer(place.0))
     }
 
     pub(super) fn check_booking(&self, number: u32) -> Result<&Booking, Fault> {

@@ -35,7 +35,7 @@ impl Inventory {
             buyer: hold.buyer,
             standing: event.standing,
             seats: hold.seats,
-            prices: if Bug::PriceOfToday.is_on() { self.prices.index_in_force() } else { hold.prices },
+            offer: if Bug::PriceOfToday.is_on() { self.offers.index_in_force() } else { hold.offer },
             created_at: self.now,
             details: None,
         };

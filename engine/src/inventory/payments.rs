@@ -138,13 +138,13 @@ impl Booking {
 impl Inventory {
     /// What a booking's seats cost when they were held.
     pub(super) fn cost(&self, booking: &Booking, seats: &[SeatIndex]) -> i64 {
-        let prices = self.prices.get(booking.prices);
+        let prices = &self.offers.get(booking.offer).prices;
         seats.iter().map(|seat| prices.of(self.map.tier_of(*seat)).amount).sum()
     }
 
     /// An amount of a booking's currency.
     pub(super) fn money_of(&self, booking: &Booking, amount: i64) -> Money {
-        Money { amount, currency: self.prices.get(booking.prices).0[0].currency }
+        Money { amount, currency: self.offers.get(booking.offer).prices.0[0].currency }
     }
 
     /// The bookings whose payment somebody has to see to.

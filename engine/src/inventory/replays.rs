@@ -10,10 +10,10 @@ use std::time::Duration;
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 
-use super::Standpoint;
-use super::price_lists::PriceListIndex;
+use super::offers::OfferIndex;
+use super::{Standpoint, Ticket};
 use crate::command::RequestKey;
-use crate::seat_map::SeatList;
+use crate::seat_map::{SeatIndex, SeatList};
 use crate::time::Timestamp;
 
 /// What an answer is made from, as it was when it was given first.
@@ -27,8 +27,8 @@ pub enum Made {
         nonce: u64,
         /// What was held.
         seats: SeatList,
-        /// What it cost.
-        prices: PriceListIndex,
+        /// What it was held for.
+        offer: OfferIndex,
         /// When it was to end.
         expires_at: Timestamp,
     },
@@ -46,6 +46,15 @@ pub enum Made {
         /// Where it stood then; nothing for one that never waited.
         then: Option<Standpoint>,
     },
+    /// A ticket was given away, or let somebody in.
+    Ticket {
+        /// The booking's number.
+        booking: u32,
+        /// Which of its seats.
+        seat: SeatIndex,
+        /// As it was left then.
+        then: Ticket,
+    },
     /// A block.
     Block {
         /// Its number.
@@ -53,7 +62,7 @@ pub enum Made {
         /// Random bits of its id.
         nonce: u64,
         /// Which seats.
-        seats: Vec<crate::seat_map::SeatIndex>,
+        seats: Vec<SeatIndex>,
         /// Why.
         reason: Option<Box<str>>,
     },

@@ -3,8 +3,8 @@
 //!
 //! Most tickets are what their booking says. What is kept is what became of the others.
 
-use super::{Booking, Inventory};
-use crate::command::Caller;
+use super::{Booking, Inventory, Made};
+use crate::command::{Caller, RequestKey};
 use crate::event::{Event, Standing, TicketCheckedIn, TicketTransferred};
 use crate::id::{AccountId, BookingId, TicketId};
 use crate::inventory::Decision;
@@ -65,8 +65,12 @@ impl Inventory {
     }
 
     pub(super) fn ticket_view(&self, number: u32, seat: SeatIndex) -> TicketView {
-        let (booking, ticket) = (&self.bookings[number as usize], self.ticket(number, seat));
-        let id = self.booking_id(number);
+        self.view_of(number, seat, self.ticket(number, seat))
+    }
+
+    /// A ticket as it is, or was.
+    pub(super) fn view_of(&self, number: u32, seat: SeatIndex, ticket: Ticket) -> TicketView {
+        let (booking, id) = (&self.bookings[number as usize], self.booking_id(number));
         let (holder, issue, used_at) = (self.holder(booking, &ticket), ticket.issue, ticket.used_at);
         TicketView { id: TicketId::of(id, seat.0), booking: id, seat, holder, issue, used_at }
     }
@@ -98,7 +102,16 @@ impl Inventory {
         Ok(tickets)
     }
 
-    pub(super) fn decide_transfer(&self, caller: &Caller, id: TicketId, to: AccountId) -> Result<Decision, Refusal> {
+    pub(super) fn decide_transfer(
+        &self,
+        caller: &Caller,
+        id: TicketId,
+        to: AccountId,
+        key: Option<RequestKey>,
+    ) -> Result<Decision, Refusal> {
+        if let Some(replay) = self.replayed(caller, key)? {
+            return Ok(replay);
+        }
         let (booking, seat) = self.ticketed(id)?;
         let ticket = self.ticket(id.number, seat);
         if self.holder(booking, &ticket) != caller.account {
@@ -115,7 +128,7 @@ impl Inventory {
             return Err(Refusal::NoNumberLeft);
         }
         let by = caller.account;
-        Ok(Decision::Event(Event::TicketTransferred(TicketTransferred { booking: id.number, seat, to, by })))
+        Ok(Decision::Event(Event::TicketTransferred(TicketTransferred { booking: id.number, seat, to, by, key })))
     }
 
     pub(super) fn decide_check_in(
@@ -123,9 +136,13 @@ impl Inventory {
         caller: &Caller,
         id: TicketId,
         issue: Option<u16>,
+        key: Option<RequestKey>,
     ) -> Result<Decision, Refusal> {
         if !self.is_seller(caller) {
             return Err(Refusal::NotSeller);
+        }
+        if let Some(replay) = self.replayed(caller, key)? {
+            return Ok(replay);
         }
         let (_, seat) = self.ticketed(id)?;
         let ticket = self.ticket(id.number, seat);
@@ -136,7 +153,7 @@ impl Inventory {
             return Err(Refusal::TicketUsed { at });
         }
         let by = caller.account;
-        Ok(Decision::Event(Event::TicketCheckedIn(TicketCheckedIn { booking: id.number, seat, by })))
+        Ok(Decision::Event(Event::TicketCheckedIn(TicketCheckedIn { booking: id.number, seat, by, key })))
     }
 
     /// Those of a booking's seats whose tickets a buyer has no more to give back.
@@ -154,10 +171,18 @@ impl Inventory {
         let ticket = self.tickets.entry((event.booking, event.seat)).or_default();
         ticket.holder = Some(event.to);
         ticket.issue = ticket.issue.saturating_add(1);
+        self.remember_ticket(event.booking, event.seat, event.by, event.key);
     }
 
     pub(super) fn apply_checked_in(&mut self, event: &TicketCheckedIn) {
         self.tickets.entry((event.booking, event.seat)).or_default().used_at = Some(self.now);
+        self.remember_ticket(event.booking, event.seat, event.by, event.key);
+    }
+
+    fn remember_ticket(&mut self, booking: u32, seat: SeatIndex, by: AccountId, key: Option<RequestKey>) {
+        let Some(request) = key else { return };
+        let (caller, then) = (self.buyers.enter(by), self.ticket(booking, seat));
+        self.remember(request, caller, Made::Ticket { booking, seat, then });
     }
 
     /// A booking's tickets are void, though it may have its seats again some day: then with new ones.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::holds::{Found, Hold};
-use super::{Block, Booking, Inventory, Made, Payment, Stage, Standpoint, Step, TicketView, Verdict};
+use super::{Block, Booking, Inventory, Made, Offer, Payment, Stage, Standpoint, Step, TicketView, Verdict};
 use crate::command::Caller;
 use crate::event::{Event, Standing};
 use crate::id::{AccountId, BlockId, BookingId, HoldId};
@@ -62,8 +62,8 @@ pub struct BookingView {
     pub seats: SeatList,
     /// Those that were given up, or went back on sale.
     pub cancelled: Vec<SeatIndex>,
-    /// What it cost.
-    pub prices: PriceList,
+    /// What it cost when it was held, and the rules by which it can be given back at least.
+    pub offer: Offer,
     /// What it is for.
     pub purpose: Option<Box<str>>,
     /// When it was made.
@@ -133,10 +133,10 @@ impl Inventory {
     /// The answer that was given at `at` when this was made.
     pub(super) fn answer_made(&self, made: &Made, at: Timestamp) -> Answer {
         match made {
-            Made::Hold { number, nonce, seats, prices, expires_at } => Answer::Hold(HoldView {
+            Made::Hold { number, nonce, seats, offer, expires_at } => Answer::Hold(HoldView {
                 id: HoldId { performance: self.performance, number: *number, nonce: *nonce },
                 seats: seats.clone(),
-                prices: self.prices.get(*prices).clone(),
+                prices: self.offers.get(*offer).prices.clone(),
                 created_at: at,
                 expires_at: *expires_at,
             }),
@@ -144,6 +144,7 @@ impl Inventory {
             Made::Cancellation { booking, cancelled, then } => {
                 Answer::Booking(self.view_then(*booking, *cancelled as usize, *then))
             }
+            Made::Ticket { booking, seat, then } => Answer::Ticket(self.view_of(*booking, *seat, *then)),
             Made::Block { number, nonce, seats, reason } => {
                 Answer::Block(self.block_view(*number, *nonce, seats, reason))
             }
@@ -154,7 +155,7 @@ impl Inventory {
         HoldView {
             id: HoldId { performance: self.performance, number, nonce: hold.nonce },
             seats: hold.seats.clone(),
-            prices: self.prices.get(hold.prices).clone(),
+            prices: self.offers.get(hold.offer).prices.clone(),
             created_at: hold.created_at,
             expires_at: hold.expires_at,
         }
@@ -174,7 +175,7 @@ impl Inventory {
             standing: booking.standing,
             seats: booking.remaining(),
             cancelled: booking.cancelled().iter().copied().chain(lost).collect(),
-            prices: self.prices.get(booking.prices).clone(),
+            offer: self.offers.get(booking.offer).clone(),
             purpose: booking.purpose().map(Box::from),
             created_at: booking.created_at,
             until: booking.until(),

@@ -1,8 +1,10 @@
-//! The bytes of events and states, as rkyv archives: format 1, and what format 2 adds to it. The engine's own types are not archived, so that they may change
-//! while old journals stay readable: a later format gets a module of its own beside [`v1`], and this one stays.
+//! The bytes of events and states, as rkyv archives: format 1, and what later ones add to it. The engine's own types are
+//! not archived, so that they may change while old journals stay readable: a later format gets a module of its own beside
+//! [`v1`], and this one stays.
 
 mod v1;
 mod v2;
+mod v3;
 
 use rkyv::rancor;
 use thiserror::Error;
@@ -35,8 +37,8 @@ pub fn encode_entries(entries: &[Entry]) -> Vec<Body> {
 
 fn encode_within(entries: &[Entry], bodies: &mut Vec<Body>) {
     let archived = v1::entries(entries);
-    let later = archived.iter().any(v1::Entry::is_later);
-    let body = Body { format: 1 + u16::from(later), bytes: archive(&archived) };
+    let format = archived.iter().map(v1::Entry::format).max().unwrap_or(1);
+    let body = Body { format, bytes: archive(&archived) };
     if body.len() <= BODY_LEN_MAX || entries.len() == 1 {
         bodies.push(body);
         return;
@@ -51,8 +53,7 @@ fn encode_within(entries: &[Entry], bodies: &mut Vec<Body>) {
 /// # Errors
 /// [`DecodeError`], where the bytes hold something else.
 pub fn decode_entries(body: &[u8]) -> Result<Vec<Entry>, DecodeError> {
-    let entries: Vec<v1::Entry> = rkyv::from_bytes::<_, rancor::Failure>(body).map_err(|_| DecodeError::Archive)?;
-    entries.into_iter().map(v1::Entry::read).collect()
+    unarchive::<Vec<v1::Entry>>(body)?.into_iter().map(v1::Entry::read).collect()
 }
 
 /// The body that holds an event of the registry.
@@ -66,14 +67,17 @@ pub fn encode_registry(at: Timestamp, event: &RegistryEvent) -> Body {
 /// # Errors
 /// [`DecodeError`], where the bytes hold something else.
 pub fn decode_registry(body: &[u8]) -> Result<(Timestamp, RegistryEvent), DecodeError> {
-    let entry: v1::RegistryEntry = rkyv::from_bytes::<_, rancor::Failure>(body).map_err(|_| DecodeError::Archive)?;
-    entry.read()
+    unarchive::<v1::RegistryEntry>(body)?.read()
 }
 
-/// The bytes of an inventory's state: in format 1, where it has nothing that format 1 has not.
+/// The bytes of an inventory's state, in the first format that can say all of it.
 pub fn encode_image(image: &Image) -> Body {
     let sale = v1::Image::write(image);
-    match v2::Image::beyond(image) {
+    let beyond = v2::Image::beyond(image);
+    match beyond {
+        beyond if v3::Image::is_needed(image) => {
+            Body { format: 3, bytes: archive(&v3::Image::write(sale, beyond, image)) }
+        }
         None => Body { format: 1, bytes: archive(&sale) },
         Some(beyond) => Body { format: 2, bytes: archive(&v2::Image::write(sale, beyond)) },
     }
@@ -84,12 +88,11 @@ pub fn encode_image(image: &Image) -> Body {
 /// # Errors
 /// [`DecodeError`], where the bytes hold something else.
 pub fn decode_image(format: u16, body: &[u8]) -> Result<Image, DecodeError> {
-    if format == 1 {
-        let image: v1::Image = rkyv::from_bytes::<_, rancor::Failure>(body).map_err(|_| DecodeError::Archive)?;
-        return image.read();
+    match format {
+        1 => unarchive::<v1::Image>(body)?.read(),
+        2 => unarchive::<v2::Image>(body)?.read(),
+        _ => unarchive::<v3::Image>(body)?.read(),
     }
-    let image: v2::Image = rkyv::from_bytes::<_, rancor::Failure>(body).map_err(|_| DecodeError::Archive)?;
-    image.read()
 }
 
 /// What two states are told apart by: the digest of a state's bytes, in format 1 where that can say all of it.
@@ -98,6 +101,15 @@ pub fn decode_image(format: u16, body: &[u8]) -> Result<Image, DecodeError> {
 /// to come to the same ones.
 pub fn state_digest(inventory: &Inventory) -> Digest {
     Digest::of(&[&encode_image(&inventory.image())])
+}
+
+fn unarchive<T>(body: &[u8]) -> Result<T, DecodeError>
+where
+    T: rkyv::Archive,
+    T::Archived: for<'a> rkyv::bytecheck::CheckBytes<rkyv::api::high::HighValidator<'a, rancor::Failure>>
+        + rkyv::Deserialize<T, rkyv::api::high::HighDeserializer<rancor::Failure>>,
+{
+    rkyv::from_bytes::<T, rancor::Failure>(body).map_err(|_| DecodeError::Archive)
 }
 
 fn archive<T>(value: &T) -> Vec<u8>

@@ -7,18 +7,23 @@ use onrush_engine::event::Standing;
 use onrush_engine::inventory::{Booking, Inventory, Payment, Stage, Step};
 
 use crate::provider::{Account, Provider};
+use crate::rules::Rules;
 
-/// What a booking's seats cost.
-pub(crate) fn value(inventory: &Inventory, booking: &Booking) -> i64 {
-    let map = inventory.map();
-    booking.remaining().iter().map(|seat| inventory.prices().of(map.tier_of(*seat)).amount).sum()
+/// Of each booking, by its number, what it was sold for.
+pub(crate) type Sold = BTreeMap<u32, Rules>;
+
+/// What a booking's seats cost when they were held.
+fn value(inventory: &Inventory, sold: &Sold, number: usize) -> i64 {
+    let (map, prices) = (inventory.map(), &sold[&(number as u32)].prices);
+    let seats = inventory.bookings()[number].remaining();
+    seats.iter().map(|seat| prices[usize::from(map.tier_of(*seat).0)]).sum()
 }
 
 /// After every event.
-pub(crate) fn hold(inventory: &Inventory, provider: &Provider) {
+pub(crate) fn hold(inventory: &Inventory, sold: &Sold, provider: &Provider) {
     inventory.verify().unwrap();
     for (number, booking) in inventory.bookings().iter().enumerate() {
-        of_booking(inventory, booking, number);
+        of_booking(booking, value(inventory, sold, number), number);
         let account = provider.book.values().find(|account| account.booking.number as usize == number);
         if let (Some(payment), Some(account)) = (booking.payment(), account) {
             of_both(booking, payment, account);
@@ -33,7 +38,7 @@ pub(crate) fn nobody_outlives_their_time(inventory: &Inventory) {
     assert_eq!(outlived, None, "a booking outlived its time");
 }
 
-fn of_booking(inventory: &Inventory, booking: &Booking, number: usize) {
+fn of_booking(booking: &Booking, value: i64, number: usize) {
     let pending = matches!(booking.standing, Standing::PendingPayment | Standing::PendingApproval);
     // F2, E11: whoever waits has an end to it.
     assert_eq!(booking.until().is_some(), pending && !booking.is_over(), "booking {number} waits without an end");
@@ -51,7 +56,7 @@ fn of_booking(inventory: &Inventory, booking: &Booking, number: usize) {
     assert!(back <= payment.amount, "booking {number} gives back more than it took (E1)");
     // E10, for one booking: what came is a ticket, has gone back, is on its way back, or is kept by the policy.
     if payment.stage == Stage::Captured && booking.standing == Standing::Confirmed {
-        assert!(value(inventory, booking) + back <= payment.amount, "booking {number} is out of balance");
+        assert!(value + back <= payment.amount, "booking {number} is out of balance");
     }
 }
 
@@ -76,7 +81,7 @@ fn of_both(booking: &Booking, payment: &Payment, account: &Account) {
 }
 
 /// When everything is settled: the provider's book and the tickets agree to the won.
-pub(crate) fn settled(inventory: &Inventory, provider: &Provider, kept: &BTreeMap<u32, i64>) {
+pub(crate) fn settled(inventory: &Inventory, sold: &Sold, provider: &Provider, kept: &BTreeMap<u32, i64>) {
     for (number, booking) in inventory.bookings().iter().enumerate() {
         assert_eq!(booking.step(), None, "booking {number} is not settled: {booking:?}");
         let account = provider.book.values().find(|account| account.booking.number as usize == number);
@@ -94,7 +99,7 @@ pub(crate) fn settled(inventory: &Inventory, provider: &Provider, kept: &BTreeMa
         match booking.standing {
             Standing::Confirmed => {
                 let kept = kept.get(&(number as u32)).copied().unwrap_or(0);
-                let accounted = value(inventory, booking) + back + kept;
+                let accounted = value(inventory, sold, number) + back + kept;
                 assert_eq!(accounted, account.amount.amount, "booking {number} is out of balance");
             }
             // Never a ticket: all of it.

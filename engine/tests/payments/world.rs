@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use onrush_engine::command::{
-    BestAvailable, BookHold, Caller, CancelPerformance, CancelSeats, Command, DecideBooking, HoldSeats, PaymentNotice,
-    PaymentStatus, Wish,
+    BestAvailable, BookHold, Caller, CancelPerformance, CancelSeats, ChangeTerms, Command, DecideBooking, HoldSeats,
+    PaymentNotice, PaymentStatus, Wish,
 };
-use onrush_engine::event::{Advance, Entry, Event, Fate};
+use onrush_engine::event::{Advance, Entry, Event, Fate, SeatsCancelled};
 use onrush_engine::id::{BookingId, HoldId, PerformanceId, ShowId};
 use onrush_engine::inventory::{Answer, Decision, Inventory, Step};
 use onrush_engine::journal::codec::{decode_entries, decode_image, encode_entries, encode_image, state_digest};
@@ -17,9 +17,10 @@ use onrush_engine::refusal::Refusal;
 use onrush_engine::seat_map::{RowPlan, SeatIndex, SeatMapPlan, SeatNames, Seating, SectionPlan, TierIndex};
 use onrush_engine::time::Timestamp;
 
-use crate::laws;
+use crate::laws::{self, Sold};
 use crate::provider::Provider;
 use crate::random::Random;
+use crate::rules::{self, Rules};
 
 /// What a run that shows anything has met.
 pub(crate) const CONDITIONS: &[&str] = &[
@@ -43,6 +44,8 @@ pub(crate) const CONDITIONS: &[&str] = &[
     "a restart from the journal",
     "a restart from a snapshot",
     "the limit in the way of late money",
+    "a refund by rules that are worse now",
+    "a refund by rules that are better now",
 ];
 
 const START: i64 = 1_800_000_000_000;
@@ -60,6 +63,11 @@ pub(crate) struct World {
     nonce: u64,
     holds: Vec<(Caller, HoldId)>,
     bookings: Vec<(Caller, BookingId)>,
+    rules: Rules,
+    /// Those of each hold, by its number.
+    held: BTreeMap<u32, Rules>,
+    /// Those of each booking, by its number: of the time at which its seats were held.
+    sold: Sold,
     /// Of each booking, what the policy has let the seller keep.
     kept: BTreeMap<u32, i64>,
     pub(crate) sometimes: BTreeMap<&'static str, u64>,
@@ -110,6 +118,11 @@ impl World {
         let mut random = Random::new(seed);
         let opening = opening(&mut random);
         let inventory = Inventory::open(&opening, at(0)).unwrap();
+        let rules = Rules {
+            prices: [opening.prices[0].amount, opening.prices[1].amount],
+            cancel_until: opening.terms.cancel_until,
+            refund: opening.terms.refund.clone(),
+        };
         let opened = encode_image(&inventory.image()).bytes;
         let mut world = Self {
             random,
@@ -121,6 +134,9 @@ impl World {
             nonce: 0,
             holds: Vec::new(),
             bookings: Vec::new(),
+            rules,
+            held: BTreeMap::new(),
+            sold: BTreeMap::new(),
             kept: BTreeMap::new(),
             sometimes: BTreeMap::new(),
         };
@@ -156,7 +172,8 @@ impl World {
             76..82 => self.cancel(),
             82..88 => self.decide(),
             88..92 => self.restart(),
-            92..99 => self.wait(),
+            92..97 => self.wait(),
+            97..99 => self.change_rules(),
             _ if self.random.one_in(6) => self.call_off(),
             _ => {}
         }
@@ -183,15 +200,15 @@ impl World {
         self.account_for(&event);
         self.inventory.apply(now, &event);
         self.entries.push(Entry { at: self.inventory.now(), event });
-        laws::hold(&self.inventory, &self.provider);
+        laws::hold(&self.inventory, &self.sold, &self.provider);
     }
 
     fn account_for(&mut self, event: &Event) {
         match event {
+            Event::SeatsHeld(held) => drop(self.held.insert(held.hold, self.rules.clone())),
+            Event::HoldBooked(booked) => drop(self.sold.insert(booked.booking, self.held[&booked.hold].clone())),
             Event::SeatsCancelled(cancelled) => {
-                let map = self.inventory.map();
-                let price = |seat: &SeatIndex| self.inventory.prices().of(map.tier_of(*seat)).amount;
-                let value: i64 = cancelled.seats.iter().map(price).sum();
+                let value: i64 = self.prices(cancelled.booking, &cancelled.seats).iter().sum();
                 let kept = cancelled.refund.map_or(0, |refund| value - refund);
                 *self.kept.entry(cancelled.booking).or_default() += kept;
             }
@@ -251,15 +268,55 @@ impl World {
         let remaining = self.inventory.bookings()[booking.number as usize].remaining();
         let part = self.random.one_in(2) && remaining.len() > 1;
         let seats = part.then(|| remaining.iter().copied().take(1).collect());
+        let gone = seats.clone().unwrap_or(remaining);
         let command = Command::CancelSeats(CancelSeats { caller, booking, seats, key: None });
         let collected = self.provider.look_up(booking).is_some_and(|said| said.status == PaymentStatus::Captured);
         let Ok(Some(Answer::Booking(view))) = self.give(&command) else { return };
+        if caller == buyer {
+            self.check_refund(booking.number, &gone);
+        }
         if view.payment.is_some_and(|payment| payment.refund_due() > 0) {
             self.met(if part { "a refund of a part" } else { "a cancellation while nothing was collected yet" });
             if part && !collected {
                 self.met("a cancellation while nothing was collected yet");
             }
         }
+    }
+
+    /// What a buyer's cancellation, the last thing that happened, sends back.
+    fn check_refund(&mut self, booking: u32, seats: &[SeatIndex]) {
+        let Some(Entry { event: Event::SeatsCancelled(SeatsCancelled { refund: Some(refund), .. }), .. }) =
+            self.entries.last()
+        else {
+            return;
+        };
+        let (now, refund, prices) = (self.inventory.now(), *refund, self.prices(booking, seats));
+        let held = &self.sold[&booking];
+        assert_eq!(refund, rules::due(held, &self.rules, &prices, now), "what booking {booking} gets back");
+        let (then, today) = (rules::due(held, held, &prices, now), rules::due(&self.rules, &self.rules, &prices, now));
+        if today < then {
+            self.met("a refund by rules that are worse now");
+        }
+        if today > then {
+            self.met("a refund by rules that are better now");
+        }
+    }
+
+    /// What seats of a booking cost when they were held.
+    fn prices(&self, booking: u32, seats: &[SeatIndex]) -> Vec<i64> {
+        let tier = |seat: &SeatIndex| usize::from(self.inventory.map().tier_of(*seat).0);
+        seats.iter().map(|seat| self.sold[&booking].prices[tier(seat)]).collect()
+    }
+
+    /// The seller changes the prices, or the rules by which seats can be given back.
+    fn change_rules(&mut self) {
+        let rules = self.rules.changed(&mut self.random, Timestamp::from_millis(self.now));
+        let mut terms = Terms::clone(self.inventory.terms());
+        (terms.cancel_until, terms.refund) = (rules.cancel_until, rules.refund.clone());
+        let prices = rules.prices.map(|amount| Money { amount, currency: Currency::KRW }).to_vec();
+        let command = ChangeTerms { caller: caller("seller"), terms, prices: Some(prices) };
+        self.give(&Command::ChangeTerms(command)).unwrap();
+        self.rules = rules;
     }
 
     fn decide(&mut self) {
@@ -439,7 +496,7 @@ impl World {
             self.note(notice);
         }
         self.see_to_everything();
-        laws::settled(&self.inventory, &self.provider, &self.kept);
+        laws::settled(&self.inventory, &self.sold, &self.provider, &self.kept);
     }
 
     fn see_to_everything(&mut self) {

@@ -315,11 +315,11 @@ impl Script {
             }
             "give" => {
                 let (ticket, to) = (self.ticket(given[1], given[2]), caller(given[3]).account);
-                Command::TransferTicket { caller: who, ticket, to }
+                Command::TransferTicket { caller: who, ticket, to, key }
             }
             "enter" => {
                 let issue = option(words, "issue").map(|issue| issue.parse().unwrap());
-                Command::CheckIn { caller: who, ticket: self.ticket(given[1], given[2]), issue }
+                Command::CheckIn { caller: who, ticket: self.ticket(given[1], given[2]), issue, key }
             }
             "call-off" => Command::CancelPerformance(CancelPerformance { caller: who, reason: None }),
             "lift" => {
@@ -526,6 +526,8 @@ impl Script {
 /// Terms with what the words change.
 fn terms(mut terms: Terms, words: &[&str]) -> Terms {
     let number = |key| option(words, key).map(|text| text.parse::<i64>().unwrap());
+    terms.starts_at = number("starts").map_or(terms.starts_at, after);
+    terms.ends_at = number("ends").map_or(terms.ends_at, after);
     terms.opens_at = number("opens").map_or(terms.opens_at, after);
     terms.closes_at = number("closes").map_or(terms.closes_at, after);
     terms.cancel_until = number("cancel_until").map_or(terms.cancel_until, after);

@@ -217,7 +217,7 @@ impl Crowd {
 
 impl Crowd {
     /// What sellers, payment providers, doors, and those who have tickets want.
-    fn see_to_orders(&self, random: &mut Random, place: usize, caller: Caller) -> Command {
+    fn see_to_orders(&mut self, random: &mut Random, place: usize, caller: Caller) -> Command {
         let (owner, booking, seat) = self.known_order(random, place, caller);
         let ticket = TicketId::of(booking, seat.0);
         match random.below(20) {
@@ -226,10 +226,10 @@ impl Crowd {
                 let approve = !random.one_in(4);
                 Command::DecideBooking(DecideBooking { caller: seller(), booking, approve, reason: None })
             }
-            15..17 => Command::TransferTicket { caller: owner, ticket, to: caller.account },
+            15..17 => Command::TransferTicket { caller: owner, ticket, to: caller.account, key: self.key(random) },
             17..19 => {
                 let issue = random.one_in(2).then(|| random.below(2) as u16);
-                Command::CheckIn { caller: seller(), ticket, issue }
+                Command::CheckIn { caller: seller(), ticket, issue, key: self.key(random) }
             }
             // Once, and nothing is on sale there any more.
             _ if random.one_in(12) => Command::CancelPerformance(CancelPerformance { caller: seller(), reason: None }),

@@ -1,4 +1,4 @@
-//! The bytes of formats 1 and 2: what this version wrote, every later one has to read to the same state.
+//! The bytes of each format: what this version wrote, every later one has to read to the same state.
 //!
 //! `UPDATE_GOLDEN=1` writes the file anew. Once a version is released that must never be needed again: a change of the
 //! bytes is a new format, with a module of its own.
@@ -19,6 +19,7 @@ use onrush_engine::journal::codec::{
 };
 use onrush_engine::journal::frame::{Digest, Frame, Record};
 use onrush_engine::money::{Currency, Money};
+use onrush_engine::performance::RefundStep;
 use onrush_engine::registry::{Duty, RegistryEvent};
 use onrush_engine::seat_map::SeatIndex;
 use onrush_engine::time::Timestamp;
@@ -83,7 +84,7 @@ pub(crate) fn entries() -> Vec<Entry> {
             key: None,
         }),
         Event::BlockLifted { block: 0 },
-        Event::TermsChanged { terms: Box::new(terms), prices: None },
+        Event::TermsChanged { terms: Box::new(terms), prices: None, keeps: false },
         Event::HoldsExtended { by_millis: 1500 },
     ];
     (0..).zip(events).map(|(second, event)| Entry { at: at(second), event }).collect()
@@ -188,8 +189,14 @@ pub(crate) fn later_entries() -> Vec<Entry> {
             seat: SeatIndex(0),
             to: account("acc_lee"),
             by: account("acc_kim"),
+            key: None,
         }),
-        Event::TicketCheckedIn(TicketCheckedIn { booking: 0, seat: SeatIndex(0), by: account("acc_seller") }),
+        Event::TicketCheckedIn(TicketCheckedIn {
+            booking: 0,
+            seat: SeatIndex(0),
+            by: account("acc_seller"),
+            key: None,
+        }),
         booked(1, Standing::PendingApproval),
         decided(1, true),
         advanced(1, Advance::Failed),
@@ -203,8 +210,7 @@ pub(crate) fn later_entries() -> Vec<Entry> {
     (0..).zip(events).map(|(second, event)| Entry { at: at(second), event }).collect()
 }
 
-fn later_state() -> Inventory {
-    let entries = later_entries();
+fn state_after(entries: &[Entry]) -> Inventory {
     let Event::PerformanceOpened(opening) = &entries[0].event else { panic!("the first event opens") };
     let mut inventory = Inventory::open(opening, entries[0].at).unwrap();
     entries[1..].iter().for_each(|entry| inventory.replay(entry).unwrap());
@@ -213,24 +219,61 @@ fn later_state() -> Inventory {
 
 #[test]
 fn the_bytes_of_format_2_are_what_they_were() {
-    let body = encode_entries(&later_entries()).remove(0);
-    let image = encode_image(&later_state().image());
-    assert_eq!((body.format, image.format), (2, 2));
+    the_bytes_are_what_they_were(2, &later_path(), &later_entries());
+}
+
+/// Of a record with these events, and of the snapshot of what they lead to.
+fn the_bytes_are_what_they_were(format: u16, path: &Path, entries: &[Entry]) {
+    let body = encode_entries(entries).remove(0);
+    let image = encode_image(&state_after(entries).image());
+    assert_eq!((body.format, image.format), (format, format));
     let record = Frame::encode(1, Stream(11), 0, Digest::GENESIS, &body).bytes;
     let snapshot = Frame::encode(1, Stream(11), 0, Digest::GENESIS, &image).bytes;
-    for (path, bytes) in [(later_path(), record), (later_path().with_extension("snapshot"), snapshot)] {
+    for (path, bytes) in [(path.to_owned(), record), (path.with_extension("snapshot"), snapshot)] {
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             fs::write(&path, &bytes).unwrap();
         }
         assert!(fs::read(&path).unwrap() == bytes, "the bytes of {} have changed", path.display());
     }
-    let bytes = fs::read(later_path()).unwrap();
-    assert_eq!(decode_entries(Record::decode(&bytes).unwrap().body).unwrap(), later_entries());
-    let bytes = fs::read(later_path().with_extension("snapshot")).unwrap();
+    let bytes = fs::read(path).unwrap();
+    assert_eq!(decode_entries(Record::decode(&bytes).unwrap().body).unwrap(), entries);
+    let bytes = fs::read(path.with_extension("snapshot")).unwrap();
     let record = Record::decode(&bytes).unwrap();
     let restored = Inventory::from_image(decode_image(record.format, record.body).unwrap()).unwrap();
     restored.verify().unwrap();
-    assert_eq!(restored.image(), later_state().image());
+    assert_eq!(restored.image(), state_after(entries).image());
+}
+
+fn latest_path() -> PathBuf {
+    path().with_file_name("format-3.record")
+}
+
+/// One event of each kind that format 3 adds, behind what it takes for them, and a state that has what it adds.
+fn latest_entries() -> Vec<Entry> {
+    let account = |name: &str| -> AccountId { name.parse().unwrap() };
+    let at = |seconds: i64| Timestamp::from_millis(1_800_000_000_000 + seconds * 1000);
+    let key = |key| Some(RequestKey { key: [key, 0], fingerprint: 7 });
+    let (opened, buyer) = (Box::new(opening(PerformanceId(11))), account("acc_kim"));
+    let mut terms = opened.terms.clone();
+    terms.cancel_until = at(100);
+    terms.refund = vec![RefundStep { until: at(50), percent: 30 }];
+    let seats = [SeatIndex(0), SeatIndex(1)].into_iter().collect();
+    let (booking, seat) = (0, SeatIndex(0));
+    let standing = Standing::Confirmed;
+    let events = vec![
+        Event::PerformanceOpened(opened),
+        Event::SeatsHeld(SeatsHeld { hold: 0, nonce: 5, buyer, seats, expires_at: at(300), key: None }),
+        Event::TermsChanged { terms: Box::new(terms), prices: None, keeps: true },
+        Event::HoldBooked(HoldBooked { hold: 0, booking, nonce: 6, standing, until: None, purpose: None, key: None }),
+        Event::TicketTransferred(TicketTransferred { booking, seat, to: account("acc_lee"), by: buyer, key: key(1) }),
+        Event::TicketCheckedIn(TicketCheckedIn { booking, seat, by: account("acc_seller"), key: key(2) }),
+    ];
+    (0..).zip(events).map(|(second, event)| Entry { at: at(second), event }).collect()
+}
+
+#[test]
+fn the_bytes_of_format_3_are_what_they_were() {
+    the_bytes_are_what_they_were(3, &latest_path(), &latest_entries());
 }
 
 #[test]

@@ -6,14 +6,14 @@ use onrush_engine::event::{
     SeatsCancelled, SeatsHeld, Standing, TicketTransferred,
 };
 use onrush_engine::id::{AccountId, PerformanceId, ShowId};
-use onrush_engine::inventory::{Details, Image, Inventory, Made, PlaceImage, PriceListIndex, Stage, Ticket};
+use onrush_engine::inventory::{Details, Image, Inventory, Made, Offer, OfferIndex, PlaceImage, Stage, Ticket};
 use onrush_engine::journal::codec::{decode_entries, encode_entries, encode_registry};
 use onrush_engine::journal::frame::{Body, Digest, Frame};
 use onrush_engine::journal::recovery::recover;
 use onrush_engine::journal::snapshot::Snapshot;
 use onrush_engine::journal::{Stream, codec};
 use onrush_engine::money::{Currency, Money};
-use onrush_engine::performance::{PriceList, RefundStep};
+use onrush_engine::performance::{CancellationRules, PriceList, RefundStep};
 use onrush_engine::registry::{Duty, RegistryEvent};
 use onrush_engine::seat_map::{SeatIndex, TierIndex};
 use onrush_engine::time::Timestamp;
@@ -79,13 +79,13 @@ fn blocked(block: u32, named: &[u32], key: Option<RequestKey>) -> Event {
 fn terms(prices: &[(i64, &str)]) -> Event {
     let price = |(amount, currency): &(i64, &str)| Money { amount: *amount, currency: currency.parse().unwrap() };
     let terms = Box::new(opening(PerformanceId(11)).terms);
-    Event::TermsChanged { terms, prices: Some(prices.iter().map(price).collect()) }
+    Event::TermsChanged { terms, prices: Some(prices.iter().map(price).collect()), keeps: true }
 }
 
 fn generous() -> Event {
     let mut terms = opening(PerformanceId(11)).terms;
     terms.refund = vec![RefundStep { until: Timestamp::MIN, percent: 101 }];
-    Event::TermsChanged { terms: Box::new(terms), prices: None }
+    Event::TermsChanged { terms: Box::new(terms), prices: None, keeps: true }
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn advanced(booking: u32, advance: Advance) -> Event {
 }
 
 fn given(booking: u32, seat: u32) -> Event {
-    Event::TicketTransferred(TicketTransferred { booking, seat: SeatIndex(seat), to: kim(), by: seller() })
+    Event::TicketTransferred(TicketTransferred { booking, seat: SeatIndex(seat), to: kim(), by: seller(), key: None })
 }
 
 fn refunded(booking: u32, seat: u32, refund: i64) -> Event {
@@ -282,7 +282,7 @@ fn first_hold(image: &mut Image) -> &mut onrush_engine::inventory::Hold {
 
 #[test]
 fn every_image_that_is_no_state_is_refused_by_its_part() {
-    let misfits: [(Change, &str); 34] = [
+    let misfits: [(Change, &str); 35] = [
         (|image| image.opening.plan.sections.clear(), "opening: the seat map has no seats"),
         (|image| image.opening.prices.clear(), "opening: there are 0 prices for 1 tiers"),
         (|image| image.opening.tiers = vec!["x".into(); 101], "opening: there are more than 100 tiers"),
@@ -294,12 +294,10 @@ fn every_image_that_is_no_state_is_refused_by_its_part() {
             |image| image.opening.terms.refund = vec![RefundStep { until: Timestamp::MIN, percent: 255 }],
             "opening: a refund of 255 percent is more than was paid",
         ),
-        (|image| image.prices.clear(), "opening: the list in force is not among them"),
-        (|image| image.prices.push(PriceList([].into())), "price list 1: there are 0 prices for 1 tiers"),
-        (
-            |image| image.prices.push(PriceList([Money { amount: i64::MAX, currency: Currency::KRW }].into())),
-            "price list 1: a price of 9223372036854775807 is not 0 to 1000000000000",
-        ),
+        (|image| image.offers.clear(), "opening: what is in force is not among the offers"),
+        (|image| offer(image, &[], 100), "offer 1: there are 0 prices for 1 tiers"),
+        (|image| offer(image, &[i64::MAX], 100), "offer 1: a price of 9223372036854775807 is not 0 to 1000000000000"),
+        (|image| offer(image, &[1], 101), "offer 1: a refund of 101 percent is more than was paid"),
         (|image| image.buyers.push(kim()), "buyer 2: it is named twice"),
         (|image| image.holds_base = u32::MAX - 4, "hold 4294967291: no number is left after it"),
         (
@@ -308,13 +306,13 @@ fn every_image_that_is_no_state_is_refused_by_its_part() {
         ),
         (|image| image.places[1] = PlaceImage::Booked(1), "hold 1: booking 1 does not exist"),
         (|image| first_hold(image).buyer = 2, "hold 3: buyer 2 does not exist"),
-        (|image| first_hold(image).prices = PriceListIndex(1), "hold 3: price list 1 does not exist"),
+        (|image| first_hold(image).offer = OfferIndex(1), "hold 3: offer 1 does not exist"),
         (|image| first_hold(image).seats = seats(&[SEAT_MISSING]), "hold 3: seat 22 does not exist"),
         (|image| first_hold(image).seats = seats(&[4, 4]), "hold 3: seat 4 is named twice"),
         (|image| first_hold(image).seats = seats(&[5]), "hold 4: seat 5 is not free"),
         (|image| first_hold(image).expires_at = Timestamp::MIN, "hold 3: it ends before it begins"),
         (|image| image.bookings[0].buyer = u32::MAX, "booking 0: buyer 4294967295 does not exist"),
-        (|image| image.bookings[0].prices = PriceListIndex(1), "booking 0: price list 1 does not exist"),
+        (|image| image.bookings[0].offer = OfferIndex(1), "booking 0: offer 1 does not exist"),
         (|image| image.bookings[0].seats = seats(&[0, 1, SEAT_MISSING]), "booking 0: seat 22 does not exist"),
         (|image| image.bookings[0].seats = seats(&[0, 1, 5]), "booking 0: seat 5 is not free"),
         (|image| cancel(image, &[1, 1]), "booking 0: seat 1 is named twice"),
@@ -329,7 +327,7 @@ fn every_image_that_is_no_state_is_refused_by_its_part() {
         (|image| image.replays[3].at = Timestamp::MAX, "request key 3: it is over and would have been forgotten"),
         (|image| image.replays[0].made = made_hold(5, &[0], 0), "request key 0: hold 5 does not exist"),
         (|image| image.replays[0].made = made_hold(0, &[SEAT_MISSING], 0), "request key 0: seat 22 does not exist"),
-        (|image| image.replays[0].made = made_hold(0, &[0], 1), "request key 0: price list 1 does not exist"),
+        (|image| image.replays[0].made = made_hold(0, &[0], 1), "request key 0: offer 1 does not exist"),
         (|image| image.replays[1].made = Made::Booking { number: 1 }, "request key 1: booking 1 does not exist"),
         (
             |image| image.replays[2].made = Made::Cancellation { booking: 0, cancelled: 2, then: None },
@@ -347,9 +345,17 @@ fn cancel(image: &mut Image, named: &[u32]) {
     image.bookings[0].details = Some(Box::new(Details { cancelled: seats(named), ..Details::default() }));
 }
 
-fn made_hold(number: u32, named: &[u32], prices: u32) -> Made {
-    let (prices, expires_at) = (PriceListIndex(prices), Timestamp::MAX);
-    Made::Hold { number, nonce: 5, seats: seats(named), prices, expires_at }
+/// One more that was once in force.
+fn offer(image: &mut Image, prices: &[i64], percent: u8) {
+    let prices = prices.iter().map(|&amount| Money { amount, currency: Currency::KRW });
+    let refund = [RefundStep { until: Timestamp::MAX, percent }].into();
+    let cancellation = CancellationRules { until: Timestamp::MAX, refund };
+    image.offers.push(Offer { prices: PriceList(prices.collect()), cancellation });
+}
+
+fn made_hold(number: u32, named: &[u32], offer: u32) -> Made {
+    let (offer, expires_at) = (OfferIndex(offer), Timestamp::MAX);
+    Made::Hold { number, nonce: 5, seats: seats(named), offer, expires_at }
 }
 
 /// A start refuses the record, or the snapshot, and names it.

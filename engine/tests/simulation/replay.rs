@@ -154,8 +154,11 @@ impl Sale {
 
     /// The sale is one of format 1, whose digests are known: there a booking that costs something waits without an end.
     fn apply(&mut self, mut event: Event) -> Entry {
-        if let Event::HoldBooked(booked) = &mut event {
-            booked.until = None;
+        // As format 1 has them: so the states are those of the version that noted the digests.
+        match &mut event {
+            Event::HoldBooked(booked) => booked.until = None,
+            Event::TermsChanged { keeps, .. } => *keeps = false,
+            _ => {}
         }
         self.events.count(&event);
         self.live.apply(self.now, &event);

@@ -150,7 +150,7 @@ fn nonsense(input: &mut Input<'_>) -> Event {
             let currencies = [Currency::KRW, "USD".parse().expect("a currency")];
             let money = |input: &mut Input<'_>| Money { amount: input.signed(), currency: input.one_of(&currencies) };
             let prices = (0..input.byte() % 6).map(|_| money(input)).collect();
-            Event::TermsChanged { terms: Box::new(opening().terms), prices: Some(prices) }
+            Event::TermsChanged { terms: Box::new(opening().terms), prices: Some(prices), keeps: input.coin() }
         }
         8 => Event::HoldsExtended { by_millis: input.number() },
         9 => {
@@ -167,11 +167,11 @@ fn nonsense(input: &mut Input<'_>) -> Event {
         13 => {
             let (booking, seat) = (input.number(), SeatIndex(input.number()));
             let (to, by) = (caller(input.byte()).account, caller(input.byte()).account);
-            Event::TicketTransferred(TicketTransferred { booking, seat, to, by })
+            Event::TicketTransferred(TicketTransferred { booking, seat, to, by, key })
         }
         14 => {
             let (booking, seat, by) = (input.number(), SeatIndex(input.number()), caller(input.byte()).account);
-            Event::TicketCheckedIn(TicketCheckedIn { booking, seat, by })
+            Event::TicketCheckedIn(TicketCheckedIn { booking, seat, by, key })
         }
         12 => Event::PerformanceCancelled(PerformanceCancelled { by: caller(input.byte()).account, reason: None }),
         _ => Event::PerformanceOpened(Box::new(opening())),

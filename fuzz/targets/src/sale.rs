@@ -63,11 +63,11 @@ impl Sale {
             10 => self.hold(input, |input| Wish::SeatsOrNearest(seats(input))),
             14 => self.ticket(input).map(|(caller, ticket)| {
                 let to = self::caller(input.byte()).account;
-                Command::TransferTicket { caller, ticket, to }
+                Command::TransferTicket { caller, ticket, to, key: key(input) }
             }),
             15 => self.ticket(input).map(|(_, ticket)| {
                 let issue = input.coin().then(|| u16::from(input.byte() % 3));
-                Command::CheckIn { caller: seller(), ticket, issue }
+                Command::CheckIn { caller: seller(), ticket, issue, key: key(input) }
             }),
             16 => self.hold(input, |input| Wish::Preferred(Box::new(preferred(input)))),
             11 => self.decide(input),

@@ -1,12 +1,12 @@
 //! Snapshots: whatever their bytes, a start reads them to a sound state or refuses them by name.
 
-use onrush_engine::inventory::{Image, Made, PlaceImage, PriceListIndex};
+use onrush_engine::inventory::{Image, Made, Offer, OfferIndex, PlaceImage};
 use onrush_engine::journal::codec::{decode_image, encode_image};
 use onrush_engine::journal::frame::{Body, Digest, Frame};
 use onrush_engine::journal::recovery::RecoveryError;
 use onrush_engine::journal::snapshot::Snapshot;
 use onrush_engine::money::{Currency, Money};
-use onrush_engine::performance::PriceList;
+use onrush_engine::performance::{CancellationRules, PriceList, RefundStep};
 use onrush_engine::seat_map::{SeatIndex, TierIndex};
 use onrush_engine::time::Timestamp;
 
@@ -75,7 +75,7 @@ fn image(mut input: Input<'_>) {
 fn change(image: &mut Image, input: &mut Input<'_>) {
     match input.byte() % 8 {
         0 => opening(image, input),
-        1 => prices(image, input),
+        1 => offers(image, input),
         2 => image.holds_base = input.number(),
         3 => place(image, input),
         4 => booking(image, input),
@@ -94,15 +94,19 @@ fn opening(image: &mut Image, input: &mut Input<'_>) {
     }
 }
 
-fn prices(image: &mut Image, input: &mut Input<'_>) {
+fn offers(image: &mut Image, input: &mut Input<'_>) {
     if input.coin() {
-        image.prices.pop();
+        image.offers.pop();
         return;
     }
     let currencies = [Currency::KRW, "USD".parse().expect("a currency")];
     let money = |input: &mut Input<'_>| Money { amount: input.signed(), currency: input.one_of(&currencies) };
     let list: Vec<Money> = (0..input.byte() % 6).map(|_| money(input)).collect();
-    image.prices.push(PriceList(list.into()));
+    let step =
+        |input: &mut Input<'_>| RefundStep { until: Timestamp::from_millis(input.signed()), percent: input.byte() };
+    let refund = (0..input.byte() % 3).map(|_| step(input)).collect();
+    let cancellation = CancellationRules { until: Timestamp::from_millis(input.signed()), refund };
+    image.offers.push(Offer { prices: PriceList(list.into()), cancellation });
 }
 
 fn place(image: &mut Image, input: &mut Input<'_>) {
@@ -118,7 +122,7 @@ fn place(image: &mut Image, input: &mut Input<'_>) {
     };
     match input.byte() % 4 {
         0 => hold.buyer = input.number(),
-        1 => hold.prices = PriceListIndex(input.number()),
+        1 => hold.offer = OfferIndex(input.number()),
         2 => hold.seats.push(SeatIndex(input.number())),
         _ => hold.expires_at = Timestamp::from_millis(input.signed()),
     }
@@ -132,7 +136,7 @@ fn booking(image: &mut Image, input: &mut Input<'_>) {
     let booking = &mut image.bookings[usize::from(input.byte()) % count];
     match input.byte() % 5 {
         0 => booking.buyer = input.number(),
-        1 => booking.prices = PriceListIndex(input.number()),
+        1 => booking.offer = OfferIndex(input.number()),
         2 => booking.seats.push(SeatIndex(input.number())),
         3 => booking.details.iter_mut().for_each(|details| details.cancelled.push(SeatIndex(input.number()))),
         _ => drop(image.bookings.pop()),
@@ -176,12 +180,13 @@ fn replay(image: &mut Image, input: &mut Input<'_>) {
         replay.at = Timestamp::from_millis(input.signed());
     }
     match &mut replay.made {
-        Made::Hold { number, seats, prices, .. } => {
-            (*number, *prices) = (input.number(), PriceListIndex(input.number()));
+        Made::Hold { number, seats, offer, .. } => {
+            (*number, *offer) = (input.number(), OfferIndex(input.number()));
             seats.push(SeatIndex(input.number()));
         }
         Made::Booking { number } => *number = input.number(),
         Made::Cancellation { booking, cancelled, .. } => (*booking, *cancelled) = (input.number(), input.number()),
+        Made::Ticket { booking, seat, .. } => (*booking, *seat) = (input.number(), SeatIndex(input.number())),
         Made::Block { number, seats, .. } => {
             *number = input.number();
             seats.push(SeatIndex(input.number()));

@@ -138,7 +138,7 @@ fn happening(event: &Event, before: &Inventory) -> Happening {
             let seats = block.as_ref().map(|block| labels(before, &block.seats)).unwrap_or_default();
             Happening::BlockLifted { block: block.map(|block| Text(block.id)), seats }
         }
-        Event::TermsChanged { terms, prices } => {
+        Event::TermsChanged { terms, prices, .. } => {
             Happening::TermsChanged { changes: rules::changes(before, terms, prices.as_deref()) }
         }
         Event::HoldsExtended { by_millis } => {

@@ -16,19 +16,26 @@ use crate::hall;
 use crate::http::{Call, Connection, Response};
 use crate::server::Server;
 
-/// Who calls. The first buyer and the first seller own what is called upon.
-const CALLERS: [&str; 10] = [
+/// Who calls. The first buyer and the first seller own what is called upon; the first seller has invited a manager, somebody
+/// for the door, and a viewer.
+const CALLERS: [&str; 13] = [
     "nobody",
     "signed-out",
     "buyer",
     "other-buyer",
     "seller",
     "other-seller",
+    "manager",
+    "door",
+    "viewer",
     "admin",
     "buyers-machine",
     "sellers-machine",
     "guest",
 ];
+
+/// Sellers, with what the first one lets each of them do.
+const MEMBERS: [(&str, &str); 3] = [("manager", "manage"), ("door", "door"), ("viewer", "view")];
 
 /// What ends a caller's account or session comes last.
 const LAST: &str = "DELETE /v1/accounts/me";
@@ -37,6 +44,8 @@ struct World {
     server: Server,
     data: TempDir,
     connection: Connection,
+    /// From another address: only so many accounts come from one.
+    elsewhere: Connection,
     keys: TokenKeys,
     show: String,
     performance: String,
@@ -45,6 +54,8 @@ struct World {
     /// A seller's account that helps, and a buyer's that tickets are given to.
     helper: String,
     friend: String,
+    /// The accounts of [`MEMBERS`].
+    members: Vec<String>,
     /// How many accounts were named, and how many seats.
     accounts: usize,
     seats: usize,
@@ -57,19 +68,21 @@ impl World {
         std::fs::write(&secret, PASSWORD).expect("a file");
         let file = format!("ONRUSH_ADMIN_PASSWORD_FILE={}", secret.display());
         let server = Server::start_under(data.path(), &["env", "ONRUSH_ADMIN_EMAIL=admin@example.org", &file]);
-        let connection = server.connect();
+        let (connection, elsewhere) = (server.connect(), server.connect_from([127, 0, 0, 2]));
         let keys = KeyFile::open(&KeyFile::path_in(data.path())).expect("the server has made its key");
         let [show, performance, helper, friend] = [const { String::new() }; 4];
         let mut world = Self {
             server,
             data,
             connection,
+            elsewhere,
             keys,
             show,
             performance,
             tokens: Vec::new(),
             helper,
             friend,
+            members: Vec::new(),
             accounts: 0,
             seats: 0,
         };
@@ -106,9 +119,11 @@ impl World {
     }
 
     fn person(&mut self, caller: &str) -> String {
-        let role = if caller.ends_with("seller") { "seller" } else { "buyer" };
+        let is_member = MEMBERS.iter().any(|(member, _)| *member == caller);
+        let role = if caller.ends_with("seller") || is_member { "seller" } else { "buyer" };
         if caller != "admin" {
-            self.account(caller, role);
+            let account = self.account(caller, role);
+            self.members.extend(is_member.then_some(account));
         }
         self.sign_in(caller, "access_token")
     }
@@ -116,7 +131,9 @@ impl World {
     fn account(&mut self, name: &str, role: &str) -> String {
         let email = format!("{name}@example.org");
         let draft = json!({"email": email, "password": PASSWORD, "name": name, "role": role});
-        self.make("", "POST", "/v1/accounts", &draft, "id")
+        let answer = self.elsewhere.ask(&Call::of("POST", "/v1/accounts", &draft), "");
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        answer.json::<Value>()["id"].as_str().expect("an id").to_owned()
     }
 
     fn machine(&mut self, caller: &str) -> String {
@@ -146,6 +163,11 @@ impl World {
     fn put_a_hall_on_sale(&mut self) {
         let seller = self.token("seller");
         self.show = self.make(&seller, "POST", "/v1/shows", &json!({"title": "Cats", "field": "musical"}), "id");
+        for ((_, role), account) in MEMBERS.into_iter().zip(self.members.clone()) {
+            let (path, member) =
+                (format!("/v1/shows/{}/members", self.show), json!({"account": account, "role": role}));
+            assert_eq!(self.ask(&seller, "POST", &path, &member).status, 201);
+        }
         let rows: Vec<Value> = (1..=40).map(|row| json!({"name": row.to_string(), "seats": 50})).collect();
         let section = |name: &str, rows: Value| json!({"name": name, "kind": "reserved", "tier": "All", "rows": rows});
         let house = section("House", json!([{"name": "1", "seats": 200}]));
@@ -253,7 +275,9 @@ impl World {
             "POST /v1/accounts/me/api-keys" => {
                 let scope = match caller {
                     "admin" => "ops",
-                    seller if seller.contains("seller") => "sell",
+                    seller if seller.contains("seller") || MEMBERS.iter().any(|(member, _)| *member == seller) => {
+                        "sell"
+                    }
                     _ => "book",
                 };
                 json!({"name": "till", "scopes": [scope]})

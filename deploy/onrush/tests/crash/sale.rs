@@ -148,7 +148,7 @@ impl Desk {
         self.create(SELLER, format!("/v1/performances/{performance}/blocks"), &block)
     }
 
-    fn change(&mut self, performance: &str, patch: &Value) {
+    pub(crate) fn change(&mut self, performance: &str, patch: &Value) {
         let call = Call { method: "PATCH", ..Call::post(format!("/v1/performances/{performance}"), "", patch) };
         self.send(SELLER, &Call { key: None, ..call }, 200);
     }

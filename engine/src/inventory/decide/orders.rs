@@ -10,9 +10,10 @@ use crate::inventory::misfit::twice;
 use crate::inventory::payments::Stage;
 use crate::inventory::views::Answer;
 use crate::inventory::{Booking, Inventory};
-use crate::performance::{Approval, Terms};
+use crate::performance::{Approval, CancellationRules};
 use crate::refusal::Refusal;
 use crate::seat_map::{SeatIndex, SeatList};
+use crate::seeded::Bug;
 use crate::time::Timestamp;
 
 /// A seller has so long to say yes or no; the end of the performance is the end of it, too.
@@ -28,7 +29,8 @@ impl Inventory {
             return Ok(replay);
         }
         let hold = self.own_hold(&command.caller, command.hold, now)?;
-        let owed = hold.seats.iter().any(|&seat| self.prices.get(hold.prices).of(self.map.tier_of(seat)).amount > 0);
+        let prices = &self.offers.get(hold.offer).prices;
+        let owed = hold.seats.iter().any(|&seat| prices.of(self.map.tier_of(seat)).amount > 0);
         let (standing, until) = match (self.terms.approval, owed) {
             (Approval::Manual, _) => (Standing::PendingApproval, Some(self.within(DECIDED_WITHIN, now))),
             (Approval::Automatic, true) => (Standing::PendingPayment, Some(hold.expires_at)),
@@ -83,8 +85,9 @@ impl Inventory {
         if booking.is_over() || !booking.standing.has_seats() {
             return Err(Refusal::BookingClosed);
         }
-        if now >= self.terms.cancel_until && booking.standing == Standing::Confirmed && !by_seller {
-            return Err(Refusal::CancellationClosed { until: self.terms.cancel_until });
+        let until = self.cancellable_until(booking);
+        if now >= until && booking.standing == Standing::Confirmed && !by_seller {
+            return Err(Refusal::CancellationClosed { until });
         }
         let seats = own_seats(booking, command.seats.as_ref())?;
         let payable = booking.standing == Standing::PendingPayment && booking.payment().is_some();
@@ -95,9 +98,25 @@ impl Inventory {
         if !gone.is_empty() {
             return Err(Refusal::TicketsGone { seats: gone });
         }
-        let refund = self.refund(booking, &seats, if by_seller { 100 } else { self.terms.refunded_percent(now) });
+        let refund = self.refund(booking, &seats, if by_seller { 100 } else { self.percent_back(booking, now) });
         let (by, key) = (command.caller.account, command.key);
         Ok(Decision::Event(Event::SeatsCancelled(SeatsCancelled { booking: number, seats, by, refund, key })))
+    }
+
+    /// A seller's later rules may do better by a buyer than those that were booked under, and never worse. So long, that
+    /// is, as there is something to give back: not past the end of the performance.
+    fn cancellable_until(&self, booking: &Booking) -> Timestamp {
+        self.terms.cancel_until.max(self.booked_under(booking).until.min(self.terms.ends_at))
+    }
+
+    /// What part of a price goes back, by the better of the rules that were booked under and those in force.
+    fn percent_back(&self, booking: &Booking, now: Timestamp) -> u8 {
+        let booked = if Bug::RefundOfToday.is_on() { 0 } else { self.booked_under(booking).percent_at(now) };
+        booked.max(self.offers.in_force().cancellation.percent_at(now))
+    }
+
+    fn booked_under(&self, booking: &Booking) -> &CancellationRules {
+        &self.offers.get(booking.offer).cancellation
     }
 
     /// What goes back for seats, seat by seat and rounded down to whole minor units; nothing where nothing was paid.
@@ -129,14 +148,4 @@ fn own_seats(booking: &Booking, named: Option<&SeatList>) -> Result<SeatList, Re
         foreign.extend(twice(seats));
     }
     if foreign.is_empty() { Ok(seats.clone()) } else { Err(Refusal::NotInBooking { seats: foreign }) }
-}
-
-impl Terms {
-    /// What part of a price goes back to who cancels at `now`: that of the first step that has not passed. Without any
-    /// step it is all, as long as cancelling is allowed at all.
-    pub fn refunded_percent(&self, now: Timestamp) -> u8 {
-        let open = self.refund.iter().filter(|step| now < step.until);
-        let first = open.min_by_key(|step| step.until).map(|step| step.percent);
-        first.unwrap_or(if self.refund.is_empty() { 100 } else { 0 })
-    }
 }

@@ -37,7 +37,7 @@ impl Inventory {
 
     /// The tiers that cost no more than is wished, the dearest first: what costs more is where one sees more.
     fn tiers_within(&self, wish: &Preferred) -> Vec<TierIndex> {
-        let prices = self.prices.in_force();
+        let prices = &self.offers.in_force().prices;
         let price = |tier: &TierIndex| prices.of(*tier).amount;
         let tiers = (0..self.tiers.len()).map(|tier| TierIndex(tier as u16));
         let mut within: Vec<TierIndex> = tiers.filter(|tier| wish.is_within(price(tier))).collect();
@@ -47,7 +47,7 @@ impl Inventory {
 
     fn is_within(&self, wish: &Preferred, section: SectionIndex) -> bool {
         let tier = self.map.sections()[usize::from(section.0)].tier;
-        wish.is_within(self.prices.in_force().of(tier).amount)
+        wish.is_within(self.offers.in_force().prices.of(tier).amount)
     }
 
     fn along(&self, way: &BestAvailable) -> Result<SeatList, Refusal> {

@@ -8,7 +8,7 @@ pub(super) use image::Image;
 pub(super) use registry::RegistryEntry;
 use rkyv::{Archive, Deserialize, Serialize};
 
-use super::{DecodeError, v2};
+use super::{DecodeError, v2, v3};
 use crate::command::RequestKey;
 use crate::event::{self, Event, Standing};
 use crate::id::{AccountId, PerformanceId, ShowId};
@@ -38,6 +38,7 @@ enum What {
     Terms { terms: Box<Terms>, prices: Option<Vec<Money>> },
     Extended { by_millis: u32 },
     Later(Box<v2::What>),
+    Latest(Box<v3::What>),
 }
 
 #[derive(Archive, Serialize, Deserialize)]
@@ -47,7 +48,7 @@ pub(super) struct Key {
 }
 
 #[derive(Archive, Serialize, Deserialize)]
-struct Money {
+pub(super) struct Money {
     amount: i64,
     currency: String,
 }
@@ -64,7 +65,7 @@ struct Opening {
 }
 
 #[derive(Archive, Serialize, Deserialize)]
-struct Terms {
+pub(super) struct Terms {
     starts_at: i64,
     ends_at: i64,
     opens_at: i64,
@@ -102,9 +103,13 @@ pub(super) fn entries(entries: &[event::Entry]) -> Vec<Entry> {
 }
 
 impl Entry {
-    /// Whether it says what format 1 cannot.
-    pub(super) fn is_later(&self) -> bool {
-        matches!(self.what, What::Later(_))
+    /// The format that can say what it says.
+    pub(super) fn format(&self) -> u16 {
+        match self.what {
+            What::Latest(_) => 3,
+            What::Later(_) => 2,
+            _ => 1,
+        }
     }
 
     pub(super) fn read(self) -> Read<event::Entry> {
@@ -165,6 +170,9 @@ impl What {
         if let Some(later) = v2::What::write(event) {
             return Self::Later(Box::new(later));
         }
+        if let Some(latest) = v3::What::write(event) {
+            return Self::Latest(Box::new(latest));
+        }
         match event {
             Event::PerformanceOpened(opening) => Self::Opened(Box::new(Opening::write(opening))),
             Event::SeatsHeld(held) => Self::Held {
@@ -200,11 +208,11 @@ impl What {
                 key: Key::write(&blocked.key),
             },
             Event::BlockLifted { block } => Self::Lifted { block: *block },
-            Event::TermsChanged { terms, prices } => {
+            Event::TermsChanged { terms, prices, .. } => {
                 Self::Terms { terms: Box::new(Terms::write(terms)), prices: prices.as_deref().map(write_prices) }
             }
             Event::HoldsExtended { by_millis } => Self::Extended { by_millis: *by_millis },
-            _ => unreachable!("format 2 has all that format 1 has not"),
+            _ => unreachable!("formats 2 and 3 have all that format 1 has not"),
         }
     }
 
@@ -247,20 +255,22 @@ impl What {
             }),
             Self::Lifted { block } => Event::BlockLifted { block },
             Self::Terms { terms, prices } => {
-                Event::TermsChanged { terms: Box::new(terms.read()?), prices: prices.map(read_prices).transpose()? }
+                let prices = prices.map(read_prices).transpose()?;
+                Event::TermsChanged { terms: Box::new(terms.read()?), prices, keeps: false }
             }
             Self::Extended { by_millis } => Event::HoldsExtended { by_millis },
             Self::Later(later) => later.read()?,
+            Self::Latest(latest) => latest.read()?,
         })
     }
 }
 
-fn write_prices(prices: &[money::Money]) -> Vec<Money> {
+pub(super) fn write_prices(prices: &[money::Money]) -> Vec<Money> {
     let write = |price: &money::Money| Money { amount: price.amount, currency: price.currency.as_str().to_owned() };
     prices.iter().map(write).collect()
 }
 
-fn read_prices(prices: Vec<Money>) -> Read<Vec<money::Money>> {
+pub(super) fn read_prices(prices: Vec<Money>) -> Read<Vec<money::Money>> {
     let read = |price: Money| {
         let currency: Currency = price.currency.parse().map_err(|_| DecodeError::Field("currency"))?;
         Ok(money::Money { amount: price.amount, currency })
@@ -295,7 +305,7 @@ impl Opening {
 }
 
 impl Terms {
-    fn write(terms: &performance::Terms) -> Self {
+    pub(super) fn write(terms: &performance::Terms) -> Self {
         Self {
             starts_at: terms.starts_at.as_millis(),
             ends_at: terms.ends_at.as_millis(),
@@ -310,7 +320,7 @@ impl Terms {
         }
     }
 
-    fn read(self) -> Read<performance::Terms> {
+    pub(super) fn read(self) -> Read<performance::Terms> {
         let step = |(until, percent)| Ok(performance::RefundStep { until: time("until", until)?, percent });
         Ok(performance::Terms {
             starts_at: time("starts_at", self.starts_at)?,

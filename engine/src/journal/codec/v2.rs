@@ -87,13 +87,13 @@ impl What {
             Event::PerformanceCancelled(cancelled) => {
                 Self::CalledOff { by: cancelled.by.as_str().to_owned(), reason: text(&cancelled.reason) }
             }
-            Event::TicketTransferred(given) => Self::Transferred {
+            Event::TicketTransferred(given) if given.key.is_none() => Self::Transferred {
                 booking: given.booking,
                 seat: given.seat.0,
                 to: given.to.as_str().to_owned(),
                 by: given.by.as_str().to_owned(),
             },
-            Event::TicketCheckedIn(used) => {
+            Event::TicketCheckedIn(used) if used.key.is_none() => {
                 Self::CheckedIn { booking: used.booking, seat: used.seat.0, by: used.by.as_str().to_owned() }
             }
             _ => return None,
@@ -144,10 +144,11 @@ impl What {
                 seat: SeatIndex(seat),
                 to: account("to", &to)?,
                 by: account("by", &by)?,
+                key: None,
             }),
             Self::CheckedIn { booking, seat, by } => {
                 let (seat, by) = (SeatIndex(seat), account("by", &by)?);
-                Event::TicketCheckedIn(event::TicketCheckedIn { booking, seat, by })
+                Event::TicketCheckedIn(event::TicketCheckedIn { booking, seat, by, key: None })
             }
         })
     }
@@ -196,7 +197,7 @@ pub(super) struct Beyond {
 }
 
 #[derive(Archive, Serialize, Deserialize)]
-struct Ticket {
+pub(super) struct Ticket {
     booking: u32,
     seat: u32,
     holder: Option<String>,
@@ -237,8 +238,13 @@ impl Image {
     }
 
     pub(super) fn read(self) -> Read<inventory::Image> {
-        let Self { sale, beyond: Beyond { orders, called_off, tickets } } = self;
+        Self::read_parts(self.sale, Some(self.beyond))
+    }
+
+    /// A state in format 1, with what is known beyond it.
+    pub(super) fn read_parts(sale: v1::Image, beyond: Option<Beyond>) -> Read<inventory::Image> {
         let mut image = sale.read()?;
+        let Some(Beyond { orders, called_off, tickets }) = beyond else { return Ok(image) };
         if !orders.is_sorted_by(|(one, _), (next, _)| one < next) {
             return Err(DecodeError::Field("orders"));
         }
@@ -262,16 +268,20 @@ impl Image {
 
 impl Ticket {
     fn write((place, ticket): (&(u32, SeatIndex), &inventory::Ticket)) -> Self {
+        Self::of(place.0, place.1, ticket)
+    }
+
+    pub(super) fn of(booking: u32, seat: SeatIndex, ticket: &inventory::Ticket) -> Self {
         Self {
-            booking: place.0,
-            seat: place.1.0,
+            booking,
+            seat: seat.0,
             holder: ticket.holder.map(|holder| holder.as_str().to_owned()),
             issue: ticket.issue,
             used_at: ticket.used_at.map(Timestamp::as_millis),
         }
     }
 
-    fn read(self) -> Read<((u32, SeatIndex), inventory::Ticket)> {
+    pub(super) fn read(self) -> Read<((u32, SeatIndex), inventory::Ticket)> {
         let holder = self.holder.map(|holder| account("holder", &holder)).transpose()?;
         let used_at = self.used_at.map(|at| time("used_at", at)).transpose()?;
         Ok(((self.booking, SeatIndex(self.seat)), inventory::Ticket { holder, issue: self.issue, used_at }))

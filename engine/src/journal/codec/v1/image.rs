@@ -5,12 +5,12 @@ use rkyv::{Archive, Deserialize, Serialize};
 use super::{Key, Money, Opening, Read, account, numbers, read_prices, read_standing, seats, text, time};
 use super::{write_prices, write_standing};
 use crate::command::RequestKey;
-use crate::inventory::{self, Details, PlaceImage, PriceListIndex};
+use crate::inventory::{self, Details, Offer, OfferIndex, PlaceImage};
 use crate::journal::codec::{DecodeError, v2};
 use crate::performance::PriceList;
 use crate::seat_map::SeatIndex;
 
-/// Holds, bookings and request keys name their price list by its place in `prices`.
+/// Holds, bookings and request keys name their offer by its place in `prices`.
 #[derive(Archive, Serialize, Deserialize)]
 pub(in crate::journal::codec) struct Image {
     opening: Opening,
@@ -67,6 +67,7 @@ enum Made {
     Cancellation { booking: u32, cancelled: u32 },
     Block(Block),
     Later(Box<v2::Made>),
+    Ticket(Box<v2::Ticket>),
 }
 
 impl Image {
@@ -77,7 +78,7 @@ impl Image {
         Self {
             opening: Opening::write(&image.opening),
             now: image.now.as_millis(),
-            prices: image.prices.iter().map(|list| write_prices(&list.0)).collect(),
+            prices: image.offers.iter().map(|offer| write_prices(&offer.prices.0)).collect(),
             holds_base: image.holds_base,
             places: image.places.iter().map(Place::write).collect(),
             bookings: image.bookings.iter().map(Booking::write).collect(),
@@ -89,14 +90,20 @@ impl Image {
     }
 
     pub(in crate::journal::codec) fn read(self) -> Read<inventory::Image> {
-        let read_list = |list| Ok(PriceList(read_prices(list)?.into()));
+        let opening = self.opening.read()?;
+        // A state of these formats has one set of rules for all that was ever sold.
+        let cancellation = opening.terms.cancellation();
+        let read_offer = |list| {
+            let prices = PriceList(read_prices(list)?.into());
+            Ok(Offer { prices, cancellation: cancellation.clone() })
+        };
         // A map would take two blocks of one number for one.
         if !self.blocks.is_sorted_by(|one, next| one.number < next.number) {
             return Err(DecodeError::Field("blocks"));
         }
         Ok(inventory::Image {
-            opening: self.opening.read()?,
-            prices: self.prices.into_iter().map(read_list).collect::<Read<_>>()?,
+            opening,
+            offers: self.prices.into_iter().map(read_offer).collect::<Read<_>>()?,
             now: time("now", self.now)?,
             holds_base: self.holds_base,
             places: self.places.into_iter().map(Place::read).collect::<Read<_>>()?,
@@ -118,7 +125,7 @@ impl Place {
                 nonce: hold.nonce,
                 buyer: hold.buyer,
                 seats: numbers(&hold.seats),
-                prices: hold.prices.0,
+                prices: hold.offer.0,
                 created_at: hold.created_at.as_millis(),
                 expires_at: hold.expires_at.as_millis(),
             },
@@ -134,7 +141,7 @@ impl Place {
                     nonce,
                     buyer,
                     seats: seats(held),
-                    prices: PriceListIndex(prices),
+                    offer: OfferIndex(prices),
                     created_at: time("created_at", created_at)?,
                     expires_at: time("expires_at", expires_at)?,
                 })
@@ -153,7 +160,7 @@ impl Booking {
             standing: write_standing(booking.standing),
             seats: numbers(&booking.seats),
             cancelled: numbers(booking.cancelled()),
-            prices: booking.prices.0,
+            prices: booking.offer.0,
             purpose: booking.purpose().map(str::to_owned),
             created_at: booking.created_at.as_millis(),
         }
@@ -165,7 +172,7 @@ impl Booking {
             buyer: self.buyer,
             standing: read_standing(self.standing)?,
             seats: seats(self.seats),
-            prices: PriceListIndex(self.prices),
+            offer: OfferIndex(self.prices),
             created_at: time("created_at", self.created_at)?,
             details: None,
         }
@@ -213,11 +220,11 @@ impl Replay {
 impl Made {
     fn write(made: &inventory::Made) -> Self {
         match made {
-            inventory::Made::Hold { number, nonce, seats, prices, expires_at } => Self::Hold {
+            inventory::Made::Hold { number, nonce, seats, offer, expires_at } => Self::Hold {
                 number: *number,
                 nonce: *nonce,
                 seats: numbers(seats),
-                prices: prices.0,
+                prices: offer.0,
                 expires_at: expires_at.as_millis(),
             },
             inventory::Made::Booking { number } => Self::Booking { number: *number },
@@ -226,6 +233,9 @@ impl Made {
             }
             inventory::Made::Cancellation { booking, cancelled, then: None } => {
                 Self::Cancellation { booking: *booking, cancelled: *cancelled }
+            }
+            inventory::Made::Ticket { booking, seat, then } => {
+                Self::Ticket(Box::new(v2::Ticket::of(*booking, *seat, then)))
             }
             inventory::Made::Block { number, nonce, seats, reason } => {
                 Self::Block(Block::write(*number, *nonce, seats, reason))
@@ -239,7 +249,7 @@ impl Made {
                 number,
                 nonce,
                 seats: seats(held),
-                prices: PriceListIndex(prices),
+                offer: OfferIndex(prices),
                 expires_at: time("expires_at", expires_at)?,
             },
             Self::Booking { number } => inventory::Made::Booking { number },
@@ -247,6 +257,10 @@ impl Made {
                 inventory::Made::Cancellation { booking, cancelled, then: None }
             }
             Self::Later(later) => later.read()?,
+            Self::Ticket(ticket) => {
+                let ((booking, seat), then) = ticket.read()?;
+                inventory::Made::Ticket { booking, seat, then }
+            }
             Self::Block(block) => {
                 let nonce = block.nonce;
                 let (number, block) = block.read();
