@@ -6,8 +6,7 @@ use std::alloc::{GlobalAlloc, Layout, System as SystemAllocator};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actix_rt::System;
-use anyhow::Context as _;
-use benches::goal::{Bound, print, wanted};
+use benches::goal::{Bound, print, resident, wanted};
 use benches::hall::{self, Keys};
 use benches::platform::{self, Platform};
 use onrush_engine::command::{BookHold, Command, HoldSeats, RequestKey, Wish};
@@ -117,12 +116,4 @@ async fn performances() -> anyhow::Result<()> {
     ));
     drop(performances);
     platform.stop().await
-}
-
-/// Bytes of this process in memory.
-fn resident() -> anyhow::Result<usize> {
-    let status = std::fs::read_to_string("/proc/self/status").context("no /proc")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    let kilobytes: usize = line.trim().trim_end_matches(" kB").parse().context("VmRSS is no number")?;
-    Ok(kilobytes * 1024)
 }

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use serde::Serialize;
 
 /// What `cargo bench -p benches` measures, each with its goal.
-const BENCHMARKS: [(&str, &str); 10] = [
+const BENCHMARKS: [(&str, &str); 11] = [
     ("best_available", "P6: the best seats side by side"),
     ("commit", "what a commit takes on this disk"),
     ("engine", "P3: durable holds in process"),
@@ -17,6 +18,7 @@ const BENCHMARKS: [(&str, &str); 10] = [
     ("reads", "P9: availability"),
     ("recovery", "P8: a start"),
     ("rush", "P5: 200,000 bots"),
+    ("sign_in", "who signs in while a botnet guesses passwords"),
 ];
 
 /// Whether `cargo bench -p benches -- NAME…` asks for what has this name: all, where no name is given. Ends the process
@@ -72,6 +74,17 @@ impl fmt::Display for Bound {
 #[expect(clippy::print_stdout, reason = "the figures are what a benchmark is for")]
 pub fn print(line: &str) {
     println!("{line}");
+}
+
+/// Bytes of this process in memory.
+///
+/// # Errors
+/// Where `/proc` does not say.
+pub fn resident() -> anyhow::Result<usize> {
+    let status = std::fs::read_to_string("/proc/self/status").context("no /proc")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    let kilobytes: usize = line.trim().trim_end_matches(" kB").parse().context("VmRSS is no number")?;
+    Ok(kilobytes * 1024)
 }
 
 /// What a list of samples comes to.

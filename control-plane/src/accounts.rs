@@ -9,6 +9,7 @@ mod record;
 mod secret;
 mod sessions;
 pub mod throttle;
+mod turns;
 mod upkeep;
 
 use std::pin::Pin;
@@ -29,6 +30,7 @@ use self::guests::BookedUntil;
 use self::password::Hasher;
 use self::record::{AccountRecord, by_email, key, read};
 use self::throttle::{Subject, Throttle};
+use self::turns::Who;
 use self::upkeep::Tidied;
 use crate::config::Config;
 use crate::store::{Change, Store, StoreError};
@@ -217,7 +219,7 @@ impl Accounts {
         let (email, name) = (email?, name?);
         let place: Vec<Subject> = place(peer).map(Subject::SignUps).into_iter().collect();
         self.throttle.take(&place, self.now()).map_err(too_often)?;
-        self.hasher.check(&draft.password, &email, &name, "/password").await?;
+        self.hasher.check(Who::Stranger, &draft.password, &email, &name, "/password").await?;
         let request = request.map(secret::short);
         let record = self.record(email, name, role, &draft.password, request).await?;
         match self.insert(record.clone()).await {
@@ -238,7 +240,7 @@ impl Accounts {
         request: Option<u64>,
     ) -> Result<AccountRecord, Problem> {
         let id = format!("acc_{}", secret::id()?).parse().map_err(|_| Problem::new(Kind::Internal))?;
-        let password = self.hasher.hash(password).await?;
+        let password = self.hasher.hash(Who::Stranger, password).await?;
         let created_at = Time(self.now());
         Ok(AccountRecord { id: Text(id), email, name, role, password, created_at, request, places: Vec::new() })
     }
@@ -293,7 +295,7 @@ impl Accounts {
     /// A problem that says what is wrong; also where somebody has the address.
     pub async fn make_first_admin(&self, address: &str, password: &Secret) -> Result<(), Problem> {
         let email = email(address, "/email")?;
-        self.hasher.check(password, &email, "admin", "/password").await?;
+        self.hasher.check(Who::Known, password, &email, "admin", "/password").await?;
         let record = self.record(email, "admin".to_owned(), Role::Admin, password, None).await?;
         Ok(self.insert(record).await?)
     }
@@ -333,13 +335,21 @@ impl Accounts {
         peer: Peer,
     ) -> Result<(), Problem> {
         let kept = known.map(|known| known.password.as_str());
-        self.try_secret(&subjects(email, known, peer), password, kept).await
+        let tries = subjects(email, known, peer);
+        let is_known = tries.iter().any(|subject| matches!(subject, Subject::Known(..)));
+        self.try_secret(if is_known { Who::Known } else { Who::Stranger }, &tries, password, kept).await
     }
 
     /// Compares a password with what is kept of it, if there is anything; counts the try if it is wrong.
-    async fn try_secret(&self, tries: &[Subject], password: &Secret, kept: Option<&str>) -> Result<(), Problem> {
+    async fn try_secret(
+        &self,
+        who: Who,
+        tries: &[Subject],
+        password: &Secret,
+        kept: Option<&str>,
+    ) -> Result<(), Problem> {
         self.throttle.take(tries, self.now()).map_err(too_often)?;
-        let is_right = self.hasher.is_right(password, kept).await;
+        let is_right = self.hasher.is_right(who, password, kept).await;
         if !matches!(is_right, Ok(false)) {
             // What was not even looked at is no try.
             self.throttle.give_back(tries, self.now());

@@ -18,7 +18,7 @@ pub struct Config {
     pub session_max: Duration,
     /// Passwords that are hashed at one time; each takes a core and 19 MiB.
     pub hashes_at_once_max: usize,
-    /// Callers who may wait for that; whoever comes on top is asked to come back.
+    /// Callers who may wait for that, of those who are known, and of strangers; whoever comes on top is asked to come back.
     pub hashes_waiting_max: usize,
     /// What was erased is gone from the disk, too, after so long.
     pub erase_after: Duration,

@@ -57,6 +57,11 @@ pub(crate) fn of_refusal(refusal: Refusal, map: &SeatMap) -> Problem {
         Refusal::NotSeller => Problem::new(Kind::NotFound).detail("You do not sell this performance."),
         Refusal::Prices(error) => Problem::field("/tiers", error.to_string()),
         Refusal::Terms(error) => of_terms(error),
+        Refusal::TooManyOffers { limit } => {
+            let detail =
+                "Prices and cancellation rules of one performance can be changed so often: each buyer keeps theirs.";
+            Problem::new(Kind::LimitExceeded).detail(detail).limit(u64::from(limit))
+        }
         Refusal::KeyReused => Problem::new(Kind::KeyReused),
         Refusal::PaymentPending => Problem::new(Kind::PaymentPending),
         Refusal::NotWaiting => Problem::new(Kind::AlreadyDecided),

@@ -50,9 +50,8 @@ pub enum Event {
         terms: Box<Terms>,
         /// The prices from now on, where they changed.
         prices: Option<Vec<Money>>,
-        /// Whether what is held or sold keeps the cancellation rules of its time. Not so in journals of formats 1 and 2:
-        /// there the rules in force counted for everybody.
-        keeps: bool,
+        /// What becomes of the cancellation rules of what is held or sold.
+        sold: SoldRules,
     },
     /// The engine was away and is back: whoever held seats gets the lost time back, within a bound.
     HoldsExtended {
@@ -74,6 +73,15 @@ pub enum Event {
     TicketCheckedIn(TicketCheckedIn),
     /// The seller called the performance off: every hold ends, every booking is cancelled, all that was paid goes back.
     PerformanceCancelled(PerformanceCancelled),
+}
+
+/// Which cancellation rules count for what was held before they changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SoldRules {
+    /// Those of its time, or the new ones where they are better.
+    Kept,
+    /// The new ones: so it was in journals of formats 1 and 2.
+    Replaced,
 }
 
 /// See [`Event::SeatsHeld`].

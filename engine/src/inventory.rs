@@ -28,7 +28,7 @@ pub use decide::Decision;
 pub use holds::Hold;
 pub use image::{Image, PlaceImage};
 pub use misfit::{Fault, Misfit, Part};
-pub use offers::{Offer, OfferIndex};
+pub use offers::OfferIndex;
 pub use orders::CalledOff;
 pub use payments::{Moment, Payment, Refund, Stage, Step};
 pub use replays::{Made, Replay};
@@ -42,10 +42,10 @@ use self::offers::Offers;
 use self::replays::Replays;
 use self::seats::Seats;
 use crate::command::RequestKey;
-use crate::event::{Event, SeatsBlocked, SeatsHeld};
+use crate::event::{Event, SeatsBlocked, SeatsHeld, SoldRules};
 use crate::id::{AccountId, PerformanceId, ShowId};
 use crate::money::Money;
-use crate::performance::{Opening, OpeningError, PriceList, Terms};
+use crate::performance::{Offer, Opening, OpeningError, PriceList, Terms};
 use crate::seat_map::{SeatIndex, SeatMap};
 use crate::seeded::Bug;
 use crate::time::Timestamp;
@@ -66,6 +66,8 @@ pub struct Inventory {
     /// When bookings that wait wait no longer, with their numbers.
     waiting: BTreeSet<(Timestamp, u32)>,
     called_off: Option<CalledOff>,
+    /// When it was last told to start at another time, if what was sold before was to know of that.
+    moved_at: Option<Timestamp>,
     /// What became of tickets, by booking and seat; of the others there is nothing to tell.
     tickets: BTreeMap<(u32, SeatIndex), Ticket>,
     blocks: BTreeMap<u32, Block>,
@@ -110,6 +112,7 @@ impl Inventory {
             bookings: Vec::new(),
             waiting: BTreeSet::new(),
             called_off: None,
+            moved_at: None,
             tickets: BTreeMap::new(),
             blocks: BTreeMap::new(),
             next_block: 0,
@@ -238,7 +241,7 @@ impl Inventory {
             Event::SeatsCancelled(cancelled) => self.apply_cancelled(cancelled),
             Event::SeatsBlocked(blocked) => self.apply_blocked(blocked),
             Event::BlockLifted { block } => self.apply_lifted(*block),
-            Event::TermsChanged { terms, prices, keeps } => self.apply_terms(terms, prices.as_deref(), *keeps),
+            Event::TermsChanged { terms, prices, sold } => self.apply_terms(terms, prices.as_deref(), *sold),
             Event::HoldsExtended { by_millis } => self.extend(Duration::from_millis(u64::from(*by_millis))),
             Event::BookingDecided(decided) => self.apply_decided(decided),
             Event::BookingsLapsed { bookings } => bookings.iter().for_each(|&number| self.apply_lapsed(number)),
@@ -312,11 +315,13 @@ impl Inventory {
         self.seats.set(&self.map, &block.seats, SeatState::Free);
     }
 
-    fn apply_terms(&mut self, terms: &Terms, prices: Option<&[Money]>, keeps: bool) {
-        self.terms = Arc::new(terms.clone());
-        if !keeps {
-            self.offers.cancel_by(&terms.cancellation());
+    fn apply_terms(&mut self, terms: &Terms, prices: Option<&[Money]>, sold: SoldRules) {
+        match sold {
+            SoldRules::Kept if terms.starts_at != self.terms.starts_at => self.moved_at = Some(self.now),
+            SoldRules::Kept => {}
+            SoldRules::Replaced => self.offers.cancel_by(&terms.cancellation()),
         }
+        self.terms = Arc::new(terms.clone());
         let prices = prices.map_or_else(|| self.prices().clone(), |prices| PriceList(prices.into()));
         self.offers.put_in_force(Offer { prices, cancellation: terms.cancellation() });
     }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::id::{AccountId, PerformanceId, ShowId};
-use crate::inventory::Offer;
 use crate::money::Money;
 use crate::seat_map::{SeatMap, SeatMapError, SeatMapPlan, TierIndex};
 use crate::time::Timestamp;
@@ -139,7 +138,8 @@ pub enum Approval {
 impl Terms {
     /// The part that seats keep.
     pub fn cancellation(&self) -> CancellationRules {
-        CancellationRules { until: self.cancel_until, refund: self.refund.as_slice().into() }
+        let refund = self.refund.as_slice().into();
+        CancellationRules { starts_at: self.starts_at, until: self.cancel_until, refund }
     }
 
     /// Whether they can be a sale's.
@@ -156,9 +156,20 @@ pub enum TermsError {
     Refund(u8),
 }
 
-/// What of a performance's terms a buyer has a word on for good: seats keep those of the day on which they were held.
+/// What seats are held for: they keep it, whatever the seller changes later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// What they cost, by tier.
+    pub prices: PriceList,
+    /// Until when they can be given back, and for how much.
+    pub cancellation: CancellationRules,
+}
+
+/// How seats can be given back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CancellationRules {
+    /// When the performance was to start: the other times move with it.
+    pub starts_at: Timestamp,
     /// Until then a buyer may cancel.
     pub until: Timestamp,
     /// What a buyer gets back, by time.
@@ -170,6 +181,14 @@ impl CancellationRules {
     pub(crate) fn check(&self) -> Result<(), TermsError> {
         let beyond = self.refund.iter().find(|step| step.percent > 100);
         beyond.map_or(Ok(()), |step| Err(TermsError::Refund(step.percent)))
+    }
+
+    /// The same, where the performance starts at another time: each time is as long before the start as it was.
+    pub fn moved_to(&self, starts_at: Timestamp) -> Self {
+        let by = starts_at.as_millis() - self.starts_at.as_millis();
+        let moved = |at: Timestamp| Timestamp::from_millis(at.as_millis().saturating_add(by));
+        let steps = self.refund.iter().map(|step| RefundStep { until: moved(step.until), ..*step });
+        Self { starts_at, until: moved(self.until), refund: steps.collect() }
     }
 
     /// What part of a price goes back to who cancels at `now`: that of the first step that has not passed. Without any

@@ -94,6 +94,12 @@ pub enum Refusal {
     /// The terms can be no sale's.
     #[error(transparent)]
     Terms(#[from] TermsError),
+    /// Prices and cancellation rules were changed so often: what was ever sold for is kept.
+    #[error("prices and cancellation rules were changed {limit} times, and that is all")]
+    TooManyOffers {
+        /// So often.
+        limit: u32,
+    },
     /// The request key stands for another request.
     #[error("the request key was used for another request")]
     KeyReused,

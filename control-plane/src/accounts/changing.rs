@@ -2,6 +2,7 @@
 
 use super::record::{AccountRecord, by_email, key, owned};
 use super::throttle::Subject;
+use super::turns::Who;
 use super::upkeep::erasing;
 use super::{Accounts, ENDED_REMEMBERED, Refused, account, email, name, of_store, secret, still, too_often, whole};
 use crate::store::{Change, Store, StoreError};
@@ -43,8 +44,8 @@ impl Accounts {
         }
         let Some(new) = &patch.password else { return Ok(Wanted { name, email, password: None }) };
         let (of_email, of_name) = (email.as_ref().unwrap_or(&known.email), name.as_ref().unwrap_or(&known.name));
-        self.hasher.check(new, of_email, of_name, "/password").await?;
-        Ok(Wanted { name, email, password: Some(self.hasher.hash(new).await?) })
+        self.hasher.check(Who::Known, new, of_email, of_name, "/password").await?;
+        Ok(Wanted { name, email, password: Some(self.hasher.hash(Who::Known, new).await?) })
     }
 
     /// Changes an account that is still what was `confirmed`. Says what it is now, and which sessions are over.

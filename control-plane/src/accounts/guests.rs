@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::record::{key, read, unreadable};
 use super::throttle::Subject;
+use super::turns::Who;
 use super::{Accounts, Refused, name, place, secret, too_often, wrong_credentials};
 use crate::store::{Change, StoreError};
 
@@ -76,8 +77,8 @@ impl Accounts {
             return self.check_same(&account, known, &guest, &password).await;
         }
         let digits: String = number.chars().filter(char::is_ascii_digit).collect();
-        self.hasher.check(&password, &digits, &guest.name, "/guest/password").await?;
-        let (hash, noted_at) = (self.hasher.hash(&password).await?, Time(self.now()));
+        self.hasher.check(Who::Known, &password, &digits, &guest.name, "/guest/password").await?;
+        let (hash, noted_at) = (self.hasher.hash(Who::Known, &password).await?, Time(self.now()));
         let record = GuestRecord { guest, password: hash, noted_at };
         let noted = self.with_store(move |store| {
             store.write(|| {
@@ -114,7 +115,7 @@ impl Accounts {
             return Err(other());
         }
         let tries = [Subject::Guest(secret::short(account.as_str().as_bytes()))];
-        match self.try_secret(&tries, password, Some(&known.password)).await {
+        match self.try_secret(Who::Known, &tries, password, Some(&known.password)).await {
             Ok(()) => Ok(known.guest),
             Err(problem) if problem.kind == Kind::WrongCredentials => Err(other()),
             Err(problem) => Err(problem),
@@ -152,7 +153,7 @@ impl Accounts {
         });
         let known = known.await?;
         let kept = known.as_ref().map(|known| known.password.as_str());
-        self.try_secret(&tries, &back.password, kept).await?;
+        self.try_secret(Who::Stranger, &tries, &back.password, kept).await?;
         Ok(self.guest_session(account.ok_or_else(wrong_credentials)?, secret::id()?))
     }
 

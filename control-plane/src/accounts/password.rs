@@ -6,7 +6,8 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
 use onrush_api::accounts::Secret;
 use onrush_api::problem::{Kind, Problem};
-use tokio::sync::Semaphore;
+
+use super::turns::{Turns, Who};
 
 /// Argon2id with what OWASP's password storage cheat sheet asks for at least: 19 MiB, two passes, one lane.
 static ARGON2: LazyLock<Argon2<'static>> = LazyLock::new(|| {
@@ -56,50 +57,48 @@ fn is_right(password: &str, hash: &str) -> bool {
     PasswordHash::new(hash).is_ok_and(|hash| ARGON2.verify_password(password.as_bytes(), &hash).is_ok())
 }
 
-/// Does the slow work, so much of it at one time and no more.
+/// Does the slow work, so much of it at one time and no more; for whoever is known first.
 pub(crate) struct Hasher {
-    at_once: Arc<Semaphore>,
-    waiting: Arc<Semaphore>,
+    turns: Arc<Turns>,
 }
 
 impl Hasher {
     pub(crate) fn new(at_once_max: usize, waiting_max: usize) -> Self {
-        let (at_once, waiting) = (Semaphore::new(at_once_max), Semaphore::new(at_once_max + waiting_max));
-        Self { at_once: Arc::new(at_once), waiting: Arc::new(waiting) }
+        Self { turns: Turns::new(at_once_max, waiting_max) }
     }
 
     /// As [`check`], which is slow work, too.
     pub(crate) async fn check(
         &self,
+        who: Who,
         password: &Secret,
         address: &str,
         name: &str,
         pointer: &'static str,
     ) -> Result<(), Problem> {
         let (password, address, name) = (password.clone(), address.to_owned(), name.to_owned());
-        self.work(move || check(&password, &address, &name, pointer)).await?
+        self.work(who, move || check(&password, &address, &name, pointer)).await?
     }
 
     /// A password as it is kept.
-    pub(crate) async fn hash(&self, password: &Secret) -> Result<String, Problem> {
+    pub(crate) async fn hash(&self, who: Who, password: &Secret) -> Result<String, Problem> {
         let Secret(password) = password.clone();
-        self.work(move || hash(&password)).await?.ok_or_else(|| Problem::new(Kind::Internal))
+        self.work(who, move || hash(&password)).await?.ok_or_else(|| Problem::new(Kind::Internal))
     }
 
     /// Whether a password is the one that is kept. Without one it takes as long, and is not.
-    pub(crate) async fn is_right(&self, password: &Secret, kept: Option<&str>) -> Result<bool, Problem> {
+    pub(crate) async fn is_right(&self, who: Who, password: &Secret, kept: Option<&str>) -> Result<bool, Problem> {
         let Secret(password) = password.clone();
         let kept = kept.map(str::to_owned);
-        self.work(move || is_right(&password, kept.as_ref().unwrap_or(&NOBODYS)) && kept.is_some()).await
+        self.work(who, move || is_right(&password, kept.as_ref().unwrap_or(&NOBODYS)) && kept.is_some()).await
     }
 
-    async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    async fn work<T: Send + 'static>(&self, who: Who, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
         let busy = || Problem::new(Kind::Overloaded).retry_after(2);
-        let waits = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| busy())?;
-        let works = Arc::clone(&self.at_once).acquire_owned().await.map_err(|_| busy())?;
-        // A caller who goes away does not stop the work, so its place is free only when that is done.
+        let turn = self.turns.take(who).await.ok_or_else(busy)?;
+        // A caller who goes away does not stop the work, so the next one's turn comes only when that is done.
         let work = move || {
-            let _places = (waits, works);
+            let _turn = turn;
             work()
         };
         tokio::task::spawn_blocking(work).await.map_err(|_| Problem::new(Kind::Internal))
@@ -133,21 +132,28 @@ mod tests {
     #[tokio::test]
     async fn a_password_is_kept_as_argon2id_with_a_salt_of_its_own() {
         let hasher = Hasher::new(1, 0);
-        let (one, other) = (hasher.hash(&secret("wintergarden 3")).await, hasher.hash(&secret("wintergarden 3")).await);
+        let (one, other) = (
+            hasher.hash(Who::Known, &secret("wintergarden 3")).await,
+            hasher.hash(Who::Known, &secret("wintergarden 3")).await,
+        );
         let (one, other) = (one.unwrap(), other.unwrap());
         assert!(one.starts_with("$argon2id$v=19$m=19456,t=2,p=1$") && one != other, "{one}");
-        assert!(hasher.is_right(&secret("wintergarden 3"), Some(&one)).await.unwrap());
-        assert!(!hasher.is_right(&secret("wintergarden 4"), Some(&one)).await.unwrap());
-        assert!(!hasher.is_right(&secret("nobody has this password"), None).await.unwrap());
+        assert!(hasher.is_right(Who::Stranger, &secret("wintergarden 3"), Some(&one)).await.unwrap());
+        assert!(!hasher.is_right(Who::Stranger, &secret("wintergarden 4"), Some(&one)).await.unwrap());
+        assert!(!hasher.is_right(Who::Stranger, &secret("nobody has this password"), None).await.unwrap());
     }
 
     #[tokio::test]
     async fn who_would_have_to_wait_too_long_is_asked_to_come_back() {
         let hasher = Hasher::new(1, 1);
         let password = secret("wintergarden 3");
-        let all = tokio::join!(hasher.hash(&password), hasher.hash(&password), hasher.hash(&password));
+        let all = tokio::join!(
+            hasher.hash(Who::Stranger, &password),
+            hasher.hash(Who::Stranger, &password),
+            hasher.hash(Who::Stranger, &password)
+        );
         assert_eq!([all.0.is_ok(), all.1.is_ok(), all.2.is_ok()], [true, true, false]);
-        assert!(hasher.hash(&password).await.is_ok(), "room again");
+        assert!(hasher.hash(Who::Stranger, &password).await.is_ok(), "room again");
     }
 
     #[tokio::test]
@@ -155,7 +161,7 @@ mod tests {
         let hasher = Hasher::new(1, 0);
         let (begun, has_begun) = std::sync::mpsc::channel();
         let (end, ends) = std::sync::mpsc::channel::<()>();
-        let work = hasher.work(move || {
+        let work = hasher.work(Who::Stranger, move || {
             begun.send(()).unwrap();
             ends.recv().unwrap();
         });
@@ -163,18 +169,18 @@ mod tests {
         assert!(is_pending(work.as_mut()).await, "under way");
         has_begun.recv().unwrap();
         drop(work);
-        assert!(hasher.work(|| ()).await.is_err(), "the place is still taken");
+        assert!(hasher.work(Who::Stranger, || ()).await.is_err(), "the place is still taken");
         end.send(()).unwrap();
-        while hasher.work(|| ()).await.is_err() {}
+        while hasher.work(Who::Stranger, || ()).await.is_err() {}
     }
 
     /// A missing account takes a hash like any other: where there is no place for one, its caller waits, too.
     #[tokio::test]
     async fn a_missing_account_takes_a_hash_as_well() {
         let hasher = Hasher::new(1, 0);
-        let _place = Arc::clone(&hasher.waiting).try_acquire_owned().unwrap();
+        let _turn = hasher.turns.take(Who::Stranger).await.unwrap();
         for kept in [None, Some("$argon2id$")] {
-            assert!(hasher.is_right(&secret("wintergarden 3"), kept).await.is_err(), "{kept:?}");
+            assert!(hasher.is_right(Who::Stranger, &secret("wintergarden 3"), kept).await.is_err(), "{kept:?}");
         }
     }
 

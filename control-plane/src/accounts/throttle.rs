@@ -4,7 +4,7 @@
 //! which its owner has signed in before, an account has a bucket of its own, so that strangers who guess at it do not
 //! stand in its owner's way (ASVS 5.0, 6.1.1).
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use onrush_engine::time::Timestamp;
@@ -49,15 +49,23 @@ struct Level {
     at: Timestamp,
 }
 
-/// See the module.
-pub struct Throttle(Mutex<Cache<Subject, Level>>);
+type Buckets = Cache<Subject, Level>;
 
-/// Buckets that are remembered; beyond that the one that was used least is taken for full again.
+/// See the module.
+pub struct Throttle {
+    /// Of tries at passwords. Each takes a hash, and hashes are too slow for a quarter of an hour's to fill this: so nobody
+    /// has a bucket forgotten by trying something else meanwhile.
+    guesses: Mutex<Buckets>,
+    /// Of what costs nobody much to ask for.
+    others: Mutex<Buckets>,
+}
+
+/// Buckets of each kind that are remembered; beyond that the one that was used least is taken for full again.
 const BUCKETS_MAX: usize = 200_000;
 
 impl Default for Throttle {
     fn default() -> Self {
-        Self(Mutex::new(Cache::new(BUCKETS_MAX)))
+        Self { guesses: Mutex::new(Cache::new(BUCKETS_MAX)), others: Mutex::new(Cache::new(BUCKETS_MAX)) }
     }
 }
 
@@ -67,7 +75,7 @@ impl Throttle {
     /// # Errors
     /// After how long there is one again.
     pub fn take(&self, subjects: &[Subject], now: Timestamp) -> Result<(), Duration> {
-        let mut levels = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut levels = self.buckets(subjects);
         let left: Vec<f64> = subjects.iter().map(|subject| left(&levels, *subject, now)).collect();
         let waits = subjects.iter().zip(&left).filter(|(_, left)| **left < 1.0);
         if let Some(wait) = waits.map(|(subject, left)| subject.limit().1.mul_f64(1.0 - left)).max() {
@@ -79,17 +87,29 @@ impl Throttle {
         Ok(())
     }
 
-    /// Gives the try of each subject back: it was a right one.
+    /// Gives the try of each subject back: it was a right one, or none.
     pub fn give_back(&self, subjects: &[Subject], now: Timestamp) {
-        let mut levels = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut levels = self.buckets(subjects);
         for subject in subjects {
             let left = left(&levels, *subject, now) + 1.0;
-            levels.insert(*subject, Level { left, at: now });
+            if left < f64::from(subject.limit().0) {
+                levels.insert(*subject, Level { left, at: now });
+            } else {
+                // A full bucket says nothing, and takes no room.
+                levels.remove(subject);
+            }
         }
+    }
+
+    /// Those that these subjects, which are tried together, are among.
+    fn buckets(&self, subjects: &[Subject]) -> MutexGuard<'_, Buckets> {
+        let cheap = |subject: &Subject| matches!(subject, Subject::SignUps(_) | Subject::Guests(_) | Subject::Moves(_));
+        let buckets = if subjects.first().is_some_and(cheap) { &self.others } else { &self.guesses };
+        buckets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn left(levels: &Cache<Subject, Level>, subject: Subject, now: Timestamp) -> f64 {
+fn left(levels: &Buckets, subject: Subject, now: Timestamp) -> f64 {
     let (full, each) = subject.limit();
     let full = f64::from(full);
     let gained = |level: &Level| level.left + (now - level.at).as_secs_f64() / each.as_secs_f64();
@@ -144,6 +164,21 @@ mod tests {
             throttle.give_back(&subject, NOW);
         }
         assert_eq!(tries(&throttle, &subject, NOW), 5);
+    }
+
+    #[test]
+    fn nothing_that_costs_no_hash_makes_a_try_forgotten() {
+        let throttle = Throttle::default();
+        let victim = [Subject::Strangers(u64::MAX)];
+        assert_eq!(tries(&throttle, &victim, NOW), 5);
+        for number in 0..2 * BUCKETS_MAX as u64 {
+            throttle.take(&[Subject::Guests(number)], NOW).unwrap();
+            // Refused, as too many wait: it was no try.
+            let refused = [Subject::Strangers(number), Subject::Place(number)];
+            throttle.take(&refused, NOW).unwrap();
+            throttle.give_back(&refused, NOW);
+        }
+        assert_eq!(tries(&throttle, &victim, NOW), 0);
     }
 
     #[test]

@@ -42,6 +42,11 @@ fn what_makes_no_account_is_refused_with_the_place() {
         plane.expect(&answer, 422, "invalid-body");
         assert_eq!(answer.body["errors"][0]["pointer"], format!("/{field}"), "{answer:?}");
     }
+    let wrong = json!({"email": "kim", "password": "short", "name": "", "role": "buyer"});
+    let answer = plane.call_with("POST", "/v1/accounts", &[], wrong);
+    plane.expect(&answer, 422, "invalid-body");
+    let pointers = [0, 1, 2].map(|place| answer.body["errors"][place]["pointer"].as_str().map(str::to_owned));
+    assert_eq!(pointers, ["/email", "/name", "/password"].map(|pointer| Some(pointer.to_owned())));
     assert_eq!(plane.call_with("POST", "/v1/accounts", &[], fine).status, 201);
 }
 

@@ -125,8 +125,8 @@ pub struct Decision {
     pub reason: Option<String>,
 }
 
-/// The rules by which a booking can be given back at least: those in force when its seats were held. Where the
-/// performance's are better for the buyer by now, those count.
+/// The rules by which a booking can be given back at least: those in force when its seats were held, as long before the
+/// start as then. Where the performance's are better for the buyer by now, those count.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Cancellation {
     /// The buyer may cancel until then.
@@ -134,6 +134,9 @@ pub struct Cancellation {
     pub until: Time,
     /// What goes back, by time; without any step all of it.
     pub refund: Vec<RefundStep>,
+    /// The performance was moved since: until then all of the price goes back, whatever else is said.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub free_until: Option<Time>,
 }
 
 /// A booking as its buyer and the seller see it.

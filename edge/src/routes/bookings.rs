@@ -170,8 +170,9 @@ pub(crate) fn reason(request: &Request<'_>) -> Result<Option<Box<str>>, Problem>
 
 /// Cancel a booking
 ///
-/// All of it, or some of its seats. What goes back is the part of each seat's price that the performance's refund policy
-/// says at that time, or all of it where the seller cancels; `payment.refund_due` is the sum.
+/// All of it, or some of its seats. What goes back is the part of each seat's price that the booking's `cancellation` says
+/// at that time, or the performance's rules where they are better by now; all of it where the seller cancels.
+/// `payment.refund_due` is the sum.
 #[utoipa::path(post, path = "/v1/bookings/{booking}/cancel", tag = "Holding and booking", security(("token" = [])),
     params(("booking" = String, Path), ("Idempotency-Key" = Option<String>, Header)), request_body = CancelRequest,
     responses((status = 200, body = Booking), (status = 403, description = "`cancellation-closed`"),
@@ -206,21 +207,22 @@ pub(crate) fn body(publication: &Publication, view: &BookingView) -> Booking {
         buyer: Text(view.buyer),
         guest: None,
         status: status(view),
-        seats: labels::priced(publication, &view.seats, &view.offer.prices),
-        cancelled_seats: labels::priced(publication, &view.cancelled, &view.offer.prices),
-        total: labels::total(publication, &view.seats, &view.offer.prices),
+        seats: labels::priced(publication, &view.seats, &view.prices),
+        cancelled_seats: labels::priced(publication, &view.cancelled, &view.prices),
+        total: labels::total(publication, &view.seats, &view.prices),
         purpose: view.purpose.as_deref().map(str::to_owned),
         payment: payments::body(view),
         decision: view.verdict.as_deref().map(decision),
         decide_until: view.until.filter(|_| view.standing == Standing::PendingApproval).map(Time),
-        cancellation: cancellation(&view.offer.cancellation),
+        cancellation: cancellation(view),
         created_at: Time(view.created_at),
     }
 }
 
-fn cancellation(rules: &CancellationRules) -> Cancellation {
-    let steps = rules.refund.iter().map(|step| RefundStep { until: Time(step.until), percent: step.percent });
-    Cancellation { until: Time(rules.until), refund: steps.collect() }
+fn cancellation(view: &BookingView) -> Cancellation {
+    let CancellationRules { until, refund, .. } = &view.cancellation;
+    let steps = refund.iter().map(|step| RefundStep { until: Time(step.until), percent: step.percent });
+    Cancellation { until: Time(*until), refund: steps.collect(), free_until: view.free_until.map(Time) }
 }
 
 fn decision(verdict: &Verdict) -> Decision {

@@ -36,7 +36,7 @@ pub(crate) async fn add_checkout(context: &Context, booking: &mut Booking) {
 /// A booking's payment as its buyer and the seller see it.
 pub(crate) fn body(view: &BookingView) -> Option<Payment> {
     let payment = view.payment.as_deref()?;
-    let currency = view.offer.prices.0[0].currency;
+    let currency = view.prices.0[0].currency;
     let money = |amount| Money { amount, currency }.into();
     let pending = view.standing == Standing::PendingPayment && !view.seats.is_empty();
     let status = status(view, payment);

@@ -272,7 +272,7 @@ fn count_status(counts: &mut BookingCounts, status: BookingStatus) {
 
 /// What came is tickets, has gone back, is due, or is kept: the last is what is left, so that nothing is left over.
 fn add_money(sums: &mut Sums, publication: &Publication, view: &BookingView) {
-    let price = |seat: &SeatIndex| view.offer.prices.of(publication.map.tier_of(*seat)).amount;
+    let price = |seat: &SeatIndex| view.prices.of(publication.map.tier_of(*seat)).amount;
     let tickets: i64 = match view.standing {
         Standing::Confirmed => view.seats.iter().map(price).sum(),
         _ => 0,
@@ -297,7 +297,7 @@ fn add_rows(rows: &mut BTreeMap<String, (u32, u32, i64)>, publication: &Publicat
         let key = by.key(publication, view, *seat);
         let row = rows.entry(key.clone()).or_default();
         row.1 += 1;
-        row.2 += view.offer.prices.of(publication.map.tier_of(*seat)).amount;
+        row.2 += view.prices.of(publication.map.tier_of(*seat)).amount;
         if !seen.contains(&key) {
             row.0 += 1;
             seen.push(key);

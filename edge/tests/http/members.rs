@@ -46,7 +46,9 @@ fn a_member_may_do_what_the_seller_said_and_nothing_else() {
     let listed = hall.get(&members).token(&seller).expect(200).json();
     assert_eq!(listed["items"], json!([{"account": account, "role": "manage"}]));
     let cancel = format!("/v1/bookings/{booking}/cancel");
-    hall.post(&cancel).token(&member).json(&json!({})).expect(200);
+    let by_manager = || hall.post(&cancel).token(&member).json(&json!({})).key("k");
+    by_manager().expect(200);
+    assert_eq!(by_manager().expect(200).header("idempotency-replayed"), Some("true"));
     hall.unchanged(|| {
         hall.get(&members).token(&member).refused(404, "not-found");
         let friend = json!({"account": "acc_friend", "role": "manage"});
@@ -60,6 +62,7 @@ fn a_member_may_do_what_the_seller_said_and_nothing_else() {
     hall.delete(&format!("{members}/{account}")).token(&seller).expect(204);
     hall.delete(&format!("{members}/{account}")).token(&seller).expect(204);
     assert_eq!((may_view(), may_manage(), sees_it_listed()), (false, false, false));
+    hall.unchanged(|| by_manager().refused(404, "not-found"));
     let own = hall.get("/v1/accounts/me/shows").token(&seller).expect(200).json();
     assert_eq!(own["items"][0]["id"], hall.show.as_str());
     hall.get("/v1/accounts/me/shows").refused(401, "unauthenticated");

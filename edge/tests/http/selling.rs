@@ -195,7 +195,10 @@ fn rules_that_get_worse_are_for_whoever_holds_later() {
     let (kim, lee) = (hall.buyer("acc_kim"), hall.buyer("acc_lee"));
     let booking = hall.booked(&kim, &["A-1-1", "A-1-2"]);
     let sale = hall.get(&hall.path("")).expect(200).json()["sale"].clone();
-    assert_eq!(booking["cancellation"], json!({"until": sale["cancel_until"], "refund": sale["refund"]}));
+    assert_eq!(
+        booking["cancellation"],
+        json!({"until": sale["cancel_until"], "refund": sale["refund"], "free_until": null})
+    );
     let strict = json!({"sale": {"cancel_until": "2020-01-01T00:00:00.000Z",
         "refund": [{"until": "2020-01-01T00:00:00.000Z", "percent": 10}]}});
     hall.patch(&hall.path("")).token(&hall.seller()).json(&strict).expect(200);
@@ -214,6 +217,26 @@ fn rules_that_get_worse_are_for_whoever_holds_later() {
 }
 
 #[test]
+fn what_was_sold_can_be_given_back_where_the_performance_is_moved() {
+    let hall = Hall::with(&[("/sale/cancel_until", json!("2020-01-01T00:00:00Z"))]);
+    let (kim, lee) = (hall.buyer("acc_kim"), hall.buyer("acc_lee"));
+    let booking = hall.booked(&kim, &["A-1-1"]);
+    let move_to =
+        |to: &str| hall.patch(&hall.path("")).token(&hall.seller()).json(&json!({"starts_at": to})).expect(200);
+    let read = || hall.get(&format!("/v1/bookings/{}", id(&booking))).token(&kim).expect(200).json();
+    let moved = move_to("2040-06-01T19:30:00Z").json();
+    assert_eq!(moved["sale"]["cancel_until"], "2020-01-01T00:30:00.000Z", "it moves along");
+    assert_eq!(read()["cancellation"]["free_until"], Value::Null, "half an hour is nothing");
+    hall.unchanged(|| hall.cancel(&kim, &id(&booking), &Value::Null).refused(403, "cancellation-closed"));
+    move_to("2040-06-02T19:00:00Z");
+    assert!(read()["cancellation"]["free_until"].is_string(), "{}", read());
+    let later = hall.booked(&lee, &["A-1-2"]);
+    assert_eq!(later["cancellation"]["free_until"], Value::Null);
+    hall.unchanged(|| hall.cancel(&lee, &id(&later), &Value::Null).refused(403, "cancellation-closed"));
+    assert_eq!(hall.cancel(&kim, &id(&booking), &Value::Null).expect(200).json()["status"], "cancelled");
+}
+
+#[test]
 fn a_change_that_is_not_safe_is_refused_with_the_field() {
     let hall = Hall::open();
     let tier = |name: &str, amount: i64, currency: &str| json!({"tiers": [{"name": name, "price": {"amount": amount, "currency": currency}}]});
@@ -222,6 +245,7 @@ fn a_change_that_is_not_safe_is_refused_with_the_field() {
         (tier("VIP", -1, "KRW"), "/tiers/0/price/amount"),
         (tier("VIP", 1, "USD"), "/tiers/0/price/currency"),
         (json!({"ends_at": "2040-06-01T18:00:00Z"}), "/ends_at"),
+        (json!({"sale": {"cancel_until": "2041-01-01T00:00:00Z"}}), "/sale/cancel_until"),
         (json!({"starts_at": "2040-06-01T22:00:00Z", "ends_at": "2040-06-01T21:00:00Z"}), "/ends_at"),
         (json!({"sale": {"closes_at": "2000-06-01T22:00:00Z"}}), "/sale/closes_at"),
         (json!({"sale": {"hold_ttl_seconds": 9}}), "/sale/hold_ttl_seconds"),

@@ -7,12 +7,13 @@ mod preferred;
 use std::time::Duration;
 
 use super::holds::{Found, Hold};
+use super::offers::OFFERS_MAX;
 use super::views::Answer;
 use super::{Inventory, Replay};
 use crate::command::{BestAvailable, BlockSeats, Caller, ChangeTerms, Command, HoldSeats, RequestKey, Wish};
-use crate::event::{Event, SeatsBlocked, SeatsHeld};
+use crate::event::{Event, SeatsBlocked, SeatsHeld, SoldRules};
 use crate::id::{AccountId, BlockId, BookingId, HoldId};
-use crate::performance::PricesError;
+use crate::performance::{Offer, PriceList, PricesError};
 use crate::refusal::Refusal;
 use crate::seat_map::{SeatList, SectionIndex};
 use crate::seeded::Bug;
@@ -224,8 +225,13 @@ impl Inventory {
             PricesError::check(prices, self.tiers.len())?;
         }
         command.terms.check()?;
+        let prices =
+            command.prices.as_ref().map_or_else(|| self.prices().clone(), |prices| PriceList(prices.as_slice().into()));
+        if !self.offers.has_room_for(&Offer { prices, cancellation: command.terms.cancellation() }) {
+            return Err(Refusal::TooManyOffers { limit: OFFERS_MAX as u32 });
+        }
         let (terms, prices) = (Box::new(command.terms.clone()), command.prices.clone());
-        Ok(Decision::Event(Event::TermsChanged { terms, prices, keeps: true }))
+        Ok(Decision::Event(Event::TermsChanged { terms, prices, sold: SoldRules::Kept }))
     }
 }
 

@@ -6,10 +6,10 @@ use super::holds::Holds;
 use super::misfit::{Fault, Misfit, Part, check_own, demand};
 use super::offers::Offers;
 use super::seats::SeatState;
-use super::{Block, Booking, CalledOff, Hold, Inventory, Made, Offer, Replay, Stage, Ticket};
+use super::{Block, Booking, CalledOff, Hold, Inventory, Made, Replay, Stage, Ticket};
 use crate::event::Standing;
 use crate::id::AccountId;
-use crate::performance::{Opening, OpeningError, PricesError, Terms};
+use crate::performance::{Offer, Opening, OpeningError, PricesError, Terms};
 use crate::seat_map::SeatIndex;
 use crate::time::Timestamp;
 
@@ -32,6 +32,8 @@ pub struct Image {
     pub tickets: BTreeMap<(u32, SeatIndex), Ticket>,
     /// That the performance was called off.
     pub called_off: Option<CalledOff>,
+    /// When it was last told to start at another time.
+    pub moved_at: Option<Timestamp>,
     /// Blocks, by number.
     pub blocks: BTreeMap<u32, Block>,
     /// The number of the next block.
@@ -72,6 +74,7 @@ impl Inventory {
             places: self.holds.known().map(place_image).collect(),
             bookings: self.bookings.clone(),
             called_off: self.called_off.clone(),
+            moved_at: self.moved_at,
             tickets: self.tickets.clone(),
             blocks: self.blocks.clone(),
             next_block: self.next_block,
@@ -101,7 +104,7 @@ impl Inventory {
             inventory.seats.set(&inventory.map, &block.seats, SeatState::Blocked(number));
         }
         (inventory.blocks, inventory.next_block) = (image.blocks, image.next_block);
-        inventory.called_off = image.called_off;
+        (inventory.called_off, inventory.moved_at) = (image.called_off, image.moved_at);
         for &(number, seat) in image.tickets.keys() {
             let booking = inventory.bookings.get(number as usize).ok_or(Part::Booking(number).is(Fault::Unknown))?;
             demand(booking.seats.contains(&seat), Fault::SeatForeign(seat))
@@ -215,9 +218,10 @@ impl Inventory {
                 let gone = self.check_booking(*booking)?.cancelled().len();
                 demand(*cancelled as usize <= gone, Fault::TooManyCancelled)?;
             }
-            Made::Ticket { booking, seat, .. } => {
+            Made::Ticket { booking, seat, then } => {
                 let own = self.check_booking(*booking)?.seats.contains(seat);
                 demand(own, Fault::SeatForeign(*seat))?;
+                demand(then.issue <= self.ticket(*booking, *seat).issue, Fault::NeverIssued(*seat))?;
             }
             Made::Block { number, seats, .. } => {
                 demand(*number < self.next_block, Fault::NoBlock(*number))?;

@@ -117,6 +117,8 @@ pub enum Fault {
     TooMuchBack,
     #[error("refund {0} is not due")]
     NoRefund(u32),
+    #[error("the ticket of seat {} was never issued so often", .0.0)]
+    NeverIssued(SeatIndex),
     #[error("the ticket of seat {} was used", .0.0)]
     TicketUsed(SeatIndex),
     #[error("the performance is called off once")]

@@ -1,21 +1,15 @@
 //! What the seats were ever on offer for: what was held keeps the prices and the cancellation rules of its day.
 
-use crate::performance::{CancellationRules, PriceList};
+use crate::performance::{CancellationRules, Offer};
 
-/// What a seat was held for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Offer {
-    /// What it costs, by tier.
-    pub prices: PriceList,
-    /// Until when it can be given back, and for how much.
-    pub cancellation: CancellationRules,
-}
+/// Offers of one performance: who changes prices or rules more often has to begin another one.
+pub(crate) const OFFERS_MAX: usize = 1_000;
 
 /// Names an offer of one performance, in four bytes: every hold and booking has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OfferIndex(pub u32);
 
-/// See the module. Each offer is kept once.
+/// See the module. Each offer is kept once, but for those that a change of rules of formats 1 and 2 has made the same.
 #[derive(Debug)]
 pub(crate) struct Offers {
     all: Vec<Offer>,
@@ -33,6 +27,11 @@ impl Offers {
         let mut offers = Self { all, in_force: OfferIndex(0) };
         offers.put_in_force(in_force);
         offers
+    }
+
+    /// Whether one more may come into force: each is kept for good, and a snapshot has them all.
+    pub(crate) fn has_room_for(&self, offer: &Offer) -> bool {
+        self.all.len() < OFFERS_MAX || self.all.contains(offer)
     }
 
     /// What is held from now on is held for this.
@@ -73,11 +72,15 @@ impl Offers {
 mod tests {
     use super::*;
     use crate::money::{Currency, Money};
+    use crate::performance::PriceList;
     use crate::time::Timestamp;
 
     fn offer(amount: i64) -> Offer {
         let prices = PriceList([Money { amount, currency: Currency::KRW }].into());
-        Offer { prices, cancellation: CancellationRules { until: Timestamp::MAX, refund: [].into() } }
+        Offer {
+            prices,
+            cancellation: CancellationRules { starts_at: Timestamp::MAX, until: Timestamp::MAX, refund: [].into() },
+        }
     }
 
     #[test]

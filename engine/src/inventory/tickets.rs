@@ -45,7 +45,7 @@ pub struct TicketView {
 pub(super) const ISSUES_MAX: u16 = 1_000;
 
 impl Inventory {
-    fn ticket(&self, booking: u32, seat: SeatIndex) -> Ticket {
+    pub(super) fn ticket(&self, booking: u32, seat: SeatIndex) -> Ticket {
         self.tickets.get(&(booking, seat)).copied().unwrap_or_default()
     }
 

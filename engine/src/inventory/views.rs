@@ -3,12 +3,12 @@
 use std::ops::Range;
 
 use super::holds::{Found, Hold};
-use super::{Block, Booking, Inventory, Made, Offer, Payment, Stage, Standpoint, Step, TicketView, Verdict};
+use super::{Block, Booking, Inventory, Made, Payment, Stage, Standpoint, Step, TicketView, Verdict};
 use crate::command::Caller;
 use crate::event::{Event, Standing};
 use crate::id::{AccountId, BlockId, BookingId, HoldId};
 use crate::money::Money;
-use crate::performance::PriceList;
+use crate::performance::{CancellationRules, PriceList};
 use crate::refusal::Refusal;
 use crate::seat_map::{SeatIndex, SeatList};
 use crate::time::Timestamp;
@@ -62,8 +62,12 @@ pub struct BookingView {
     pub seats: SeatList,
     /// Those that were given up, or went back on sale.
     pub cancelled: Vec<SeatIndex>,
-    /// What it cost when it was held, and the rules by which it can be given back at least.
-    pub offer: Offer,
+    /// What it cost.
+    pub prices: PriceList,
+    /// The rules by which it can be given back at least.
+    pub cancellation: CancellationRules,
+    /// Where the performance was moved since: until then it can be given back for all that it cost.
+    pub free_until: Option<Timestamp>,
     /// What it is for.
     pub purpose: Option<Box<str>>,
     /// When it was made.
@@ -175,7 +179,9 @@ impl Inventory {
             standing: booking.standing,
             seats: booking.remaining(),
             cancelled: booking.cancelled().iter().copied().chain(lost).collect(),
-            offer: self.offers.get(booking.offer).clone(),
+            prices: self.offers.get(booking.offer).prices.clone(),
+            cancellation: self.booked_under(booking),
+            free_until: self.free_until(booking),
             purpose: booking.purpose().map(Box::from),
             created_at: booking.created_at,
             until: booking.until(),

@@ -74,10 +74,10 @@ pub fn decode_registry(body: &[u8]) -> Result<(Timestamp, RegistryEvent), Decode
 pub fn encode_image(image: &Image) -> Body {
     let sale = v1::Image::write(image);
     let beyond = v2::Image::beyond(image);
+    if v3::Image::is_needed(image) {
+        return Body { format: 3, bytes: archive(&v3::Image::write(sale, beyond, image)) };
+    }
     match beyond {
-        beyond if v3::Image::is_needed(image) => {
-            Body { format: 3, bytes: archive(&v3::Image::write(sale, beyond, image)) }
-        }
         None => Body { format: 1, bytes: archive(&sale) },
         Some(beyond) => Body { format: 2, bytes: archive(&v2::Image::write(sale, beyond)) },
     }

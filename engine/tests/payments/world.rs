@@ -1,6 +1,7 @@
 //! One sale with everything that can go wrong about money.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use onrush_engine::command::{
     BestAvailable, BookHold, Caller, CancelPerformance, CancelSeats, ChangeTerms, Command, DecideBooking, HoldSeats,
@@ -20,7 +21,7 @@ use onrush_engine::time::Timestamp;
 use crate::laws::{self, Sold};
 use crate::provider::Provider;
 use crate::random::Random;
-use crate::rules::{self, Rules};
+use crate::rules::{Promise, Rules};
 
 /// What a run that shows anything has met.
 pub(crate) const CONDITIONS: &[&str] = &[
@@ -46,11 +47,14 @@ pub(crate) const CONDITIONS: &[&str] = &[
     "the limit in the way of late money",
     "a refund by rules that are worse now",
     "a refund by rules that are better now",
+    "a refund for a performance that was moved",
+    "a cancellation after its time",
 ];
 
 const START: i64 = 1_800_000_000_000;
 const SEATS_MAX: u32 = 4;
 const STEPS: u64 = 400;
+const LENGTH: Duration = Duration::from_hours(3);
 
 /// See the module.
 pub(crate) struct World {
@@ -64,6 +68,7 @@ pub(crate) struct World {
     holds: Vec<(Caller, HoldId)>,
     bookings: Vec<(Caller, BookingId)>,
     rules: Rules,
+    moved_at: Option<Timestamp>,
     /// Those of each hold, by its number.
     held: BTreeMap<u32, Rules>,
     /// Those of each booking, by its number: of the time at which its seats were held.
@@ -120,6 +125,7 @@ impl World {
         let inventory = Inventory::open(&opening, at(0)).unwrap();
         let rules = Rules {
             prices: [opening.prices[0].amount, opening.prices[1].amount],
+            starts_at: opening.terms.starts_at,
             cancel_until: opening.terms.cancel_until,
             refund: opening.terms.refund.clone(),
         };
@@ -135,6 +141,7 @@ impl World {
             holds: Vec::new(),
             bookings: Vec::new(),
             rules,
+            moved_at: None,
             held: BTreeMap::new(),
             sold: BTreeMap::new(),
             kept: BTreeMap::new(),
@@ -271,7 +278,18 @@ impl World {
         let gone = seats.clone().unwrap_or(remaining);
         let command = Command::CancelSeats(CancelSeats { caller, booking, seats, key: None });
         let collected = self.provider.look_up(booking).is_some_and(|said| said.status == PaymentStatus::Captured);
-        let Ok(Some(Answer::Booking(view))) = self.give(&command) else { return };
+        let given = self.give(&command);
+        if matches!(given, Err(Refusal::CancellationClosed { .. })) {
+            let now = Timestamp::from_millis(self.now).max(self.inventory.now());
+            assert_eq!(
+                self.promise(booking.number).due(&[], now),
+                None,
+                "booking {} can be given back",
+                booking.number
+            );
+            self.met("a cancellation after its time");
+        }
+        let Ok(Some(Answer::Booking(view))) = given else { return };
         if caller == buyer {
             self.check_refund(booking.number, &gone);
         }
@@ -291,15 +309,22 @@ impl World {
             return;
         };
         let (now, refund, prices) = (self.inventory.now(), *refund, self.prices(booking, seats));
-        let held = &self.sold[&booking];
-        assert_eq!(refund, rules::due(held, &self.rules, &prices, now), "what booking {booking} gets back");
-        let (then, today) = (rules::due(held, held, &prices, now), rules::due(&self.rules, &self.rules, &prices, now));
-        if today < then {
+        let promise = self.promise(booking);
+        assert_eq!(Some(refund), promise.due(&prices, now), "what booking {booking} gets back");
+        let of = |rules| Promise { held: rules, in_force: rules, moved_at: None }.due(&prices, now).unwrap_or(0);
+        let (then, today) = (of(promise.held), of(promise.in_force));
+        let moved = promise.held.starts_at != promise.in_force.starts_at;
+        if moved {
+            self.met("a refund for a performance that was moved");
+        } else if today < then {
             self.met("a refund by rules that are worse now");
-        }
-        if today > then {
+        } else if today > then {
             self.met("a refund by rules that are better now");
         }
+    }
+
+    fn promise(&self, booking: u32) -> Promise<'_> {
+        Promise { held: &self.sold[&booking], in_force: &self.rules, moved_at: self.moved_at }
     }
 
     /// What seats of a booking cost when they were held.
@@ -313,9 +338,13 @@ impl World {
         let rules = self.rules.changed(&mut self.random, Timestamp::from_millis(self.now));
         let mut terms = Terms::clone(self.inventory.terms());
         (terms.cancel_until, terms.refund) = (rules.cancel_until, rules.refund.clone());
+        (terms.starts_at, terms.ends_at) = (rules.starts_at, terms.ends_at.max(rules.starts_at + LENGTH));
         let prices = rules.prices.map(|amount| Money { amount, currency: Currency::KRW }).to_vec();
         let command = ChangeTerms { caller: caller("seller"), terms, prices: Some(prices) };
         self.give(&Command::ChangeTerms(command)).unwrap();
+        if rules.starts_at != self.rules.starts_at {
+            self.moved_at = Some(self.inventory.now());
+        }
         self.rules = rules;
     }
 

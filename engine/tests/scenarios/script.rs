@@ -45,6 +45,7 @@ pub(crate) const REFUSALS: &[&str] = &[
     "TicketUsed",
     "TicketsGone",
     "NoNumberLeft",
+    "TooManyOffers",
 ];
 
 /// A match without a rest: a new refusal does not compile until it has a name here, and a line in [`REFUSALS`].
@@ -77,6 +78,7 @@ fn name(refusal: &Refusal) -> &'static str {
         Refusal::TicketUsed { .. } => 24,
         Refusal::TicketsGone { .. } => 25,
         Refusal::NoNumberLeft => 26,
+        Refusal::TooManyOffers { .. } => 27,
     };
     REFUSALS[place]
 }
@@ -137,6 +139,9 @@ impl Script {
             "count" => self.count(),
             "due" => self.due(),
             "tickets" => self.tickets(words),
+            // Prices that were never asked for before, so many; what comes of the last.
+            "reprice" => (1..=words[1].parse().unwrap())
+                .fold(String::new(), |_, number| self.run(&format!("terms {} price={}", words[0], 1_000 + number))),
             "hold" | "best" | "stand" | "prefer" | "release" | "book" | "cancel" | "block" | "lift" | "terms"
             | "approve" | "reject" | "note" | "call-off" | "give" | "enter" => {
                 let command = self.command(verb, words);

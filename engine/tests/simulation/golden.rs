@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use onrush_engine::command::RequestKey;
 use onrush_engine::event::{
     Advance, BookingDecided, Entry, Event, Fate, HoldBooked, PaymentAdvanced, PerformanceCancelled, SeatsBlocked,
-    SeatsCancelled, SeatsHeld, Standing, TicketCheckedIn, TicketTransferred,
+    SeatsCancelled, SeatsHeld, SoldRules, Standing, TicketCheckedIn, TicketTransferred,
 };
 use onrush_engine::id::{AccountId, PerformanceId, ShowId};
 use onrush_engine::inventory::Inventory;
@@ -84,7 +84,7 @@ pub(crate) fn entries() -> Vec<Entry> {
             key: None,
         }),
         Event::BlockLifted { block: 0 },
-        Event::TermsChanged { terms: Box::new(terms), prices: None, keeps: false },
+        Event::TermsChanged { terms: Box::new(terms), prices: None, sold: SoldRules::Replaced },
         Event::HoldsExtended { by_millis: 1500 },
     ];
     (0..).zip(events).map(|(second, event)| Entry { at: at(second), event }).collect()
@@ -244,12 +244,12 @@ fn the_bytes_are_what_they_were(format: u16, path: &Path, entries: &[Entry]) {
     assert_eq!(restored.image(), state_after(entries).image());
 }
 
-fn latest_path() -> PathBuf {
+fn format_3_path() -> PathBuf {
     path().with_file_name("format-3.record")
 }
 
 /// One event of each kind that format 3 adds, behind what it takes for them, and a state that has what it adds.
-fn latest_entries() -> Vec<Entry> {
+fn format_3_entries() -> Vec<Entry> {
     let account = |name: &str| -> AccountId { name.parse().unwrap() };
     let at = |seconds: i64| Timestamp::from_millis(1_800_000_000_000 + seconds * 1000);
     let key = |key| Some(RequestKey { key: [key, 0], fingerprint: 7 });
@@ -257,13 +257,14 @@ fn latest_entries() -> Vec<Entry> {
     let mut terms = opened.terms.clone();
     terms.cancel_until = at(100);
     terms.refund = vec![RefundStep { until: at(50), percent: 30 }];
+    terms.starts_at = at(9_000);
     let seats = [SeatIndex(0), SeatIndex(1)].into_iter().collect();
     let (booking, seat) = (0, SeatIndex(0));
     let standing = Standing::Confirmed;
     let events = vec![
         Event::PerformanceOpened(opened),
         Event::SeatsHeld(SeatsHeld { hold: 0, nonce: 5, buyer, seats, expires_at: at(300), key: None }),
-        Event::TermsChanged { terms: Box::new(terms), prices: None, keeps: true },
+        Event::TermsChanged { terms: Box::new(terms), prices: None, sold: SoldRules::Kept },
         Event::HoldBooked(HoldBooked { hold: 0, booking, nonce: 6, standing, until: None, purpose: None, key: None }),
         Event::TicketTransferred(TicketTransferred { booking, seat, to: account("acc_lee"), by: buyer, key: key(1) }),
         Event::TicketCheckedIn(TicketCheckedIn { booking, seat, by: account("acc_seller"), key: key(2) }),
@@ -273,7 +274,7 @@ fn latest_entries() -> Vec<Entry> {
 
 #[test]
 fn the_bytes_of_format_3_are_what_they_were() {
-    the_bytes_are_what_they_were(3, &latest_path(), &latest_entries());
+    the_bytes_are_what_they_were(3, &format_3_path(), &format_3_entries());
 }
 
 #[test]

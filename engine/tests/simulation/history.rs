@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use onrush_engine::event::{Entry, Event, HoldBooked, SeatsBlocked, SeatsCancelled, SeatsHeld, Standing};
+use onrush_engine::event::{Entry, Event, HoldBooked, SeatsBlocked, SeatsCancelled, SeatsHeld, SoldRules, Standing};
 use onrush_engine::id::{AccountId, PerformanceId};
 use onrush_engine::inventory::Inventory;
 use onrush_engine::journal::Stream;
@@ -67,7 +67,7 @@ fn groups() -> Vec<Vec<(i64, Event)>> {
         vec![(210, Event::HoldBooked(booked))],
         vec![(300, Event::SeatsCancelled(cancelled))],
         vec![(310, Event::SeatsBlocked(blocked)), (320, Event::BlockLifted { block: 0 })],
-        vec![(330, Event::TermsChanged { terms: closing, prices: None, keeps: true })],
+        vec![(330, Event::TermsChanged { terms: closing, prices: None, sold: SoldRules::Kept })],
         vec![(340, held(3, "kim", 1, 400)), (350, held(4, "kim", 2, 410))],
     ]
 }

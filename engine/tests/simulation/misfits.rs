@@ -3,17 +3,17 @@
 use onrush_engine::command::RequestKey;
 use onrush_engine::event::{
     Advance, BookingDecided, Entry, Event, Fate, HoldBooked, PaymentAdvanced, PerformanceCancelled, SeatsBlocked,
-    SeatsCancelled, SeatsHeld, Standing, TicketTransferred,
+    SeatsCancelled, SeatsHeld, SoldRules, Standing, TicketTransferred,
 };
 use onrush_engine::id::{AccountId, PerformanceId, ShowId};
-use onrush_engine::inventory::{Details, Image, Inventory, Made, Offer, OfferIndex, PlaceImage, Stage, Ticket};
+use onrush_engine::inventory::{Details, Image, Inventory, Made, OfferIndex, PlaceImage, Stage, Ticket};
 use onrush_engine::journal::codec::{decode_entries, encode_entries, encode_registry};
 use onrush_engine::journal::frame::{Body, Digest, Frame};
 use onrush_engine::journal::recovery::recover;
 use onrush_engine::journal::snapshot::Snapshot;
 use onrush_engine::journal::{Stream, codec};
 use onrush_engine::money::{Currency, Money};
-use onrush_engine::performance::{CancellationRules, PriceList, RefundStep};
+use onrush_engine::performance::{CancellationRules, Offer, PriceList, RefundStep};
 use onrush_engine::registry::{Duty, RegistryEvent};
 use onrush_engine::seat_map::{SeatIndex, TierIndex};
 use onrush_engine::time::Timestamp;
@@ -79,13 +79,13 @@ fn blocked(block: u32, named: &[u32], key: Option<RequestKey>) -> Event {
 fn terms(prices: &[(i64, &str)]) -> Event {
     let price = |(amount, currency): &(i64, &str)| Money { amount: *amount, currency: currency.parse().unwrap() };
     let terms = Box::new(opening(PerformanceId(11)).terms);
-    Event::TermsChanged { terms, prices: Some(prices.iter().map(price).collect()), keeps: true }
+    Event::TermsChanged { terms, prices: Some(prices.iter().map(price).collect()), sold: SoldRules::Kept }
 }
 
 fn generous() -> Event {
     let mut terms = opening(PerformanceId(11)).terms;
     terms.refund = vec![RefundStep { until: Timestamp::MIN, percent: 101 }];
-    Event::TermsChanged { terms: Box::new(terms), prices: None, keeps: true }
+    Event::TermsChanged { terms: Box::new(terms), prices: None, sold: SoldRules::Kept }
 }
 
 #[test]
@@ -282,7 +282,7 @@ fn first_hold(image: &mut Image) -> &mut onrush_engine::inventory::Hold {
 
 #[test]
 fn every_image_that_is_no_state_is_refused_by_its_part() {
-    let misfits: [(Change, &str); 35] = [
+    let misfits: [(Change, &str); 38] = [
         (|image| image.opening.plan.sections.clear(), "opening: the seat map has no seats"),
         (|image| image.opening.prices.clear(), "opening: there are 0 prices for 1 tiers"),
         (|image| image.opening.tiers = vec!["x".into(); 101], "opening: there are more than 100 tiers"),
@@ -329,6 +329,12 @@ fn every_image_that_is_no_state_is_refused_by_its_part() {
         (|image| image.replays[0].made = made_hold(0, &[SEAT_MISSING], 0), "request key 0: seat 22 does not exist"),
         (|image| image.replays[0].made = made_hold(0, &[0], 1), "request key 0: offer 1 does not exist"),
         (|image| image.replays[1].made = Made::Booking { number: 1 }, "request key 1: booking 1 does not exist"),
+        (|image| image.replays[1].made = made_ticket(1, 0, 0), "request key 1: booking 1 does not exist"),
+        (|image| image.replays[1].made = made_ticket(0, 5, 0), "request key 1: seat 5 is not one of its own"),
+        (
+            |image| image.replays[1].made = made_ticket(0, 0, 1),
+            "request key 1: the ticket of seat 0 was never issued so often",
+        ),
         (
             |image| image.replays[2].made = Made::Cancellation { booking: 0, cancelled: 2, then: None },
             "request key 2: more seats were cancelled than it has cancelled",
@@ -349,8 +355,12 @@ fn cancel(image: &mut Image, named: &[u32]) {
 fn offer(image: &mut Image, prices: &[i64], percent: u8) {
     let prices = prices.iter().map(|&amount| Money { amount, currency: Currency::KRW });
     let refund = [RefundStep { until: Timestamp::MAX, percent }].into();
-    let cancellation = CancellationRules { until: Timestamp::MAX, refund };
+    let cancellation = CancellationRules { starts_at: Timestamp::MIN, until: Timestamp::MAX, refund };
     image.offers.push(Offer { prices: PriceList(prices.collect()), cancellation });
+}
+
+fn made_ticket(booking: u32, seat: u32, issue: u16) -> Made {
+    Made::Ticket { booking, seat: SeatIndex(seat), then: Ticket { issue, ..Ticket::default() } }
 }
 
 fn made_hold(number: u32, named: &[u32], offer: u32) -> Made {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use onrush_engine::command::{
     BestAvailable, BlockSeats, BookHold, CancelSeats, ChangeTerms, Command, HoldSeats, RequestKey, Wish,
 };
-use onrush_engine::event::{Entry, Event};
+use onrush_engine::event::{Entry, Event, SoldRules};
 use onrush_engine::id::{BlockId, BookingId, HoldId, PerformanceId, ShowId};
 use onrush_engine::inventory::{Answer, Decision, Inventory};
 use onrush_engine::journal::Stream;
@@ -157,7 +157,7 @@ impl Sale {
         // As format 1 has them: so the states are those of the version that noted the digests.
         match &mut event {
             Event::HoldBooked(booked) => booked.until = None,
-            Event::TermsChanged { keeps, .. } => *keeps = false,
+            Event::TermsChanged { sold, .. } => *sold = SoldRules::Replaced,
             _ => {}
         }
         self.events.count(&event);

@@ -2,7 +2,7 @@
 
 use onrush_engine::event::{
     Advance, BookingDecided, Entry, Event, Fate, HoldBooked, PaymentAdvanced, PerformanceCancelled, SeatsBlocked,
-    SeatsCancelled, SeatsHeld, Standing, TicketCheckedIn, TicketTransferred,
+    SeatsCancelled, SeatsHeld, SoldRules, Standing, TicketCheckedIn, TicketTransferred,
 };
 use onrush_engine::journal::Stream;
 use onrush_engine::journal::codec::{decode_entries, decode_registry, encode_entries, encode_registry};
@@ -150,7 +150,8 @@ fn nonsense(input: &mut Input<'_>) -> Event {
             let currencies = [Currency::KRW, "USD".parse().expect("a currency")];
             let money = |input: &mut Input<'_>| Money { amount: input.signed(), currency: input.one_of(&currencies) };
             let prices = (0..input.byte() % 6).map(|_| money(input)).collect();
-            Event::TermsChanged { terms: Box::new(opening().terms), prices: Some(prices), keeps: input.coin() }
+            let sold = input.one_of(&[SoldRules::Kept, SoldRules::Replaced]);
+            Event::TermsChanged { terms: Box::new(opening().terms), prices: Some(prices), sold }
         }
         8 => Event::HoldsExtended { by_millis: input.number() },
         9 => {

@@ -1,12 +1,12 @@
 //! Snapshots: whatever their bytes, a start reads them to a sound state or refuses them by name.
 
-use onrush_engine::inventory::{Image, Made, Offer, OfferIndex, PlaceImage};
+use onrush_engine::inventory::{Image, Made, OfferIndex, PlaceImage};
 use onrush_engine::journal::codec::{decode_image, encode_image};
 use onrush_engine::journal::frame::{Body, Digest, Frame};
 use onrush_engine::journal::recovery::RecoveryError;
 use onrush_engine::journal::snapshot::Snapshot;
 use onrush_engine::money::{Currency, Money};
-use onrush_engine::performance::{CancellationRules, PriceList, RefundStep};
+use onrush_engine::performance::{CancellationRules, Offer, PriceList, RefundStep};
 use onrush_engine::seat_map::{SeatIndex, TierIndex};
 use onrush_engine::time::Timestamp;
 
@@ -105,7 +105,8 @@ fn offers(image: &mut Image, input: &mut Input<'_>) {
     let step =
         |input: &mut Input<'_>| RefundStep { until: Timestamp::from_millis(input.signed()), percent: input.byte() };
     let refund = (0..input.byte() % 3).map(|_| step(input)).collect();
-    let cancellation = CancellationRules { until: Timestamp::from_millis(input.signed()), refund };
+    let [starts_at, until] = [(); 2].map(|()| Timestamp::from_millis(input.signed()));
+    let cancellation = CancellationRules { starts_at, until, refund };
     image.offers.push(Offer { prices: PriceList(list.into()), cancellation });
 }
 

@@ -82,10 +82,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Connection {
     pub(crate) fn open(address: SocketAddr) -> io::Result<Self> {
-        Self::over(TcpStream::connect(address)?)
-    }
-
-    pub(crate) fn over(stream: TcpStream) -> io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         Ok(Self(BufReader::new(stream)))

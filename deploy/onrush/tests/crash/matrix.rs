@@ -44,8 +44,6 @@ struct World {
     server: Server,
     data: TempDir,
     connection: Connection,
-    /// From another address: only so many accounts come from one.
-    elsewhere: Connection,
     keys: TokenKeys,
     show: String,
     performance: String,
@@ -68,14 +66,13 @@ impl World {
         std::fs::write(&secret, PASSWORD).expect("a file");
         let file = format!("ONRUSH_ADMIN_PASSWORD_FILE={}", secret.display());
         let server = Server::start_under(data.path(), &["env", "ONRUSH_ADMIN_EMAIL=admin@example.org", &file]);
-        let (connection, elsewhere) = (server.connect(), server.connect_from([127, 0, 0, 2]));
+        let connection = server.connect();
         let keys = KeyFile::open(&KeyFile::path_in(data.path())).expect("the server has made its key");
         let [show, performance, helper, friend] = [const { String::new() }; 4];
         let mut world = Self {
             server,
             data,
             connection,
-            elsewhere,
             keys,
             show,
             performance,
@@ -131,9 +128,7 @@ impl World {
     fn account(&mut self, name: &str, role: &str) -> String {
         let email = format!("{name}@example.org");
         let draft = json!({"email": email, "password": PASSWORD, "name": name, "role": role});
-        let answer = self.elsewhere.ask(&Call::of("POST", "/v1/accounts", &draft), "");
-        assert_eq!(answer.status, 201, "{}", answer.text());
-        answer.json::<Value>()["id"].as_str().expect("an id").to_owned()
+        self.make("", "POST", "/v1/accounts", &draft, "id")
     }
 
     fn machine(&mut self, caller: &str) -> String {

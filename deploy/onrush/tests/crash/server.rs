@@ -8,8 +8,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use socket2::{Domain, Socket, Type};
-
 use crate::http::Connection;
 
 /// A process that was started and may or may not serve yet. Killed when dropped.
@@ -131,14 +129,6 @@ impl Server {
 
     pub(crate) fn connect(&self) -> Connection {
         Connection::open(self.address).unwrap_or_else(|error| panic!("{}: {error}", self.address))
-    }
-
-    /// As somebody at another address of this machine.
-    pub(crate) fn connect_from(&self, address: [u8; 4]) -> Connection {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        socket.bind(&SocketAddr::from((address, 0)).into()).expect("all of 127.0.0.0/8 is this machine");
-        socket.connect(&self.address.into()).unwrap_or_else(|error| panic!("{}: {error}", self.address));
-        Connection::over(socket.into()).unwrap_or_else(|error| panic!("{}: {error}", self.address))
     }
 
     pub(crate) fn pid(&self) -> rustix::process::Pid {

@@ -8,7 +8,7 @@ use onrush_api::seat_map::{Row, RowSeats, SeatMapDraft, Section};
 use onrush_engine::feed::Publication;
 use onrush_engine::id::{AccountId, PerformanceId, ShowId};
 use onrush_engine::money::{Currency, Money};
-use onrush_engine::performance::{Approval, Opening, RefundStep, Terms};
+use onrush_engine::performance::{Approval, CancellationRules, Opening, RefundStep, Terms};
 use onrush_engine::seat_map::{RowPlan, SeatMapPlan, SeatNames, Seating, SectionPlan, Slot, TierIndex};
 use onrush_engine::time::Timestamp;
 use onrush_engine::venues;
@@ -87,16 +87,16 @@ pub(crate) fn changed(
     Ok((terms, Some(prices)))
 }
 
-/// Moves a performance: it keeps its length, and what ended when it was to start ends when it starts.
+/// Moves a performance: it keeps its length and its cancellation rules, as long before the start as they were; where sales
+/// ended when it was to start, they end when it starts.
 fn move_to(terms: &mut Terms, starts_at: Timestamp) {
     let before = terms.starts_at;
     terms.ends_at = starts_at + (terms.ends_at - before);
-    for end in [&mut terms.closes_at, &mut terms.cancel_until] {
-        if *end == before {
-            *end = starts_at;
-        }
+    if terms.closes_at == before {
+        terms.closes_at = starts_at;
     }
-    terms.starts_at = starts_at;
+    let CancellationRules { until, refund, .. } = terms.cancellation().moved_to(starts_at);
+    (terms.starts_at, terms.cancel_until, terms.refund) = (starts_at, until, refund.to_vec());
 }
 
 fn with_sale(mut terms: Terms, sale: SaleDraft) -> Result<Terms, Problem> {
@@ -144,6 +144,9 @@ fn check_window(terms: &Terms) -> Result<(), Problem> {
     }
     if terms.closes_at <= terms.opens_at {
         return Err(Problem::field("/sale/closes_at", "must be after opens_at; left out, it is starts_at"));
+    }
+    if terms.cancel_until > terms.ends_at {
+        return Err(Problem::field("/sale/cancel_until", "must not be after ends_at; left out, it is starts_at"));
     }
     Ok(())
 }

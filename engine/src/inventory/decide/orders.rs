@@ -23,6 +23,11 @@ const PAID_WITHIN: Duration = Duration::from_hours(24);
 /// And so long at least, however near the end is.
 const AT_LEAST: Duration = Duration::from_mins(10);
 
+/// A performance that starts so much earlier or later is another one to who has bought it.
+const MOVED: Duration = Duration::from_hours(1);
+/// Who has bought it may give it back for so long.
+const MOVED_NOTICE: Duration = Duration::from_hours(7 * 24);
+
 impl Inventory {
     pub(super) fn decide_book(&self, command: &BookHold, now: Timestamp) -> Result<Decision, Refusal> {
         if let Some(replay) = self.replayed(&command.caller, command.key)? {
@@ -77,10 +82,11 @@ impl Inventory {
     }
 
     pub(super) fn decide_cancel(&self, command: &CancelSeats, now: Timestamp) -> Result<Decision, Refusal> {
+        // Whoever may not see the booking any more does not see it under an old key either.
+        let number = self.visible_booking(&command.caller, command.booking)?;
         if let Some(replay) = self.replayed(&command.caller, command.key)? {
             return Ok(replay);
         }
-        let number = self.visible_booking(&command.caller, command.booking)?;
         let (booking, by_seller) = (&self.bookings[number as usize], self.is_seller(&command.caller));
         if booking.is_over() || !booking.standing.has_seats() {
             return Err(Refusal::BookingClosed);
@@ -103,20 +109,33 @@ impl Inventory {
         Ok(Decision::Event(Event::SeatsCancelled(SeatsCancelled { booking: number, seats, by, refund, key })))
     }
 
-    /// A seller's later rules may do better by a buyer than those that were booked under, and never worse. So long, that
-    /// is, as there is something to give back: not past the end of the performance.
+    /// Until when a buyer may cancel: by the rules that were booked under or by those in force, whichever go further, and so
+    /// long at least after the performance was moved.
     fn cancellable_until(&self, booking: &Booking) -> Timestamp {
-        self.terms.cancel_until.max(self.booked_under(booking).until.min(self.terms.ends_at))
+        let until = self.terms.cancel_until.max(self.booked_under(booking).until);
+        self.free_until(booking).map_or(until, |free_until| until.max(free_until))
     }
 
-    /// What part of a price goes back, by the better of the rules that were booked under and those in force.
+    /// What part of a price goes back, likewise.
     fn percent_back(&self, booking: &Booking, now: Timestamp) -> u8 {
+        if self.free_until(booking).is_some_and(|free_until| now < free_until) {
+            return 100;
+        }
         let booked = if Bug::RefundOfToday.is_on() { 0 } else { self.booked_under(booking).percent_at(now) };
         booked.max(self.offers.in_force().cancellation.percent_at(now))
     }
 
-    fn booked_under(&self, booking: &Booking) -> &CancellationRules {
-        &self.offers.get(booking.offer).cancellation
+    /// The rules of the day on which a booking's seats were held, as far before the start as then.
+    pub(in crate::inventory) fn booked_under(&self, booking: &Booking) -> CancellationRules {
+        self.offers.get(booking.offer).cancellation.moved_to(self.terms.starts_at)
+    }
+
+    /// Where the performance was moved since: until when it can be given back for all that it cost. Nobody has to come
+    /// at another time than the one that was bought, and no seller ends the time to cancel by moving what was sold.
+    pub(in crate::inventory) fn free_until(&self, booking: &Booking) -> Option<Timestamp> {
+        let (then, today) = (self.offers.get(booking.offer).cancellation.starts_at, self.terms.starts_at);
+        let moved = (then - today).max(today - then) >= MOVED;
+        self.moved_at.filter(|_| moved).map(|at| at + MOVED_NOTICE)
     }
 
     /// What goes back for seats, seat by seat and rounded down to whole minor units; nothing where nothing was paid.

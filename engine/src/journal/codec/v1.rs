@@ -37,8 +37,8 @@ enum What {
     Lifted { block: u32 },
     Terms { terms: Box<Terms>, prices: Option<Vec<Money>> },
     Extended { by_millis: u32 },
-    Later(Box<v2::What>),
-    Latest(Box<v3::What>),
+    Format2(Box<v2::What>),
+    Format3(Box<v3::What>),
 }
 
 #[derive(Archive, Serialize, Deserialize)]
@@ -106,8 +106,8 @@ impl Entry {
     /// The format that can say what it says.
     pub(super) fn format(&self) -> u16 {
         match self.what {
-            What::Latest(_) => 3,
-            What::Later(_) => 2,
+            What::Format3(_) => 3,
+            What::Format2(_) => 2,
             _ => 1,
         }
     }
@@ -167,11 +167,11 @@ pub(super) fn read_standing(standing: u8) -> Read<Standing> {
 
 impl What {
     fn write(event: &Event) -> Self {
-        if let Some(later) = v2::What::write(event) {
-            return Self::Later(Box::new(later));
+        if let Some(what) = v2::What::write(event) {
+            return Self::Format2(Box::new(what));
         }
-        if let Some(latest) = v3::What::write(event) {
-            return Self::Latest(Box::new(latest));
+        if let Some(what) = v3::What::write(event) {
+            return Self::Format3(Box::new(what));
         }
         match event {
             Event::PerformanceOpened(opening) => Self::Opened(Box::new(Opening::write(opening))),
@@ -256,11 +256,11 @@ impl What {
             Self::Lifted { block } => Event::BlockLifted { block },
             Self::Terms { terms, prices } => {
                 let prices = prices.map(read_prices).transpose()?;
-                Event::TermsChanged { terms: Box::new(terms.read()?), prices, keeps: false }
+                Event::TermsChanged { terms: Box::new(terms.read()?), prices, sold: event::SoldRules::Replaced }
             }
             Self::Extended { by_millis } => Event::HoldsExtended { by_millis },
-            Self::Later(later) => later.read()?,
-            Self::Latest(latest) => latest.read()?,
+            Self::Format2(what) => what.read()?,
+            Self::Format3(what) => what.read()?,
         })
     }
 }

@@ -1,5 +1,5 @@
-//! What format 3 adds to format 2: that what was sold keeps its cancellation rules when those of the sale change, and
-//! request keys of what is done with tickets. Never changed once it is released.
+//! What format 3 adds to format 2: that what was sold keeps its cancellation rules when those of the sale change, that
+//! a performance was moved, and request keys of what is done with tickets. Never changed once it is released.
 
 use rkyv::{Archive, Deserialize, Serialize};
 
@@ -9,6 +9,7 @@ use crate::event::{self, Event};
 use crate::inventory::{self, Made};
 use crate::performance::{CancellationRules, RefundStep};
 use crate::seat_map::SeatIndex;
+use crate::time::Timestamp;
 
 type Read<T> = Result<T, DecodeError>;
 
@@ -36,7 +37,7 @@ impl What {
                 by: used.by.as_str().to_owned(),
                 key: Key::write(&used.key)?,
             },
-            Event::TermsChanged { terms, prices, keeps: true } => Self::Terms {
+            Event::TermsChanged { terms, prices, sold: event::SoldRules::Kept } => Self::Terms {
                 terms: Box::new(v1::Terms::write(terms)),
                 prices: prices.as_deref().map(v1::write_prices),
             },
@@ -62,7 +63,7 @@ impl What {
             Self::Terms { terms, prices } => Event::TermsChanged {
                 terms: Box::new(terms.read()?),
                 prices: prices.map(v1::read_prices).transpose()?,
-                keeps: true,
+                sold: event::SoldRules::Kept,
             },
         })
     }
@@ -75,10 +76,12 @@ pub(super) struct Image {
     beyond: Option<v2::Beyond>,
     /// Those of each offer, in the order of their prices.
     cancellation: Vec<Cancellation>,
+    moved_at: Option<i64>,
 }
 
 #[derive(Archive, Serialize, Deserialize)]
 struct Cancellation {
+    starts_at: i64,
     until: i64,
     refund: Vec<(i64, u8)>,
 }
@@ -87,13 +90,14 @@ impl Image {
     /// Whether earlier formats cannot say all of a state.
     pub(super) fn is_needed(image: &inventory::Image) -> bool {
         let in_force = image.opening.terms.cancellation();
-        image.offers.iter().any(|offer| offer.cancellation != in_force)
+        image.moved_at.is_some()
+            || image.offers.iter().any(|offer| offer.cancellation != in_force)
             || image.replays.iter().any(|replay| matches!(replay.made, Made::Ticket { .. }))
     }
 
     pub(super) fn write(sale: v1::Image, beyond: Option<v2::Beyond>, image: &inventory::Image) -> Self {
         let cancellation = image.offers.iter().map(|offer| Cancellation::write(&offer.cancellation)).collect();
-        Self { sale, beyond, cancellation }
+        Self { sale, beyond, cancellation, moved_at: image.moved_at.map(Timestamp::as_millis) }
     }
 
     pub(super) fn read(self) -> Read<inventory::Image> {
@@ -104,6 +108,7 @@ impl Image {
         for (offer, cancellation) in image.offers.iter_mut().zip(self.cancellation) {
             offer.cancellation = cancellation.read()?;
         }
+        image.moved_at = self.moved_at.map(|at| time("moved_at", at)).transpose()?;
         Ok(image)
     }
 }
@@ -111,12 +116,13 @@ impl Image {
 impl Cancellation {
     fn write(rules: &CancellationRules) -> Self {
         let refund = rules.refund.iter().map(|step| (step.until.as_millis(), step.percent)).collect();
-        Self { until: rules.until.as_millis(), refund }
+        Self { starts_at: rules.starts_at.as_millis(), until: rules.until.as_millis(), refund }
     }
 
     fn read(self) -> Read<CancellationRules> {
         let step = |(until, percent)| Ok(RefundStep { until: time("cancellation", until)?, percent });
         let refund = self.refund.into_iter().map(step).collect::<Read<_>>()?;
-        Ok(CancellationRules { until: time("cancellation", self.until)?, refund })
+        let [starts_at, until] = [time("cancellation", self.starts_at)?, time("cancellation", self.until)?];
+        Ok(CancellationRules { starts_at, until, refund })
     }
 }

@@ -5,9 +5,9 @@ use rkyv::{Archive, Deserialize, Serialize};
 use super::{Key, Money, Opening, Read, account, numbers, read_prices, read_standing, seats, text, time};
 use super::{write_prices, write_standing};
 use crate::command::RequestKey;
-use crate::inventory::{self, Details, Offer, OfferIndex, PlaceImage};
+use crate::inventory::{self, Details, OfferIndex, PlaceImage};
 use crate::journal::codec::{DecodeError, v2};
-use crate::performance::PriceList;
+use crate::performance::{Offer, PriceList};
 use crate::seat_map::SeatIndex;
 
 /// Holds, bookings and request keys name their offer by its place in `prices`.
@@ -109,6 +109,7 @@ impl Image {
             places: self.places.into_iter().map(Place::read).collect::<Read<_>>()?,
             bookings: self.bookings.into_iter().map(Booking::read).collect::<Read<_>>()?,
             called_off: None,
+            moved_at: None,
             tickets: std::collections::BTreeMap::new(),
             blocks: self.blocks.into_iter().map(Block::read).collect(),
             next_block: self.next_block,
