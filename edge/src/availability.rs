@@ -112,7 +112,7 @@ fn encode(publication: &Publication) -> Encoded {
         seats: None,
     };
     let counts = json(&body);
-    body.seats = Some(STANDARD.encode(&published.packed));
+    body.seats = Some(seats_text(&published));
     let full = json(&body);
     // Of the content, not of the version: a relaxed journal may lose versions in a power cut and give them out again.
     Encoded { version, etag: etag(&full), full, remaining: counts }
@@ -127,7 +127,12 @@ fn json(body: &impl serde::Serialize) -> Bytes {
     serde_json::to_vec(body).expect("the API's types are plain and always make JSON").into()
 }
 
-fn remaining(publication: &Publication, published: &Published) -> Remaining {
+/// The states of all seats, as the API has them.
+pub(crate) fn seats_text(published: &Published) -> String {
+    STANDARD.encode(&published.packed)
+}
+
+pub(crate) fn remaining(publication: &Publication, published: &Published) -> Remaining {
     let mut by_tier: BTreeMap<String, u32> = publication.tiers.iter().map(|tier| (tier.to_string(), 0)).collect();
     let mut by_section = BTreeMap::new();
     let mut total = 0;

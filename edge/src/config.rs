@@ -11,6 +11,8 @@ pub struct Config {
     pub connections_max: usize,
     /// Open connections of one address (IPv4) or /64 (IPv6). Loopback is exempt: a proxy on this machine stands there.
     pub connections_per_prefix_max: usize,
+    /// Clients that listen to availability at one time; the next is asked to come back.
+    pub streams_max: usize,
     /// Requests that are worked on at one time; more are refused before their body is read.
     pub requests_in_flight_max: usize,
     /// Requests a second that one account may send on average; twice as many in a burst.
@@ -52,6 +54,7 @@ impl Default for Config {
         Self {
             connections_max: 20_000,
             connections_per_prefix_max: 64,
+            streams_max: 10_000,
             requests_in_flight_max: 20_000,
             // Far above what a person or an honest bot needs, far below what one account needs to hurt.
             requests_per_second_per_account: 1_000,

@@ -19,6 +19,7 @@ use crate::metrics::Metrics;
 use crate::pages::Pages;
 use crate::payments::Payments;
 use crate::shed::InFlight;
+use crate::streams::Streams;
 
 /// Enough that a seller who changes without end seldom stands in another's way.
 const CHANGES: usize = 256;
@@ -34,6 +35,7 @@ pub struct Context {
     /// Nothing where nobody takes payments.
     pub(crate) payments: Option<Payments>,
     pub(crate) availabilities: Availabilities,
+    pub(crate) streams: Arc<Streams>,
     pub(crate) connections: Arc<Connections>,
     pub(crate) in_flight: InFlight,
     /// Of those whose ids have the same place here, one is changed at a time.
@@ -63,6 +65,7 @@ impl Context {
             connections: Arc::new(Connections::new(config.connections_max, config.connections_per_prefix_max)),
             in_flight: InFlight::new(config.requests_in_flight_max),
             availabilities: Availabilities::default(),
+            streams: Arc::new(Streams::new(config.streams_max, config.silence_max())),
             changes: std::array::from_fn(|_| Mutex::new(())),
             metrics: Metrics::new(),
             pages: Pages::new(),

@@ -28,3 +28,4 @@ mod routes;
 pub mod server;
 mod shed;
 mod socket;
+mod streams;

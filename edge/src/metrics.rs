@@ -39,6 +39,7 @@ const STATUSES: [(u16, &str); 24] = [
 pub(crate) struct Metrics {
     routes: Vec<RouteMetrics>,
     connections: Gauge,
+    streams: Gauge,
     in_flight: Gauge,
 }
 
@@ -53,6 +54,7 @@ impl Metrics {
         Self {
             routes: Route::ALL.iter().map(route).collect(),
             connections: gauge!("onrush_http_connections"),
+            streams: gauge!("onrush_http_streams"),
             in_flight: gauge!("onrush_http_requests_in_flight"),
         }
     }
@@ -70,7 +72,8 @@ impl Metrics {
         seconds.record(took.as_secs_f64());
     }
 
-    pub(crate) fn show_load(&self, connections: usize, in_flight: usize) {
+    pub(crate) fn show_load(&self, connections: usize, streams: usize, in_flight: usize) {
+        self.streams.set(streams as f64);
         self.connections.set(connections as f64);
         self.in_flight.set(in_flight as f64);
     }

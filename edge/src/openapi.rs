@@ -14,7 +14,7 @@ use crate::routes::{
     info(title = "Onrush", description = "The booking engine for ticket rushes.", license(name = "Apache-2.0")),
     paths(
         shows::create, shows::list, shows::own, shows::read, shows::change, members::list, members::invite, members::remove,
-        performances::add, performances::read, performances::change, performances::cancel, performances::seat_map, availability::read,
+        performances::add, performances::read, performances::change, performances::cancel, performances::seat_map, availability::read, availability::stream,
         wishes::make, holds::hold, holds::read, holds::release,
         bookings::book, bookings::list, bookings::read, bookings::cancel,
         bookings::approve, bookings::reject, payments::notice, document::read, guests::come_back,

@@ -88,6 +88,7 @@ routes! {
     CancelPerformance  POST   "/v1/performances/*/cancel"          Token     Begun BODY_LEN_MAX       "cancel_performance"
     ReadSeatMap        GET    "/v1/performances/*/seat-map"        Everybody Read  BODY_LEN_MAX       "read_seat_map"
     ReadAvailability   GET    "/v1/performances/*/availability"    Everybody Read  BODY_LEN_MAX       "read_availability"
+    StreamAvailability GET    "/v1/performances/*/availability/stream" Everybody Read BODY_LEN_MAX    "stream_availability"
     HoldSeats          POST   "/v1/performances/*/holds"           Token     New   BODY_LEN_MAX       "hold_seats"
     MakeWish           POST   "/v1/performances/*/wishes"          Token     New   BODY_LEN_MAX       "make_wish"
     ListSold           GET    "/v1/performances/*/bookings"        Token     Read  BODY_LEN_MAX       "list_sold"
@@ -158,6 +159,7 @@ impl Route {
             Self::CancelPerformance => performances::cancel(request).await,
             Self::ReadSeatMap => performances::seat_map(request),
             Self::ReadAvailability => availability::read(request),
+            Self::StreamAvailability => availability::stream(request),
             Self::HoldSeats => holds::hold(request).await,
             Self::MakeWish => wishes::make(request),
             Self::ReadHold => holds::read(request).await,

@@ -5,11 +5,14 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, TcpListener as StdListener};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context as Poller, Poll, ready};
 use std::time::Duration;
 
-use hyper::body::Incoming;
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -18,6 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::answer::Content;
 use crate::config::Config;
 use crate::connections::Connection;
 use crate::context::Context;
@@ -65,6 +69,7 @@ pub async fn run(
         }
     }
     drop(listener);
+    context.streams.close();
     drain(graceful, &context).await;
     Ok(())
 }
@@ -110,7 +115,11 @@ fn serve(
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         asked.set(Instant::now());
         let context = Arc::clone(&context);
-        async move { Ok::<_, Infallible>(respond(&context, surface, peer, request).await) }
+        let asked = Rc::clone(&asked);
+        async move {
+            let response = respond(&context, surface, peer, request).await;
+            Ok::<_, Infallible>(response.map(|content| Sent { content, asked }))
+        }
     });
     let served = graceful.watch(builder.serve_connection(io, service).into_owned());
     tokio::task::spawn_local(async move {
@@ -127,8 +136,35 @@ fn serve(
     });
 }
 
-/// Ends when nothing was asked for so long. All that was asked before has been answered then; what a client still has
-/// not taken of it, it does not want. In HTTP/2 nobody else watches for that: a client may leave its window shut.
+/// What is sent of an answer. As long as something of a stream is taken, its connection is not silent.
+struct Sent {
+    content: Content,
+    asked: Rc<Cell<Instant>>,
+}
+
+impl Body for Sent {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Poller<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let frame = ready!(Pin::new(&mut self.content).poll_frame(cx));
+        if matches!(self.content, Content::Stream(_)) {
+            self.asked.set(Instant::now());
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.content.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.content.size_hint()
+    }
+}
+
+/// Ends when nothing was asked for so long, nor anything taken of a stream. All that was asked before has been answered then;
+/// what a client still has not taken of it, it does not want. In HTTP/2 nobody else watches for that: a client may leave its window shut.
 async fn silence(asked: Rc<Cell<Instant>>, max: Duration) {
     let mut end = asked.get() + max;
     while end > Instant::now() {

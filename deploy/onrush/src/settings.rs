@@ -27,6 +27,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("snapshot_every_events", "200000", "a performance's state is written down after so many events"),
     ("downtime_extension_max_seconds", "300", "holders get back the time that the server was away, up to this"),
     ("connections_max", "20000", "open connections"),
+    ("streams_max", "10000", "clients that listen to availability at one time"),
     ("connections_per_prefix_max", "64", "open connections of one IPv4 address or IPv6 /64; loopback is exempt"),
     ("requests_in_flight_max", "20000", "requests worked on at one time"),
     ("requests_per_second_per_account", "1000", "requests of one account on average; twice as many at once"),
@@ -280,6 +281,7 @@ fn edge(layers: &Layers) -> Result<onrush_edge::config::Config, SettingsError> {
     Ok(onrush_edge::config::Config {
         connections_max: layers.get("connections_max")?,
         connections_per_prefix_max: layers.get("connections_per_prefix_max")?,
+        streams_max: layers.get("streams_max")?,
         requests_in_flight_max: layers.get("requests_in_flight_max")?,
         requests_per_second_per_account: layers.get("requests_per_second_per_account")?,
         header_read_timeout: layers.millis("header_read_timeout_ms")?,

@@ -18,6 +18,21 @@ pub struct Remaining {
     pub by_section: BTreeMap<String, u32>,
 }
 
+/// What has changed since the version before, as a stream tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AvailabilityDelta {
+    /// The version that it leads to.
+    pub version: u64,
+    /// When that version came to be.
+    #[schema(value_type = String, format = DateTime)]
+    pub as_of: Time,
+    /// How many seats are free now.
+    pub remaining: Remaining,
+    /// Each seat that is in another state: its place in seat-map order, from 0, and the state: 0 free, 1 held, 2 booked,
+    /// 3 blocked.
+    pub seats: Vec<(u32, u8)>,
+}
+
 /// The state of every seat at one version: old is allowed, invented is not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Availability {

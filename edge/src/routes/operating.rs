@@ -49,6 +49,6 @@ pub(crate) fn ready(request: &Request<'_>) -> Result<Answer, Problem> {
 #[utoipa::path(get, path = "/metrics", tag = "Operating", responses((status = 200, description = "Prometheus text")))]
 pub(crate) async fn metrics(request: &Request<'_>) -> Answer {
     let context = request.context;
-    context.metrics.show_load(context.connections.count(), context.in_flight.count());
+    context.metrics.show_load(context.connections.count(), context.streams.count(), context.in_flight.count());
     Answer::text(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", context.render_metrics().await)
 }

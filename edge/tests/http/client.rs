@@ -50,22 +50,45 @@ impl Connection {
 
     /// The next answer, or nothing where the server has hung up.
     pub(crate) fn next(&mut self) -> Option<Answer> {
-        let head = loop {
-            if let Some(end) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
-                break self.buffer.drain(..end + 4).collect::<Vec<u8>>();
-            }
-            if !self.read_more() {
-                assert!(self.buffer.is_empty(), "half a head: {:?}", String::from_utf8_lossy(&self.buffer));
-                return None;
-            }
-        };
-        let mut answer = parse_head(&head);
+        let mut answer = parse_head(&self.until(b"\r\n\r\n")?);
         let length = answer.header("content-length").map_or(0, |length| length.parse().expect("a length"));
         while self.buffer.len() < length {
             assert!(self.read_more(), "the body ended early");
         }
         answer.body = self.buffer.drain(..length).collect();
         Some(answer)
+    }
+
+    /// The head of the next answer, whose body is read by [`Self::chunk`].
+    #[track_caller]
+    pub(crate) fn head(&mut self) -> Answer {
+        parse_head(&self.until(b"\r\n\r\n").expect("an answer, not the end of the connection"))
+    }
+
+    /// The next chunk of a body (RFC 9112, section 7.1); nothing behind the last.
+    pub(crate) fn chunk(&mut self) -> Option<Vec<u8>> {
+        let line = self.until(b"\r\n").expect("a chunk, or the last");
+        let length = std::str::from_utf8(&line).expect("text").trim_end();
+        let length = usize::from_str_radix(length, 16).expect("a length");
+        while self.buffer.len() < length + 2 {
+            assert!(self.read_more(), "the chunk ended early");
+        }
+        let mut chunk: Vec<u8> = self.buffer.drain(..length + 2).collect();
+        assert_eq!(chunk.split_off(length), b"\r\n");
+        (length > 0).then_some(chunk)
+    }
+
+    /// What comes up to a mark, and the mark; nothing where the server has hung up before.
+    fn until(&mut self, mark: &[u8]) -> Option<Vec<u8>> {
+        loop {
+            if let Some(at) = self.buffer.windows(mark.len()).position(|window| window == mark) {
+                return Some(self.buffer.drain(..at + mark.len()).collect());
+            }
+            if !self.read_more() {
+                assert!(self.buffer.is_empty(), "half a head: {:?}", String::from_utf8_lossy(&self.buffer));
+                return None;
+            }
+        }
     }
 
     /// Waits for the server to hang up; it must have nothing more to say.

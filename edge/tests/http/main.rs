@@ -32,4 +32,5 @@ mod members;
 mod mutations;
 mod sales;
 mod slowloris;
+mod streams;
 mod tickets;

@@ -74,6 +74,7 @@ fn metrics_have_their_names_and_bounded_labels() {
         "onrush_http_requests_total{route=\"unknown\",status=\"405\"}",
         "onrush_http_request_duration_seconds",
         "onrush_http_connections",
+        "onrush_http_streams",
         "onrush_http_requests_in_flight",
         "onrush_commands_total{kind=\"hold\",outcome=\"refused\"}",
         "onrush_commands_total{kind=\"book\",outcome=\"done\"}",
