@@ -65,7 +65,11 @@ impl Context {
             connections: Arc::new(Connections::new(config.connections_max, config.connections_per_prefix_max)),
             in_flight: InFlight::new(config.requests_in_flight_max),
             availabilities: Availabilities::default(),
-            streams: Arc::new(Streams::new(config.streams_max, config.silence_max())),
+            streams: Arc::new(Streams::new(
+                config.streams_max,
+                config.connections_per_prefix_max,
+                config.silence_max(),
+            )),
             changes: std::array::from_fn(|_| Mutex::new(())),
             metrics: Metrics::new(),
             pages: Pages::new(),

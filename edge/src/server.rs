@@ -17,6 +17,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -108,6 +109,10 @@ fn serve(
         return;
     }
     let config = &context.config;
+    // A peer that is gone without a word takes nothing either, though little is sent to it.
+    if let Err(error) = SockRef::from(&stream).set_tcp_user_timeout(Some(config.write_timeout)) {
+        tracing::debug!(%error, "a peer that is gone will be noticed late");
+    }
     let io = TokioIo::new(Socket::new(stream, config.header_read_timeout, config.write_timeout));
     let context = Arc::clone(context);
     let asked = Rc::new(Cell::new(Instant::now()));

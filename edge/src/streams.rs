@@ -1,12 +1,13 @@
 //! Availability as it changes, for everybody who listens: server-sent events, each encoded once.
 //!
 //! Four times a second at most a performance's changes are gathered into one event, by whichever listener looks first; the
-//! others find it there. So what a listener costs does not grow with the hall or with the rush, and what a rush costs does
-//! not grow with those who listen. Nobody waits in memory either: a listener asks for what came since its last event, and
-//! gets everything anew where that is too long ago.
+//! others find it there. So what has to be encoded does not grow with those who listen, nor with the rush; looking and
+//! sending does. Nothing waits in memory for anybody: a listener asks for what came after its last event, one event after
+//! the other, and gets everything anew where that is too long ago.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,6 +18,7 @@ use bytes::Bytes;
 use dashmap::DashMap;
 use hyper::body::{Body, Frame};
 use onrush_api::availability::{Availability, AvailabilityDelta};
+use onrush_api::peer::{Peer, Prefix};
 use onrush_api::text::Time;
 use onrush_engine::feed::{Publication, Published};
 use onrush_engine::id::PerformanceId;
@@ -29,15 +31,20 @@ use crate::availability::{remaining, seats_text};
 const GATHERED: Duration = Duration::from_millis(250);
 /// Something is said so often at least, so that whoever stands between does not take the connection for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
-/// Deltas that are remembered, for who comes back: a minute of a rush.
+/// Deltas that are remembered, for who comes back: a minute of a rush,
 const DELTAS_MAX: usize = 240;
-/// A client that lost its connection comes back after so many milliseconds.
-const RETRY_MILLIS: u32 = 1_000;
+/// and so many bytes: whoever has missed more is told everything anew in less.
+const DELTAS_BYTES_MAX: usize = 256 * 1024;
+/// A client that lost its connection comes back after so many milliseconds, each at another time.
+const RETRY_MILLIS: Range<u32> = 1_000..4_000;
 
 /// All performances' streams.
 pub(crate) struct Streams {
     rooms: DashMap<PerformanceId, Arc<Mutex<Room>>>,
     listeners: AtomicUsize,
+    /// Of each place, but of this machine.
+    by_prefix: DashMap<Prefix, usize>,
+    per_prefix_max: usize,
     listeners_max: usize,
     keep_alive: Duration,
     /// Of this process: versions of another one may stand for other states.
@@ -51,21 +58,25 @@ struct Room {
     since: Instant,
     /// Everything, as it is known.
     snapshot: Option<Bytes>,
+    /// Each leads to the version that the next one comes from, and the last to the one that is known.
     deltas: VecDeque<Delta>,
+    deltas_bytes: usize,
 }
 
-/// Leads from one version to that of the next delta, or to the one that is known.
 struct Delta {
     from: u64,
+    to: u64,
     event: Bytes,
 }
 
 impl Streams {
     /// For so many listeners, on connections that are cut when they were silent for so long.
-    pub(crate) fn new(listeners_max: usize, silence_max: Duration) -> Self {
+    pub(crate) fn new(listeners_max: usize, per_prefix_max: usize, silence_max: Duration) -> Self {
         Self {
             rooms: DashMap::new(),
             listeners: AtomicUsize::new(0),
+            by_prefix: DashMap::new(),
+            per_prefix_max,
             listeners_max,
             keep_alive: KEEP_ALIVE.min(silence_max / 3),
             epoch: rand::random(),
@@ -74,13 +85,18 @@ impl Streams {
     }
 
     /// One more who listens, from behind the event with id `last` on; nothing where there are too many already.
-    pub(crate) fn listen(self: &Arc<Self>, publication: Arc<Publication>, last: Option<&str>) -> Option<Listener> {
-        let place = Place::take(self, publication.performance)?;
+    pub(crate) fn listen(
+        self: &Arc<Self>,
+        publication: Arc<Publication>,
+        last: Option<&str>,
+        peer: Peer,
+    ) -> Option<Listener> {
+        let place = Place::take(self, publication.performance, peer)?;
         let room = Arc::clone(&self.rooms.entry(publication.performance).or_insert_with(|| Room::of(&publication)));
         let mut ticks = interval(GATHERED);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let heard = last.and_then(|id| self.version_of(id));
-        Some(Listener { publication, room, heard, ticks, spoke: Instant::now(), begun: false, place })
+        Some(Listener { publication, room, heard, ticks, spoke: Instant::now(), begun: false, behind: false, place })
     }
 
     fn version_of(&self, id: &str) -> Option<u64> {
@@ -102,8 +118,13 @@ impl Streams {
 
 impl Room {
     fn of(publication: &Publication) -> Arc<Mutex<Self>> {
-        let room = Self { known: publication.seats(), since: Instant::now(), snapshot: None, deltas: VecDeque::new() };
-        Arc::new(Mutex::new(room))
+        Arc::new(Mutex::new(Self {
+            known: publication.seats(),
+            since: Instant::now(),
+            snapshot: None,
+            deltas: VecDeque::new(),
+            deltas_bytes: 0,
+        }))
     }
 
     /// Gathers what has changed, where that was not done just now.
@@ -112,6 +133,11 @@ impl Room {
             return;
         }
         let now = publication.seats();
+        self.since = Instant::now();
+        if now.packed == self.known.packed {
+            // A payment, a ticket, a rule: nobody here has to hear of that.
+            return;
+        }
         let delta = AvailabilityDelta {
             version: now.version,
             as_of: Time(now.as_of),
@@ -119,22 +145,31 @@ impl Room {
             seats: changes(&self.known.packed, &now.packed).collect(),
         };
         let event = event(epoch, now.version, "delta", &delta);
-        self.deltas.push_back(Delta { from: self.known.version, event });
-        let surplus = self.deltas.len().saturating_sub(DELTAS_MAX);
-        self.deltas.drain(..surplus);
-        (self.known, self.since, self.snapshot) = (now, Instant::now(), None);
+        self.remember(Delta { from: self.known.version, to: now.version, event });
+        (self.known, self.snapshot) = (now, None);
     }
 
-    /// What somebody has still to hear who has heard up to `version`.
-    fn after(&mut self, version: Option<u64>, publication: &Publication, epoch: u32) -> Option<Bytes> {
+    fn remember(&mut self, delta: Delta) {
+        self.deltas_bytes += delta.event.len();
+        self.deltas.push_back(delta);
+        while self.deltas.len() > DELTAS_MAX || self.deltas_bytes > DELTAS_BYTES_MAX {
+            let Some(oldest) = self.deltas.pop_front() else { break };
+            self.deltas_bytes -= oldest.event.len();
+        }
+    }
+
+    /// What somebody has to hear next who has heard up to `version`, and which version that leads to.
+    fn after(&mut self, version: Option<u64>, publication: &Publication, epoch: u32) -> Option<(Bytes, u64)> {
         if version == Some(self.known.version) {
             return None;
         }
-        let next = self.deltas.iter().position(|delta| Some(delta.from) == version);
-        let Some(next) = next else { return Some(self.snapshot(publication, epoch)) };
-        let mut events = self.deltas.iter().skip(next).map(|delta| &delta.event);
-        let first = events.next()?.clone();
-        Some(events.fold(first, |all, event| [all, event.clone()].concat().into()))
+        // A hole before it, from one delta to the next, there is none; so the versions grow.
+        let next = version.and_then(|version| self.deltas.binary_search_by_key(&version, |delta| delta.from).ok());
+        let delta = next.map(|next| &self.deltas[next]);
+        Some(match delta {
+            Some(delta) => (delta.event.clone(), delta.to),
+            None => (self.snapshot(publication, epoch), self.known.version),
+        })
     }
 
     fn snapshot(&mut self, publication: &Publication, epoch: u32) -> Bytes {
@@ -178,6 +213,8 @@ pub(crate) struct Listener {
     /// When something was said last.
     spoke: Instant,
     begun: bool,
+    /// There is more to hear than was said last.
+    behind: bool,
     place: Place,
 }
 
@@ -186,9 +223,9 @@ impl Listener {
         let epoch = self.place.streams.epoch;
         let mut room = lock(&self.room);
         room.gather(&self.publication, epoch);
-        let event = room.after(self.heard, &self.publication, epoch);
-        self.heard = Some(room.known.version);
-        event
+        let (event, version) = room.after(self.heard, &self.publication, epoch)?;
+        (self.heard, self.behind) = (Some(version), version != room.known.version);
+        Some(event)
     }
 
     fn say(&mut self, event: Bytes) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
@@ -203,10 +240,12 @@ impl Body for Listener {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         if !std::mem::replace(&mut self.begun, true) {
-            return self.say(format!("retry: {RETRY_MILLIS}\n\n").into());
+            return self.say(format!("retry: {}\n\n", rand::random_range(RETRY_MILLIS)).into());
         }
         loop {
-            ready!(self.ticks.poll_tick(cx));
+            if !std::mem::take(&mut self.behind) {
+                ready!(self.ticks.poll_tick(cx));
+            }
             if self.place.streams.closed.load(Ordering::Relaxed) {
                 return Poll::Ready(None);
             }
@@ -228,19 +267,37 @@ fn lock(room: &Mutex<Room>) -> MutexGuard<'_, Room> {
 struct Place {
     streams: Arc<Streams>,
     performance: PerformanceId,
+    /// Nothing for this machine, which is not limited.
+    prefix: Option<Prefix>,
 }
 
 impl Place {
-    fn take(streams: &Arc<Streams>, performance: PerformanceId) -> Option<Self> {
-        let place = Self { streams: Arc::clone(streams), performance };
-        (streams.listeners.fetch_add(1, Ordering::Relaxed) < streams.listeners_max).then_some(place)
+    fn take(streams: &Arc<Streams>, performance: PerformanceId, peer: Peer) -> Option<Self> {
+        let one_more = |count: usize| (count < streams.listeners_max).then_some(count + 1);
+        streams.listeners.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
+        let mut place = Self { streams: Arc::clone(streams), performance, prefix: None };
+        if let Some(prefix) = peer.prefix() {
+            let mut count = streams.by_prefix.entry(prefix).or_default();
+            if *count >= streams.per_prefix_max {
+                return None;
+            }
+            *count += 1;
+            place.prefix = Some(prefix);
+        }
+        Some(place)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         self.streams.listeners.fetch_sub(1, Ordering::Relaxed);
-        // The last one out; where somebody comes in just then, there are two rooms for a while, which is no harm.
+        if let Some(prefix) = self.prefix {
+            self.streams.by_prefix.remove_if_mut(&prefix, |_, count| {
+                *count -= 1;
+                *count == 0
+            });
+        }
+        // The last one out.
         self.streams.rooms.remove_if(&self.performance, |_, room| Arc::strong_count(room) == 1);
     }
 }
@@ -258,8 +315,36 @@ mod tests {
     }
 
     #[test]
+    fn one_place_has_its_share_of_listeners() {
+        let streams = Arc::new(Streams::new(3, 1, KEEP_ALIVE));
+        let take = |address: &str| Place::take(&streams, PerformanceId(1), Peer(address.parse().unwrap()));
+        let far = take("192.0.2.1").unwrap();
+        assert!(take("192.0.2.1").is_none(), "one is its share");
+        let others = [take("192.0.2.2"), take("127.0.0.1")];
+        assert!(others.iter().all(Option::is_some) && take("127.0.0.1").is_none(), "three in all");
+        drop((far, others));
+        assert_eq!((streams.count(), streams.by_prefix.is_empty()), (0, true));
+        assert!(take("192.0.2.1").is_some());
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let known =
+            Published { version: 0, as_of: onrush_engine::time::Timestamp::MIN, packed: vec![], tallies: vec![] };
+        let (snapshot, deltas) = (None, VecDeque::new());
+        let mut room = Room { known, since: Instant::now(), snapshot, deltas, deltas_bytes: 0 };
+        let delta = |from: u64, length: usize| Delta { from, to: from + 1, event: vec![0; length].into() };
+        (0..1_000).for_each(|from| room.remember(delta(from, 10)));
+        assert_eq!((room.deltas.len(), room.deltas[0].from), (DELTAS_MAX, 760));
+        room.remember(delta(1_000, DELTAS_BYTES_MAX));
+        assert_eq!((room.deltas.len(), room.deltas_bytes), (1, DELTAS_BYTES_MAX));
+        room.remember(delta(1_001, DELTAS_BYTES_MAX + 1));
+        assert_eq!((room.deltas.len(), room.deltas_bytes), (0, 0), "too much to be remembered at all");
+    }
+
+    #[test]
     fn an_id_of_another_process_is_nobodys() {
-        let streams = Streams { epoch: 0xAB, ..Streams::new(1, KEEP_ALIVE) };
+        let streams = Streams { epoch: 0xAB, ..Streams::new(1, 1, KEEP_ALIVE) };
         assert_eq!(streams.version_of("000000ab-7"), Some(7));
         for id in ["000000ac-7", "7", "000000ab-", "000000ab-x", "-7", ""] {
             assert_eq!(streams.version_of(id), None, "{id}");

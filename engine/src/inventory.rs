@@ -11,6 +11,7 @@ mod holds;
 mod image;
 mod limits;
 mod misfit;
+mod moves;
 mod offers;
 mod orders;
 mod payments;
@@ -28,6 +29,7 @@ pub use decide::Decision;
 pub use holds::Hold;
 pub use image::{Image, PlaceImage};
 pub use misfit::{Fault, Misfit, Part};
+pub use moves::Notice;
 pub use offers::OfferIndex;
 pub use orders::CalledOff;
 pub use payments::{Moment, Payment, Refund, Stage, Step};
@@ -66,8 +68,7 @@ pub struct Inventory {
     /// When bookings that wait wait no longer, with their numbers.
     waiting: BTreeSet<(Timestamp, u32)>,
     called_off: Option<CalledOff>,
-    /// When it was last told to start at another time, if what was sold before was to know of that.
-    moved_at: Option<Timestamp>,
+    notice: Notice,
     /// What became of tickets, by booking and seat; of the others there is nothing to tell.
     tickets: BTreeMap<(u32, SeatIndex), Ticket>,
     blocks: BTreeMap<u32, Block>,
@@ -112,7 +113,7 @@ impl Inventory {
             bookings: Vec::new(),
             waiting: BTreeSet::new(),
             called_off: None,
-            moved_at: None,
+            notice: Notice::none(opening.terms.starts_at),
             tickets: BTreeMap::new(),
             blocks: BTreeMap::new(),
             next_block: 0,
@@ -317,9 +318,11 @@ impl Inventory {
 
     fn apply_terms(&mut self, terms: &Terms, prices: Option<&[Money]>, sold: SoldRules) {
         match sold {
-            SoldRules::Kept if terms.starts_at != self.terms.starts_at => self.moved_at = Some(self.now),
-            SoldRules::Kept => {}
-            SoldRules::Replaced => self.offers.cancel_by(&terms.cancellation()),
+            SoldRules::Kept => self.notice = self.notice.after(terms.starts_at, self.now),
+            SoldRules::Replaced => {
+                self.offers.cancel_by(&terms.cancellation());
+                self.notice = Notice::none(terms.starts_at);
+            }
         }
         self.terms = Arc::new(terms.clone());
         let prices = prices.map_or_else(|| self.prices().clone(), |prices| PriceList(prices.into()));

@@ -168,7 +168,7 @@ pub struct Offer {
 /// How seats can be given back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CancellationRules {
-    /// When the performance was to start: the other times move with it.
+    /// When the performance was to start: the other times may move with it.
     pub starts_at: Timestamp,
     /// Until then a buyer may cancel.
     pub until: Timestamp,
@@ -183,10 +183,12 @@ impl CancellationRules {
         beyond.map_or(Ok(()), |step| Err(TermsError::Refund(step.percent)))
     }
 
-    /// The same, where the performance starts at another time: each time is as long before the start as it was.
+    /// The same, where the performance starts at another time. Where that is later, each time is as long before the start as
+    /// it was; where it is earlier, each stays, though not past a start that it was not past.
     pub fn moved_to(&self, starts_at: Timestamp) -> Self {
         let by = starts_at.as_millis() - self.starts_at.as_millis();
-        let moved = |at: Timestamp| Timestamp::from_millis(at.as_millis().saturating_add(by));
+        let along = |at: Timestamp| Timestamp::from_millis(at.as_millis().saturating_add(by));
+        let moved = |at: Timestamp| if by > 0 { along(at) } else { at.min(along(at).max(starts_at)) };
         let steps = self.refund.iter().map(|step| RefundStep { until: moved(step.until), ..*step });
         Self { starts_at, until: moved(self.until), refund: steps.collect() }
     }

@@ -77,8 +77,8 @@ impl Accounts {
             return self.check_same(&account, known, &guest, &password).await;
         }
         let digits: String = number.chars().filter(char::is_ascii_digit).collect();
-        self.hasher.check(Who::Known, &password, &digits, &guest.name, "/guest/password").await?;
-        let (hash, noted_at) = (self.hasher.hash(Who::Known, &password).await?, Time(self.now()));
+        self.hasher.check(Who::Stranger, &password, &digits, &guest.name, "/guest/password").await?;
+        let (hash, noted_at) = (self.hasher.hash(Who::Stranger, &password).await?, Time(self.now()));
         let record = GuestRecord { guest, password: hash, noted_at };
         let noted = self.with_store(move |store| {
             store.write(|| {
@@ -115,7 +115,7 @@ impl Accounts {
             return Err(other());
         }
         let tries = [Subject::Guest(secret::short(account.as_str().as_bytes()))];
-        match self.try_secret(Who::Known, &tries, password, Some(&known.password)).await {
+        match self.try_secret(Who::Stranger, &tries, password, Some(&known.password)).await {
             Ok(()) => Ok(known.guest),
             Err(problem) if problem.kind == Kind::WrongCredentials => Err(other()),
             Err(problem) => Err(problem),

@@ -53,19 +53,21 @@ type Buckets = Cache<Subject, Level>;
 
 /// See the module.
 pub struct Throttle {
-    /// Of tries at passwords. Each takes a hash, and hashes are too slow for a quarter of an hour's to fill this: so nobody
-    /// has a bucket forgotten by trying something else meanwhile.
+    /// Of tries at passwords. Each takes a hash, of which there are some eighty a second: those of the hour and a quarter in
+    /// which a bucket fills again have room here, so nobody has one forgotten by trying something else meanwhile.
     guesses: Mutex<Buckets>,
     /// Of what costs nobody much to ask for.
     others: Mutex<Buckets>,
 }
 
-/// Buckets of each kind that are remembered; beyond that the one that was used least is taken for full again.
-const BUCKETS_MAX: usize = 200_000;
+/// Buckets that are remembered; beyond that one that was used little is taken for full again. A try has two of them.
+const GUESSES_MAX: usize = 1_000_000;
+/// The same of what costs nobody much.
+const OTHERS_MAX: usize = 200_000;
 
 impl Default for Throttle {
     fn default() -> Self {
-        Self { guesses: Mutex::new(Cache::new(BUCKETS_MAX)), others: Mutex::new(Cache::new(BUCKETS_MAX)) }
+        Self { guesses: Mutex::new(Cache::new(GUESSES_MAX)), others: Mutex::new(Cache::new(OTHERS_MAX)) }
     }
 }
 
@@ -171,7 +173,7 @@ mod tests {
         let throttle = Throttle::default();
         let victim = [Subject::Strangers(u64::MAX)];
         assert_eq!(tries(&throttle, &victim, NOW), 5);
-        for number in 0..2 * BUCKETS_MAX as u64 {
+        for number in 0..2 * OTHERS_MAX as u64 {
             throttle.take(&[Subject::Guests(number)], NOW).unwrap();
             // Refused, as too many wait: it was no try.
             let refused = [Subject::Strangers(number), Subject::Place(number)];

@@ -1,5 +1,6 @@
 //! Whose slow work is done next: so much at one time, whoever is known before strangers, and each in the order in which
-//! they came. Strangers who guess would else be what everybody waits for.
+//! they came. Strangers who guess would else be what everybody waits for. Every fourth turn is a stranger's all the same:
+//! whoever signs up, or comes from a new place, is not to wait for ever.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,9 +23,14 @@ pub(crate) struct Turns {
     waiting_max: usize,
 }
 
+/// Every so many turns a stranger's.
+const STRANGERS_EVERY: usize = 4;
+
 /// Invariant: where a place is free, nobody waits.
 struct Lines {
     free: usize,
+    /// Turns that were given to who waited.
+    given: usize,
     known: VecDeque<oneshot::Sender<Turn>>,
     strangers: VecDeque<oneshot::Sender<Turn>>,
 }
@@ -34,7 +40,7 @@ pub(crate) struct Turn(Arc<Turns>);
 
 impl Turns {
     pub(crate) fn new(at_once_max: usize, waiting_max: usize) -> Arc<Self> {
-        let lines = Lines { free: at_once_max, known: VecDeque::new(), strangers: VecDeque::new() };
+        let lines = Lines { free: at_once_max, given: 0, known: VecDeque::new(), strangers: VecDeque::new() };
         Arc::new(Self { lines: Mutex::new(lines), waiting_max })
     }
 
@@ -59,6 +65,10 @@ impl Turns {
             Who::Stranger => &mut lines.strangers,
         };
         if line.len() >= self.waiting_max {
+            // Whoever went away waits no more.
+            line.retain(|next| !next.is_closed());
+        }
+        if line.len() >= self.waiting_max {
             return None;
         }
         line.push_back(next);
@@ -70,16 +80,32 @@ impl Turns {
     }
 }
 
+impl Lines {
+    /// Who is next, and still there.
+    fn next(&mut self) -> Option<oneshot::Sender<Turn>> {
+        for line in [&mut self.known, &mut self.strangers] {
+            while line.front().is_some_and(oneshot::Sender::is_closed) {
+                line.pop_front();
+            }
+        }
+        self.given += 1;
+        let (first, second) = match self.given.is_multiple_of(STRANGERS_EVERY) {
+            true => (&mut self.strangers, &mut self.known),
+            false => (&mut self.known, &mut self.strangers),
+        };
+        first.pop_front().or_else(|| second.pop_front())
+    }
+}
+
 impl Drop for Turn {
     fn drop(&mut self) {
         let mut lines = self.0.lines();
-        let next = lines.known.pop_front().or_else(|| lines.strangers.pop_front());
-        let Some(next) = next else {
+        let Some(next) = lines.next() else {
             lines.free += 1;
             return;
         };
         drop(lines);
-        // Who went away meanwhile lets it drop, and so passes it on.
+        // Who goes away just now lets it drop, and so passes it on.
         drop(next.send(Self(Arc::clone(&self.0))));
     }
 }
@@ -116,6 +142,33 @@ mod tests {
         drop(turn);
         drop(poll(stranger.as_mut()).flatten().unwrap());
         assert!(poll(pin!(turns.take(Who::Stranger))).flatten().is_some(), "the place is free again");
+    }
+
+    #[test]
+    fn every_fourth_turn_is_a_strangers() {
+        let turns = Turns::new(1, 9);
+        let works = poll(pin!(turns.take(Who::Known))).flatten().unwrap();
+        let mut known: Vec<_> = (0..6).map(|_| Box::pin(turns.take(Who::Known))).collect();
+        known.iter_mut().for_each(|waits| assert!(poll(waits.as_mut()).is_none()));
+        let mut stranger = pin!(turns.take(Who::Stranger));
+        assert!(poll(stranger.as_mut()).is_none());
+        drop(works);
+        for waits in &mut known[..3] {
+            drop(poll(waits.as_mut()).flatten().unwrap());
+        }
+        assert!(poll(known[3].as_mut()).is_none());
+        drop(poll(stranger.as_mut()).flatten().unwrap());
+        assert!(poll(known[3].as_mut()).flatten().is_some());
+    }
+
+    #[test]
+    fn who_went_away_leaves_room_in_a_full_line() {
+        let turns = Turns::new(1, 1);
+        let _works = poll(pin!(turns.take(Who::Known))).flatten().unwrap();
+        let mut gone = Box::pin(turns.take(Who::Stranger));
+        assert!(poll(gone.as_mut()).is_none());
+        drop(gone);
+        assert!(poll(pin!(turns.take(Who::Stranger))).is_none(), "it waits, and is not turned away");
     }
 
     #[test]

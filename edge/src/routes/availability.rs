@@ -2,6 +2,7 @@
 
 use hyper::StatusCode;
 use onrush_api::availability::{Availability, AvailabilityDelta};
+use onrush_api::peer::Peer;
 use onrush_api::problem::{Kind, Problem};
 
 use crate::answer::Answer;
@@ -35,13 +36,14 @@ pub(crate) fn read(request: &Request<'_>) -> Result<Answer, Problem> {
 ///
 /// Server-sent events, of which a browser's `EventSource` knows how to go on: first a `snapshot`, as above, then a `delta`
 /// for what has changed since the event before, four times a second at most. Who comes back with `Last-Event-ID` hears the
-/// deltas since then, or a new `snapshot` where that was too long ago.
+/// deltas since then, or a new `snapshot` where they are not remembered any more: a minute, and while anybody listens.
 #[utoipa::path(get, path = "/v1/performances/{performance}/availability/stream", tag = "Performances",
     params(("performance" = String, Path), ("Last-Event-ID" = Option<String>, Header)),
     responses((status = 200, content_type = "text/event-stream", body = AvailabilityDelta)))]
 pub(crate) fn stream(request: &Request<'_>) -> Result<Answer, Problem> {
     let performance = request.context.directory.performance(request.id(2)?)?;
     let last = request.parts.headers.get("last-event-id").and_then(|id| id.to_str().ok());
-    let listener = request.context.streams.listen(performance.publication, last).ok_or_else(problems::overloaded)?;
+    let listener = request.context.streams.listen(performance.publication, last, Peer(request.peer));
+    let listener = listener.ok_or_else(problems::overloaded)?;
     Ok(Answer::stream(listener))
 }

@@ -7,7 +7,7 @@ mod preferred;
 use std::time::Duration;
 
 use super::holds::{Found, Hold};
-use super::offers::OFFERS_MAX;
+use super::offers::{OFFERS_MAX, OFFERS_RESERVED};
 use super::views::Answer;
 use super::{Inventory, Replay};
 use crate::command::{BestAvailable, BlockSeats, Caller, ChangeTerms, Command, HoldSeats, RequestKey, Wish};
@@ -217,6 +217,9 @@ impl Inventory {
         if !self.is_seller(&command.caller) {
             return Err(Refusal::NotSeller);
         }
+        if self.called_off.is_some() {
+            return Err(Refusal::PerformanceCancelled);
+        }
         let same_prices = command.prices.as_ref().is_none_or(|prices| prices[..] == self.prices().0[..]);
         if command.terms == *self.terms && same_prices {
             return Ok(Decision::Nothing);
@@ -227,7 +230,10 @@ impl Inventory {
         command.terms.check()?;
         let prices =
             command.prices.as_ref().map_or_else(|| self.prices().clone(), |prices| PriceList(prices.as_slice().into()));
-        if !self.offers.has_room_for(&Offer { prices, cancellation: command.terms.cancellation() }) {
+        // Who has changed prices too often may still say when it starts.
+        let more = if command.terms.starts_at == self.terms.starts_at { 0 } else { OFFERS_RESERVED };
+        let offer = Offer { prices, cancellation: command.terms.cancellation() };
+        if !self.offers.has_room_for(&offer, OFFERS_MAX + more) {
             return Err(Refusal::TooManyOffers { limit: OFFERS_MAX as u32 });
         }
         let (terms, prices) = (Box::new(command.terms.clone()), command.prices.clone());

@@ -6,7 +6,7 @@ use super::holds::Holds;
 use super::misfit::{Fault, Misfit, Part, check_own, demand};
 use super::offers::Offers;
 use super::seats::SeatState;
-use super::{Block, Booking, CalledOff, Hold, Inventory, Made, Replay, Stage, Ticket};
+use super::{Block, Booking, CalledOff, Hold, Inventory, Made, Notice, Replay, Stage, Ticket};
 use crate::event::Standing;
 use crate::id::AccountId;
 use crate::performance::{Offer, Opening, OpeningError, PricesError, Terms};
@@ -32,8 +32,8 @@ pub struct Image {
     pub tickets: BTreeMap<(u32, SeatIndex), Ticket>,
     /// That the performance was called off.
     pub called_off: Option<CalledOff>,
-    /// When it was last told to start at another time.
-    pub moved_at: Option<Timestamp>,
+    /// Which start whoever has booked was told of.
+    pub notice: Notice,
     /// Blocks, by number.
     pub blocks: BTreeMap<u32, Block>,
     /// The number of the next block.
@@ -74,7 +74,7 @@ impl Inventory {
             places: self.holds.known().map(place_image).collect(),
             bookings: self.bookings.clone(),
             called_off: self.called_off.clone(),
-            moved_at: self.moved_at,
+            notice: self.notice,
             tickets: self.tickets.clone(),
             blocks: self.blocks.clone(),
             next_block: self.next_block,
@@ -104,7 +104,7 @@ impl Inventory {
             inventory.seats.set(&inventory.map, &block.seats, SeatState::Blocked(number));
         }
         (inventory.blocks, inventory.next_block) = (image.blocks, image.next_block);
-        (inventory.called_off, inventory.moved_at) = (image.called_off, image.moved_at);
+        (inventory.called_off, inventory.notice) = (image.called_off, image.notice);
         for &(number, seat) in image.tickets.keys() {
             let booking = inventory.bookings.get(number as usize).ok_or(Part::Booking(number).is(Fault::Unknown))?;
             demand(booking.seats.contains(&seat), Fault::SeatForeign(seat))

@@ -4,6 +4,8 @@ use crate::performance::{CancellationRules, Offer};
 
 /// Offers of one performance: who changes prices or rules more often has to begin another one.
 pub(crate) const OFFERS_MAX: usize = 1_000;
+/// So many more where the start changes: that has to be said, however often prices were changed.
+pub(crate) const OFFERS_RESERVED: usize = 100;
 
 /// Names an offer of one performance, in four bytes: every hold and booking has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,8 +32,8 @@ impl Offers {
     }
 
     /// Whether one more may come into force: each is kept for good, and a snapshot has them all.
-    pub(crate) fn has_room_for(&self, offer: &Offer) -> bool {
-        self.all.len() < OFFERS_MAX || self.all.contains(offer)
+    pub(crate) fn has_room_for(&self, offer: &Offer, max: usize) -> bool {
+        self.all.len() < max || self.all.contains(offer)
     }
 
     /// What is held from now on is held for this.

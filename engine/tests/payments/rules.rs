@@ -33,6 +33,19 @@ impl Rules {
         rules
     }
 
+    /// The same with another start, which takes its times along only if it is later.
+    fn for_start(&self, today: i64) -> Self {
+        let then = self.starts_at.as_millis();
+        let time = |at: Timestamp| match (at.as_millis(), today > then) {
+            (at, true) => Timestamp::from_millis(at + today - then),
+            (at, false) if at <= today => Timestamp::from_millis(at),
+            (at, false) if at <= then => Timestamp::from_millis(today),
+            (at, false) => Timestamp::from_millis(at + today - then),
+        };
+        let refund = self.refund.iter().map(|step| RefundStep { until: time(step.until), ..*step });
+        Self { cancel_until: time(self.cancel_until), refund: refund.collect(), ..self.clone() }
+    }
+
     fn percent(&self, now: i64) -> i64 {
         if now >= self.cancel_until.as_millis() {
             return 0;
@@ -45,12 +58,12 @@ impl Rules {
     }
 }
 
-/// What counts for a booking: the rules of the day on which its seats were held, those in force, and when the performance
-/// was moved.
+/// What counts for a booking: the rules of the day on which its seats were held, those in force, and when whoever had
+/// booked was told that it starts at another time.
 pub(crate) struct Promise<'a> {
     pub(crate) held: &'a Rules,
     pub(crate) in_force: &'a Rules,
-    pub(crate) moved_at: Option<Timestamp>,
+    pub(crate) told_at: Option<Timestamp>,
 }
 
 impl Promise<'_> {
@@ -58,14 +71,14 @@ impl Promise<'_> {
     fn percent(&self, now: Timestamp) -> Option<i64> {
         const WEEK: i64 = 7 * 24 * 3_600_000;
         let now = now.as_millis();
-        let moved = self.in_force.starts_at.as_millis() - self.held.starts_at.as_millis();
-        if moved.abs() >= 3_600_000 && self.moved_at.is_some_and(|at| now < at.as_millis() + WEEK) {
+        let (then, today) = (self.held.starts_at.as_millis(), self.in_force.starts_at.as_millis());
+        let in_time = |told: Timestamp| now < told.as_millis() + WEEK && (now < then || now < today);
+        if (today - then).abs() >= 3_600_000 && self.told_at.is_some_and(in_time) {
             return Some(100);
         }
-        // As if the clock had been moved, and not the start.
-        let then = now - moved;
-        let open = now < self.in_force.cancel_until.as_millis() || then < self.held.cancel_until.as_millis();
-        open.then(|| self.held.percent(then).max(self.in_force.percent(now)))
+        let held = self.held.for_start(today);
+        let open = now < self.in_force.cancel_until.as_millis() || now < held.cancel_until.as_millis();
+        open.then(|| held.percent(now).max(self.in_force.percent(now)))
     }
 
     /// What a buyer gets back for seats of these prices.

@@ -68,7 +68,8 @@ pub(crate) struct World {
     holds: Vec<(Caller, HoldId)>,
     bookings: Vec<(Caller, BookingId)>,
     rules: Rules,
-    moved_at: Option<Timestamp>,
+    /// Which start whoever has booked was told of last, and when.
+    told: (Timestamp, Option<Timestamp>),
     /// Those of each hold, by its number.
     held: BTreeMap<u32, Rules>,
     /// Those of each booking, by its number: of the time at which its seats were held.
@@ -140,8 +141,8 @@ impl World {
             nonce: 0,
             holds: Vec::new(),
             bookings: Vec::new(),
+            told: (rules.starts_at, None),
             rules,
-            moved_at: None,
             held: BTreeMap::new(),
             sold: BTreeMap::new(),
             kept: BTreeMap::new(),
@@ -311,7 +312,7 @@ impl World {
         let (now, refund, prices) = (self.inventory.now(), *refund, self.prices(booking, seats));
         let promise = self.promise(booking);
         assert_eq!(Some(refund), promise.due(&prices, now), "what booking {booking} gets back");
-        let of = |rules| Promise { held: rules, in_force: rules, moved_at: None }.due(&prices, now).unwrap_or(0);
+        let of = |rules| Promise { held: rules, in_force: rules, told_at: None }.due(&prices, now).unwrap_or(0);
         let (then, today) = (of(promise.held), of(promise.in_force));
         let moved = promise.held.starts_at != promise.in_force.starts_at;
         if moved {
@@ -324,7 +325,7 @@ impl World {
     }
 
     fn promise(&self, booking: u32) -> Promise<'_> {
-        Promise { held: &self.sold[&booking], in_force: &self.rules, moved_at: self.moved_at }
+        Promise { held: &self.sold[&booking], in_force: &self.rules, told_at: self.told.1 }
     }
 
     /// What seats of a booking cost when they were held.
@@ -341,9 +342,11 @@ impl World {
         (terms.starts_at, terms.ends_at) = (rules.starts_at, terms.ends_at.max(rules.starts_at + LENGTH));
         let prices = rules.prices.map(|amount| Money { amount, currency: Currency::KRW }).to_vec();
         let command = ChangeTerms { caller: caller("seller"), terms, prices: Some(prices) };
-        self.give(&Command::ChangeTerms(command)).unwrap();
-        if rules.starts_at != self.rules.starts_at {
-            self.moved_at = Some(self.inventory.now());
+        if self.give(&Command::ChangeTerms(command)) == Err(Refusal::PerformanceCancelled) {
+            return;
+        }
+        if (rules.starts_at.as_millis() - self.told.0.as_millis()).abs() >= 3_600_000 {
+            self.told = (rules.starts_at, Some(self.inventory.now()));
         }
         self.rules = rules;
     }

@@ -48,6 +48,7 @@ pub(crate) fn opening(
         _ => return Err(Problem::field("", "give either seat_map or venue_preset")),
     };
     check_window(&terms)?;
+    check_deadline(&terms)?;
     Ok(Opening { performance, show, seller, plan, tiers, prices, terms })
 }
 
@@ -59,12 +60,18 @@ pub(crate) fn changed(
 ) -> Result<(Terms, Option<Vec<Money>>), Problem> {
     let rules = publication.rules();
     let mut terms = Terms::clone(&rules.terms);
-    if let Some(starts_at) = patch.starts_at {
+    if let Some(starts_at) = patch.starts_at.filter(|at| at.0 != terms.starts_at) {
+        if terms.starts_at <= now {
+            return Err(Problem::field("/starts_at", "it has started: it cannot be moved any more"));
+        }
         move_to(&mut terms, starts_at.0);
     }
     terms.ends_at = patch.ends_at.map_or(terms.ends_at, |at| at.0);
     let terms = with_sale(terms, patch.sale.unwrap_or_default())?;
     check_window(&terms)?;
+    if (terms.cancel_until, terms.ends_at) != (rules.terms.cancel_until, rules.terms.ends_at) {
+        check_deadline(&terms)?;
+    }
     // What is over owes nobody anything, so it is not declared to be.
     if terms.ends_at < rules.terms.ends_at && terms.ends_at <= now {
         let field = if patch.ends_at.is_some() { "/ends_at" } else { "/starts_at" };
@@ -87,8 +94,8 @@ pub(crate) fn changed(
     Ok((terms, Some(prices)))
 }
 
-/// Moves a performance: it keeps its length and its cancellation rules, as long before the start as they were; where sales
-/// ended when it was to start, they end when it starts.
+/// Moves a performance: it keeps its length, and its cancellation rules as for what was sold; where sales ended when it was to
+/// start, they end when it starts.
 fn move_to(terms: &mut Terms, starts_at: Timestamp) {
     let before = terms.starts_at;
     terms.ends_at = starts_at + (terms.ends_at - before);
@@ -143,12 +150,16 @@ fn check_window(terms: &Terms) -> Result<(), Problem> {
         return Err(Problem::field("/ends_at", "must be after starts_at"));
     }
     if terms.closes_at <= terms.opens_at {
-        return Err(Problem::field("/sale/closes_at", "must be after opens_at; left out, it is starts_at"));
-    }
-    if terms.cancel_until > terms.ends_at {
-        return Err(Problem::field("/sale/cancel_until", "must not be after ends_at; left out, it is starts_at"));
+        let rule = "must be after opens_at; left out, it is starts_at, and opens_at is now";
+        return Err(Problem::field("/sale/closes_at", rule));
     }
     Ok(())
+}
+
+fn check_deadline(terms: &Terms) -> Result<(), Problem> {
+    let fine = terms.cancel_until <= terms.ends_at;
+    fine.then_some(())
+        .ok_or_else(|| Problem::field("/sale/cancel_until", "must not be after ends_at; left out, it is starts_at"))
 }
 
 type Layout = (SeatMapPlan, Vec<Box<str>>, Vec<Money>);

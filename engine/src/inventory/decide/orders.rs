@@ -10,7 +10,7 @@ use crate::inventory::misfit::twice;
 use crate::inventory::payments::Stage;
 use crate::inventory::views::Answer;
 use crate::inventory::{Booking, Inventory};
-use crate::performance::{Approval, CancellationRules};
+use crate::performance::Approval;
 use crate::refusal::Refusal;
 use crate::seat_map::{SeatIndex, SeatList};
 use crate::seeded::Bug;
@@ -22,11 +22,6 @@ const DECIDED_WITHIN: Duration = Duration::from_hours(72);
 const PAID_WITHIN: Duration = Duration::from_hours(24);
 /// And so long at least, however near the end is.
 const AT_LEAST: Duration = Duration::from_mins(10);
-
-/// A performance that starts so much earlier or later is another one to who has bought it.
-const MOVED: Duration = Duration::from_hours(1);
-/// Who has bought it may give it back for so long.
-const MOVED_NOTICE: Duration = Duration::from_hours(7 * 24);
 
 impl Inventory {
     pub(super) fn decide_book(&self, command: &BookHold, now: Timestamp) -> Result<Decision, Refusal> {
@@ -123,19 +118,6 @@ impl Inventory {
         }
         let booked = if Bug::RefundOfToday.is_on() { 0 } else { self.booked_under(booking).percent_at(now) };
         booked.max(self.offers.in_force().cancellation.percent_at(now))
-    }
-
-    /// The rules of the day on which a booking's seats were held, as far before the start as then.
-    pub(in crate::inventory) fn booked_under(&self, booking: &Booking) -> CancellationRules {
-        self.offers.get(booking.offer).cancellation.moved_to(self.terms.starts_at)
-    }
-
-    /// Where the performance was moved since: until when it can be given back for all that it cost. Nobody has to come
-    /// at another time than the one that was bought, and no seller ends the time to cancel by moving what was sold.
-    pub(in crate::inventory) fn free_until(&self, booking: &Booking) -> Option<Timestamp> {
-        let (then, today) = (self.offers.get(booking.offer).cancellation.starts_at, self.terms.starts_at);
-        let moved = (then - today).max(today - then) >= MOVED;
-        self.moved_at.filter(|_| moved).map(|at| at + MOVED_NOTICE)
     }
 
     /// What goes back for seats, seat by seat and rounded down to whole minor units; nothing where nothing was paid.

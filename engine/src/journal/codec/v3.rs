@@ -6,7 +6,7 @@ use rkyv::{Archive, Deserialize, Serialize};
 use super::v1::{self, Key, account, read_key, time};
 use super::{DecodeError, v2};
 use crate::event::{self, Event};
-use crate::inventory::{self, Made};
+use crate::inventory::{self, Made, Notice};
 use crate::performance::{CancellationRules, RefundStep};
 use crate::seat_map::SeatIndex;
 use crate::time::Timestamp;
@@ -76,7 +76,8 @@ pub(super) struct Image {
     beyond: Option<v2::Beyond>,
     /// Those of each offer, in the order of their prices.
     cancellation: Vec<Cancellation>,
-    moved_at: Option<i64>,
+    /// Which start was told of last, and when.
+    notice: (i64, Option<i64>),
 }
 
 #[derive(Archive, Serialize, Deserialize)]
@@ -90,14 +91,16 @@ impl Image {
     /// Whether earlier formats cannot say all of a state.
     pub(super) fn is_needed(image: &inventory::Image) -> bool {
         let in_force = image.opening.terms.cancellation();
-        image.moved_at.is_some()
+        image.notice != Notice::none(image.opening.terms.starts_at)
             || image.offers.iter().any(|offer| offer.cancellation != in_force)
             || image.replays.iter().any(|replay| matches!(replay.made, Made::Ticket { .. }))
     }
 
     pub(super) fn write(sale: v1::Image, beyond: Option<v2::Beyond>, image: &inventory::Image) -> Self {
         let cancellation = image.offers.iter().map(|offer| Cancellation::write(&offer.cancellation)).collect();
-        Self { sale, beyond, cancellation, moved_at: image.moved_at.map(Timestamp::as_millis) }
+        let Notice { starts_at, given_at } = image.notice;
+        let notice = (starts_at.as_millis(), given_at.map(Timestamp::as_millis));
+        Self { sale, beyond, cancellation, notice }
     }
 
     pub(super) fn read(self) -> Read<inventory::Image> {
@@ -108,7 +111,9 @@ impl Image {
         for (offer, cancellation) in image.offers.iter_mut().zip(self.cancellation) {
             offer.cancellation = cancellation.read()?;
         }
-        image.moved_at = self.moved_at.map(|at| time("moved_at", at)).transpose()?;
+        let (starts_at, given_at) = self.notice;
+        let given_at = given_at.map(|at| time("notice", at)).transpose()?;
+        image.notice = Notice { starts_at: time("notice", starts_at)?, given_at };
         Ok(image)
     }
 }

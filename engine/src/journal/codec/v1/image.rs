@@ -5,7 +5,7 @@ use rkyv::{Archive, Deserialize, Serialize};
 use super::{Key, Money, Opening, Read, account, numbers, read_prices, read_standing, seats, text, time};
 use super::{write_prices, write_standing};
 use crate::command::RequestKey;
-use crate::inventory::{self, Details, OfferIndex, PlaceImage};
+use crate::inventory::{self, Details, Notice, OfferIndex, PlaceImage};
 use crate::journal::codec::{DecodeError, v2};
 use crate::performance::{Offer, PriceList};
 use crate::seat_map::SeatIndex;
@@ -93,6 +93,7 @@ impl Image {
         let opening = self.opening.read()?;
         // A state of these formats has one set of rules for all that was ever sold.
         let cancellation = opening.terms.cancellation();
+        let notice = Notice::none(opening.terms.starts_at);
         let read_offer = |list| {
             let prices = PriceList(read_prices(list)?.into());
             Ok(Offer { prices, cancellation: cancellation.clone() })
@@ -109,7 +110,7 @@ impl Image {
             places: self.places.into_iter().map(Place::read).collect::<Read<_>>()?,
             bookings: self.bookings.into_iter().map(Booking::read).collect::<Read<_>>()?,
             called_off: None,
-            moved_at: None,
+            notice,
             tickets: std::collections::BTreeMap::new(),
             blocks: self.blocks.into_iter().map(Block::read).collect(),
             next_block: self.next_block,
