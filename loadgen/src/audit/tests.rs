@@ -21,7 +21,7 @@ fn booking(id: &str, buyer: &str, labels: &[&str]) -> Booking {
     let seats: Vec<_> = labels.iter().map(seat).collect();
     let body = serde_json::json!({
         "id": id, "performance": "perf_0000000000001", "buyer": buyer, "status": "confirmed", "seats": seats,
-        "cancelled_seats": [], "total": {"amount": 0, "currency": "KRW"}, "created_at": "2026-12-01T09:00:00Z",
+        "cancelled_seats": [], "total": {"amount": 0, "currency": "KRW"}, "cancellation": {"until": "2026-12-01T09:00:00Z", "refund": []}, "created_at": "2026-12-01T09:00:00Z",
     });
     serde_json::from_value(body).unwrap()
 }

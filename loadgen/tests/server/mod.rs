@@ -199,7 +199,7 @@ impl Hall {
         let booking = json!({
             "id": format!("bkg_{:032}", self.version), "performance": PERFORMANCE, "buyer": buyer,
             "status": "confirmed", "seats": priced(&seats), "cancelled_seats": [], "purpose": null,
-            "total": {"amount": 0, "currency": "KRW"}, "created_at": "2026-12-01T09:00:00Z",
+            "total": {"amount": 0, "currency": "KRW"}, "cancellation": {"until": "2026-12-01T09:00:00Z", "refund": []}, "created_at": "2026-12-01T09:00:00Z",
         });
         self.bookings.push(booking.clone());
         let answer = if self.manners.never_knows { problem(Kind::OutcomeUnknown) } else { (201, booking) };
