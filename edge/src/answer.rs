@@ -1,12 +1,7 @@
 //! Answers: status, headers, body.
 
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::{Body, Frame, SizeHint};
+use http_body_util::{Either, Full};
 use hyper::header::{
     ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
     ETAG, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
@@ -24,36 +19,7 @@ use crate::streams::Listener;
 pub(crate) type HttpResponse = Response<Content>;
 
 /// The body of an answer: there at once, or as it comes.
-pub(crate) enum Content {
-    Whole(Full<Bytes>),
-    Stream(Box<Listener>),
-}
-
-impl Body for Content {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        match &mut *self {
-            Self::Whole(whole) => Pin::new(whole).poll_frame(cx),
-            Self::Stream(listener) => Pin::new(listener.as_mut()).poll_frame(cx),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Whole(whole) => whole.is_end_stream(),
-            Self::Stream(_) => false,
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Whole(whole) => whole.size_hint(),
-            Self::Stream(_) => SizeHint::default(),
-        }
-    }
-}
+pub(crate) type Content = Either<Full<Bytes>, Box<Listener>>;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -72,7 +38,7 @@ pub(crate) struct Answer {
 
 impl Answer {
     fn new(status: StatusCode, content_type: HeaderValue, body: Bytes, policy: HeaderValue) -> Self {
-        let mut response = Response::new(Content::Whole(Full::new(body)));
+        let mut response = Response::new(Either::Left(Full::new(body)));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.reserve(12);
@@ -105,7 +71,7 @@ impl Answer {
     /// Events as they come.
     pub(crate) fn stream(listener: Listener) -> Self {
         let mut answer = Self::text(StatusCode::OK, "text/event-stream", Bytes::new());
-        *answer.response.body_mut() = Content::Stream(Box::new(listener));
+        *answer.response.body_mut() = Either::Right(Box::new(listener));
         // Whoever stands between is not to wait until there is more.
         answer.with(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"))
     }

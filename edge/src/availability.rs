@@ -103,17 +103,10 @@ impl Availabilities {
 }
 
 fn encode(publication: &Publication) -> Encoded {
-    let published = publication.seats();
-    let version = published.version;
-    let mut body = Availability {
-        version,
-        as_of: Time(published.as_of),
-        remaining: remaining(publication, &published),
-        seats: None,
-    };
+    let mut body = describe(publication, &publication.seats());
+    let (version, full) = (body.version, json(&body));
+    body.seats = None;
     let counts = json(&body);
-    body.seats = Some(seats_text(&published));
-    let full = json(&body);
     // Of the content, not of the version: a relaxed journal may lose versions in a power cut and give them out again.
     Encoded { version, etag: etag(&full), full, remaining: counts }
 }
@@ -127,9 +120,14 @@ fn json(body: &impl serde::Serialize) -> Bytes {
     serde_json::to_vec(body).expect("the API's types are plain and always make JSON").into()
 }
 
-/// The states of all seats, as the API has them.
-pub(crate) fn seats_text(published: &Published) -> String {
-    STANDARD.encode(&published.packed)
+/// Every seat at one version, as the API says it.
+pub(crate) fn describe(publication: &Publication, published: &Published) -> Availability {
+    Availability {
+        version: published.version,
+        as_of: Time(published.as_of),
+        remaining: remaining(publication, published),
+        seats: Some(STANDARD.encode(&published.packed)),
+    }
 }
 
 pub(crate) fn remaining(publication: &Publication, published: &Published) -> Remaining {

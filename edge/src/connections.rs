@@ -1,4 +1,4 @@
-//! How many connections there are, in all and from one place.
+//! How many connections there are, in all and from one place; streams on them are counted the same way.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -149,11 +149,11 @@ struct Sent {
 
 impl Body for Sent {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = <Content as Body>::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Poller<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Poller<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let frame = ready!(Pin::new(&mut self.content).poll_frame(cx));
-        if matches!(self.content, Content::Stream(_)) {
+        if matches!(self.content, Content::Right(_)) {
             self.asked.set(Instant::now());
         }
         Poll::Ready(frame)

@@ -7,9 +7,10 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -17,15 +18,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use dashmap::DashMap;
 use hyper::body::{Body, Frame};
-use onrush_api::availability::{Availability, AvailabilityDelta};
-use onrush_api::peer::{Peer, Prefix};
+use onrush_api::availability::AvailabilityDelta;
 use onrush_api::text::Time;
 use onrush_engine::feed::{Publication, Published};
 use onrush_engine::id::PerformanceId;
 use serde::Serialize;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
-use crate::availability::{remaining, seats_text};
+use crate::availability::{describe, remaining};
+use crate::connections::{Connection, Connections};
 
 /// Changes are gathered for so long.
 const GATHERED: Duration = Duration::from_millis(250);
@@ -41,11 +42,8 @@ const RETRY_MILLIS: Range<u32> = 1_000..4_000;
 /// All performances' streams.
 pub(crate) struct Streams {
     rooms: DashMap<PerformanceId, Arc<Mutex<Room>>>,
-    listeners: AtomicUsize,
-    /// Of each place, but of this machine.
-    by_prefix: DashMap<Prefix, usize>,
-    per_prefix_max: usize,
-    listeners_max: usize,
+    /// Who listens, in all and from one place.
+    listeners: Arc<Connections>,
     keep_alive: Duration,
     /// Of this process: versions of another one may stand for other states.
     epoch: u32,
@@ -74,10 +72,7 @@ impl Streams {
     pub(crate) fn new(listeners_max: usize, per_prefix_max: usize, silence_max: Duration) -> Self {
         Self {
             rooms: DashMap::new(),
-            listeners: AtomicUsize::new(0),
-            by_prefix: DashMap::new(),
-            per_prefix_max,
-            listeners_max,
+            listeners: Arc::new(Connections::new(listeners_max, per_prefix_max)),
             keep_alive: KEEP_ALIVE.min(silence_max / 3),
             epoch: rand::random(),
             closed: AtomicBool::new(false),
@@ -89,9 +84,10 @@ impl Streams {
         self: &Arc<Self>,
         publication: Arc<Publication>,
         last: Option<&str>,
-        peer: Peer,
+        peer: IpAddr,
     ) -> Option<Listener> {
-        let place = Place::take(self, publication.performance, peer)?;
+        let (streams, performance) = (Arc::clone(self), publication.performance);
+        let place = Place { _counted: self.listeners.open(peer)?, streams, performance };
         let room = Arc::clone(&self.rooms.entry(publication.performance).or_insert_with(|| Room::of(&publication)));
         let mut ticks = interval(GATHERED);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -107,7 +103,7 @@ impl Streams {
 
     /// How many listen.
     pub(crate) fn count(&self) -> usize {
-        self.listeners.load(Ordering::Relaxed)
+        self.listeners.count()
     }
 
     /// Ends all streams: the server stops.
@@ -174,15 +170,7 @@ impl Room {
 
     fn snapshot(&mut self, publication: &Publication, epoch: u32) -> Bytes {
         let known = &self.known;
-        let encode = || {
-            let all = Availability {
-                version: known.version,
-                as_of: Time(known.as_of),
-                remaining: remaining(publication, known),
-                seats: Some(seats_text(known)),
-            };
-            event(epoch, known.version, "snapshot", &all)
-        };
+        let encode = || event(epoch, known.version, "snapshot", &describe(publication, known));
         self.snapshot.get_or_insert_with(encode).clone()
     }
 }
@@ -267,36 +255,11 @@ fn lock(room: &Mutex<Room>) -> MutexGuard<'_, Room> {
 struct Place {
     streams: Arc<Streams>,
     performance: PerformanceId,
-    /// Nothing for this machine, which is not limited.
-    prefix: Option<Prefix>,
-}
-
-impl Place {
-    fn take(streams: &Arc<Streams>, performance: PerformanceId, peer: Peer) -> Option<Self> {
-        let one_more = |count: usize| (count < streams.listeners_max).then_some(count + 1);
-        streams.listeners.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
-        let mut place = Self { streams: Arc::clone(streams), performance, prefix: None };
-        if let Some(prefix) = peer.prefix() {
-            let mut count = streams.by_prefix.entry(prefix).or_default();
-            if *count >= streams.per_prefix_max {
-                return None;
-            }
-            *count += 1;
-            place.prefix = Some(prefix);
-        }
-        Some(place)
-    }
+    _counted: Connection,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.streams.listeners.fetch_sub(1, Ordering::Relaxed);
-        if let Some(prefix) = self.prefix {
-            self.streams.by_prefix.remove_if_mut(&prefix, |_, count| {
-                *count -= 1;
-                *count == 0
-            });
-        }
         // The last one out.
         self.streams.rooms.remove_if(&self.performance, |_, room| Arc::strong_count(room) == 1);
     }
@@ -312,19 +275,6 @@ mod tests {
         let after = [0b00_00_00_00, 0b11_01_10_00, 0b10_00_00_00];
         assert_eq!(changes(&before, &after).collect::<Vec<_>>(), [(4, 0), (6, 1), (11, 2)]);
         assert_eq!(changes(&after, &after).count(), 0);
-    }
-
-    #[test]
-    fn one_place_has_its_share_of_listeners() {
-        let streams = Arc::new(Streams::new(3, 1, KEEP_ALIVE));
-        let take = |address: &str| Place::take(&streams, PerformanceId(1), Peer(address.parse().unwrap()));
-        let far = take("192.0.2.1").unwrap();
-        assert!(take("192.0.2.1").is_none(), "one is its share");
-        let others = [take("192.0.2.2"), take("127.0.0.1")];
-        assert!(others.iter().all(Option::is_some) && take("127.0.0.1").is_none(), "three in all");
-        drop((far, others));
-        assert_eq!((streams.count(), streams.by_prefix.is_empty()), (0, true));
-        assert!(take("192.0.2.1").is_some());
     }
 
     #[test]

@@ -325,8 +325,13 @@ impl Inventory {
             }
         }
         self.terms = Arc::new(terms.clone());
+        self.offers.put_in_force(self.offer_of(terms, prices));
+    }
+
+    /// What seats are held for once the rules, and the prices where they are given, are these.
+    fn offer_of(&self, terms: &Terms, prices: Option<&[Money]>) -> Offer {
         let prices = prices.map_or_else(|| self.prices().clone(), |prices| PriceList(prices.into()));
-        self.offers.put_in_force(Offer { prices, cancellation: terms.cancellation() });
+        Offer { prices, cancellation: terms.cancellation() }
     }
 
     fn remember(&mut self, request: RequestKey, caller: u32, made: Made) {

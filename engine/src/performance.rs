@@ -186,6 +186,10 @@ impl CancellationRules {
     /// The same, where the performance starts at another time. Where that is later, each time is as long before the start as
     /// it was; where it is earlier, each stays, though not past a start that it was not past.
     pub fn moved_to(&self, starts_at: Timestamp) -> Self {
+        // Most never move, and every look at a booking asks.
+        if starts_at == self.starts_at {
+            return self.clone();
+        }
         let by = starts_at.as_millis() - self.starts_at.as_millis();
         let along = |at: Timestamp| Timestamp::from_millis(at.as_millis().saturating_add(by));
         let moved = |at: Timestamp| if by > 0 { along(at) } else { at.min(along(at).max(starts_at)) };

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 /// Who asks for work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Who {
-    /// Somebody with a token, or at a place that the account knows.
+    /// Somebody at a place that the account knows, or who changes a password and has said the former one.
     Known,
     /// Anybody else.
     Stranger,
@@ -118,82 +118,83 @@ mod tests {
     use super::*;
 
     /// What has come of it so far.
-    fn poll<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Option<T> {
+    fn poll<T>(future: std::pin::Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Option<T> {
         match future.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(output) => Some(output),
             Poll::Pending => None,
         }
     }
 
+    type Waiting<'a> = std::pin::Pin<Box<dyn Future<Output = Option<Turn>> + 'a>>;
+
+    /// Somebody who has to wait.
+    fn waits(turns: &Arc<Turns>, who: Who) -> Waiting<'_> {
+        let mut waiting: Waiting<'_> = Box::pin(turns.take(who));
+        assert!(poll(waiting.as_mut()).is_none(), "there is a turn at once");
+        waiting
+    }
+
+    /// Somebody who has a turn now.
+    fn works<'a>(mut waiting: Waiting<'a>) -> Turn {
+        poll(waiting.as_mut()).flatten().expect("a turn")
+    }
+
+    fn busy(waiting_max: usize) -> (Arc<Turns>, Turn) {
+        let turns = Turns::new(1, waiting_max);
+        let turn = poll(pin!(turns.take(Who::Known))).flatten().expect("a turn at once");
+        (turns, turn)
+    }
+
     #[test]
     fn who_is_known_comes_before_strangers_and_each_in_order() {
-        let turns = Turns::new(1, 2);
-        let first = poll(pin!(turns.take(Who::Stranger))).flatten().unwrap();
-        let mut stranger = pin!(turns.take(Who::Stranger));
-        let mut one = pin!(turns.take(Who::Known));
-        let mut other = pin!(turns.take(Who::Known));
-        assert!(poll(stranger.as_mut()).is_none() && poll(one.as_mut()).is_none() && poll(other.as_mut()).is_none());
+        let (turns, first) = busy(2);
+        let [mut stranger, one, mut other] = [Who::Stranger, Who::Known, Who::Known].map(|who| waits(&turns, who));
         drop(first);
-        let turn = poll(one.as_mut()).flatten().unwrap();
+        let turn = works(one);
         assert!(poll(other.as_mut()).is_none() && poll(stranger.as_mut()).is_none());
         drop(turn);
-        let turn = poll(other.as_mut()).flatten().unwrap();
+        let turn = works(other);
         assert!(poll(stranger.as_mut()).is_none());
         drop(turn);
-        drop(poll(stranger.as_mut()).flatten().unwrap());
+        drop(works(stranger));
         assert!(poll(pin!(turns.take(Who::Stranger))).flatten().is_some(), "the place is free again");
     }
 
     #[test]
     fn every_fourth_turn_is_a_strangers() {
-        let turns = Turns::new(1, 9);
-        let works = poll(pin!(turns.take(Who::Known))).flatten().unwrap();
-        let mut known: Vec<_> = (0..6).map(|_| Box::pin(turns.take(Who::Known))).collect();
-        known.iter_mut().for_each(|waits| assert!(poll(waits.as_mut()).is_none()));
-        let mut stranger = pin!(turns.take(Who::Stranger));
-        assert!(poll(stranger.as_mut()).is_none());
-        drop(works);
-        for waits in &mut known[..3] {
-            drop(poll(waits.as_mut()).flatten().unwrap());
-        }
-        assert!(poll(known[3].as_mut()).is_none());
-        drop(poll(stranger.as_mut()).flatten().unwrap());
-        assert!(poll(known[3].as_mut()).flatten().is_some());
+        let (turns, first) = busy(9);
+        let [one, two, three, mut four] = [Who::Known; 4].map(|who| waits(&turns, who));
+        let stranger = waits(&turns, Who::Stranger);
+        drop(first);
+        [one, two, three].into_iter().for_each(|waiting| drop(works(waiting)));
+        assert!(poll(four.as_mut()).is_none());
+        drop(works(stranger));
+        drop(works(four));
     }
 
     #[test]
     fn who_went_away_leaves_room_in_a_full_line() {
-        let turns = Turns::new(1, 1);
-        let _works = poll(pin!(turns.take(Who::Known))).flatten().unwrap();
-        let mut gone = Box::pin(turns.take(Who::Stranger));
-        assert!(poll(gone.as_mut()).is_none());
-        drop(gone);
-        assert!(poll(pin!(turns.take(Who::Stranger))).is_none(), "it waits, and is not turned away");
+        let (turns, _first) = busy(1);
+        drop(waits(&turns, Who::Stranger));
+        drop(waits(&turns, Who::Stranger));
     }
 
     #[test]
     fn a_full_line_turns_away_and_leaves_the_other_alone() {
-        let turns = Turns::new(1, 1);
-        let _works = poll(pin!(turns.take(Who::Known))).flatten().unwrap();
-        let mut waits = pin!(turns.take(Who::Stranger));
-        assert!(poll(waits.as_mut()).is_none());
+        let (turns, _first) = busy(1);
+        let _stranger = waits(&turns, Who::Stranger);
         assert!(matches!(poll(pin!(turns.take(Who::Stranger))), Some(None)), "one waits already");
-        assert!(poll(pin!(turns.take(Who::Known))).is_none(), "who is known may wait");
+        drop(waits(&turns, Who::Known));
     }
 
     #[test]
     fn who_goes_away_passes_the_turn_on() {
-        let turns = Turns::new(1, 9);
-        let works = poll(pin!(turns.take(Who::Known))).flatten().unwrap();
-        let mut gone: Vec<_> = (0..3).map(|_| Box::pin(turns.take(Who::Stranger))).collect();
-        gone.iter_mut().for_each(|waits| assert!(poll(waits.as_mut()).is_none()));
-        let mut stays = pin!(turns.take(Who::Stranger));
-        assert!(poll(stays.as_mut()).is_none());
-        let last = gone.pop();
-        drop(gone);
-        drop(works);
+        let (turns, first) = busy(9);
+        let [gone, gone_too, unheard, stays] = [Who::Stranger; 4].map(|who| waits(&turns, who));
+        drop((gone, gone_too));
+        drop(first);
         // It has the turn and never looks.
-        drop(last);
-        assert!(poll(stays.as_mut()).flatten().is_some());
+        drop(unheard);
+        drop(works(stays));
     }
 }

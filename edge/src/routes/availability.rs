@@ -2,7 +2,6 @@
 
 use hyper::StatusCode;
 use onrush_api::availability::{Availability, AvailabilityDelta};
-use onrush_api::peer::Peer;
 use onrush_api::problem::{Kind, Problem};
 
 use crate::answer::Answer;
@@ -43,7 +42,7 @@ pub(crate) fn read(request: &Request<'_>) -> Result<Answer, Problem> {
 pub(crate) fn stream(request: &Request<'_>) -> Result<Answer, Problem> {
     let performance = request.context.directory.performance(request.id(2)?)?;
     let last = request.parts.headers.get("last-event-id").and_then(|id| id.to_str().ok());
-    let listener = request.context.streams.listen(performance.publication, last, Peer(request.peer));
+    let listener = request.context.streams.listen(performance.publication, last, request.peer);
     let listener = listener.ok_or_else(problems::overloaded)?;
     Ok(Answer::stream(listener))
 }

@@ -237,6 +237,30 @@ fn what_was_sold_can_be_given_back_where_the_performance_is_moved() {
 }
 
 #[test]
+fn what_has_begun_is_not_moved() {
+    let hall = Hall::with(&[
+        ("/starts_at", json!("2020-01-01T00:00:00Z")),
+        ("/ends_at", json!("2040-01-01T00:00:00Z")),
+        ("/sale/closes_at", json!("2039-01-01T00:00:00Z")),
+    ]);
+    let to = |at: &str| hall.patch(&hall.path("")).token(&hall.seller()).json(&json!({"starts_at": at}));
+    hall.unchanged(|| to("2030-01-01T00:00:00Z").refused(422, "invalid-body").at("/starts_at"));
+    to("2020-01-01T00:00:00Z").expect(200);
+}
+
+#[test]
+fn there_is_an_end_to_what_seats_can_be_sold_for() {
+    let hall = Hall::open();
+    let price = |amount: usize| {
+        let tiers = json!({"tiers": [{"name": "VIP", "price": {"amount": amount, "currency": "KRW"}}]});
+        hall.patch(&hall.path("")).token(&hall.seller()).json(&tiers)
+    };
+    (1..1_000).for_each(|amount| drop(price(amount).expect(200)));
+    hall.unchanged(|| price(1_000).refused(403, "limit-exceeded").with("limit", 1_000));
+    price(7).expect(200);
+}
+
+#[test]
 fn a_change_that_is_not_safe_is_refused_with_the_field() {
     let hall = Hall::open();
     let tier = |name: &str, amount: i64, currency: &str| json!({"tiers": [{"name": name, "price": {"amount": amount, "currency": currency}}]});

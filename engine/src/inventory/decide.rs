@@ -13,7 +13,7 @@ use super::{Inventory, Replay};
 use crate::command::{BestAvailable, BlockSeats, Caller, ChangeTerms, Command, HoldSeats, RequestKey, Wish};
 use crate::event::{Event, SeatsBlocked, SeatsHeld, SoldRules};
 use crate::id::{AccountId, BlockId, BookingId, HoldId};
-use crate::performance::{Offer, PriceList, PricesError};
+use crate::performance::PricesError;
 use crate::refusal::Refusal;
 use crate::seat_map::{SeatList, SectionIndex};
 use crate::seeded::Bug;
@@ -228,11 +228,9 @@ impl Inventory {
             PricesError::check(prices, self.tiers.len())?;
         }
         command.terms.check()?;
-        let prices =
-            command.prices.as_ref().map_or_else(|| self.prices().clone(), |prices| PriceList(prices.as_slice().into()));
         // Who has changed prices too often may still say when it starts.
         let more = if command.terms.starts_at == self.terms.starts_at { 0 } else { OFFERS_RESERVED };
-        let offer = Offer { prices, cancellation: command.terms.cancellation() };
+        let offer = self.offer_of(&command.terms, command.prices.as_deref());
         if !self.offers.has_room_for(&offer, OFFERS_MAX + more) {
             return Err(Refusal::TooManyOffers { limit: OFFERS_MAX as u32 });
         }
