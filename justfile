@@ -12,6 +12,10 @@ ci:
 test:
     cargo test --workspace
 
+# The HTTP contract with engine and edge as in two processes.
+apart:
+    ONRUSH_TEST_APART=1 cargo test -p onrush-edge --test http
+
 # Formatting and lints, as CI wants them.
 lint:
     cargo fmt --all --check

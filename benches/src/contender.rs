@@ -14,6 +14,8 @@ pub enum Contender {
     Hyper,
     /// `onrush serve` with its shipped defaults.
     Onrush,
+    /// `onrush engine` behind `onrush edge`.
+    OnrushApart,
     /// Redis behind a thin hyper front.
     RedisBehindFront,
     /// Redis in its own protocol.
@@ -38,6 +40,7 @@ impl Contender {
         match self {
             Self::Hyper => "hyper",
             Self::Onrush => "onrush",
+            Self::OnrushApart => "onrush-apart",
             Self::RedisBehindFront => "redis-behind-front",
             Self::RedisProtocol => "redis-protocol",
             Self::PostgresqlBehindFront => "postgresql-behind-front",
@@ -52,7 +55,7 @@ impl Contender {
     /// The command that installs what it needs and this machine lacks; nothing where all is there.
     pub fn lacks(self) -> Option<&'static str> {
         let (is_there, install) = match self {
-            Self::Hyper | Self::Onrush | Self::Mailbox | Self::Loadgen => return None,
+            Self::Hyper | Self::Onrush | Self::OnrushApart | Self::Mailbox | Self::Loadgen => return None,
             Self::RedisBehindFront | Self::RedisProtocol => (in_path("redis-server"), "apt-get install redis-server"),
             Self::PostgresqlBehindFront | Self::PostgresqlProtocol => {
                 (postgresql_server::programs().is_some(), "apt-get install postgresql")
@@ -78,6 +81,7 @@ impl Contender {
             Self::Loadgen => return Generator::Loadgen.measure(load),
             Self::Hyper => hyper_server::start(count),
             Self::Onrush => onrush_server::start(dir, count),
+            Self::OnrushApart => onrush_server::start_apart(dir, count),
             Self::RedisBehindFront => redis_server::start_behind_front(dir, count),
             Self::RedisProtocol => redis_server::start(dir, count),
             Self::PostgresqlBehindFront => postgresql_server::start_behind_front(count),

@@ -59,6 +59,38 @@ pub fn start(dir: &Path, count: RequestCount) -> anyhow::Result<Stage> {
     Ok(running.stage(requests))
 }
 
+/// The same with engine and edge as processes of their own.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_apart(dir: &Path, count: RequestCount) -> anyhow::Result<Stage> {
+    let data = tempfile::tempdir_in(dir).context("cannot make a directory for Onrush's data")?;
+    let (engine_data, edge_data) = (data.path().join("engine"), data.path().join("edge"));
+    let mut command = onrush("engine", &engine_data)?;
+    let mut engine = Process::start(command.args(["--engine-listen", "127.0.0.1:0"]))?;
+    let engine_address = wait_for_address(&mut engine, &engine_data.join("engine-address"))?.to_string();
+    let mut command = onrush("edge", &edge_data)?;
+    command.args(["--listen", "127.0.0.1:0", "--engines", &engine_address, "--engine-key-file"]);
+    let mut edge = Process::start(command.arg(engine_data.join("engine.key")))?;
+    let address = wait_for_address(&mut edge, &edge_data.join("address"))?;
+    let key = Key::read(&edge_data.join("token.key"))?;
+    let halls = count.halls(hold::labels().len());
+    let performances = add_performances(address, &key, halls, &stadium())?;
+    let requests = Requests::holds(address, &performances, &key, count);
+    Ok(Stage { processes: vec![edge, engine], address, wire: Wire::Http, requests, data: Some(data) })
+}
+
+/// A role of Onrush with shipped defaults, whatever the caller's own Onrush is told. What it says goes nowhere.
+fn onrush(role: &str, data: &Path) -> anyhow::Result<Command> {
+    let mut command = Command::new(program("onrush")?);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ONRUSH_")) {
+        command.env_remove(name);
+    }
+    command.arg(role).arg("--data").arg(data);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    Ok(command)
+}
+
 /// Starts Onrush with many performances in halls of so many seats, and requests that go to each in turns.
 ///
 /// # Errors
@@ -90,16 +122,8 @@ impl Running {
     /// Where it does not start.
     pub fn start(dir: &Path) -> anyhow::Result<Self> {
         let data = tempfile::tempdir_in(dir).context("cannot make a directory for Onrush's data")?;
-        let mut command = Command::new(program("onrush")?);
-        // Shipped defaults, whatever the caller's own Onrush is told.
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ONRUSH_")) {
-            command.env_remove(name);
-        }
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data.path());
-        // What it says at the start goes nowhere; nothing else differs from what is shipped.
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut process = Process::start(&mut command)?;
-        let address = wait_for_address(&mut process, data.path())?;
+        let mut process = Process::start(onrush("serve", data.path())?.args(["--listen", "127.0.0.1:0"]))?;
+        let address = wait_for_address(&mut process, &data.path().join("address"))?;
         let key = Key::read(&data.path().join("token.key"))?;
         Ok(Self { process, address, data, key })
     }
@@ -126,10 +150,9 @@ pub fn add_performances(address: SocketAddr, key: &Key, count: usize, body: &Val
 }
 
 /// The server writes its address once it answers.
-fn wait_for_address(process: &mut Process, data: &Path) -> anyhow::Result<SocketAddr> {
-    let address = process.wait_for("an address", || {
-        fs::read_to_string(data.join("address")).ok().filter(|address| address.ends_with('\n'))
-    })?;
+fn wait_for_address(process: &mut Process, file: &Path) -> anyhow::Result<SocketAddr> {
+    let address =
+        process.wait_for("an address", || fs::read_to_string(file).ok().filter(|address| address.ends_with('\n')))?;
     address.trim().parse().context("the server's address")
 }
 

@@ -23,6 +23,7 @@ pub struct Row {
 pub const ROWS: &[Row] = &[
     hyper("hyper", 64, "bare hyper, one thread, a fixed answer; 64 connections"),
     served(Contender::Onrush, "onrush", &[], "a durable hold of one named seat over HTTP"),
+    served(Contender::OnrushApart, "onrush-apart", &["onrush"], "the same, the engine in a process behind the edge's"),
     served(Contender::RedisBehindFront, "redis-behind-front", &["onrush"], "Redis, a Lua hold, appendfsync always"),
     served(Contender::RedisProtocol, "redis-protocol", &["onrush"], "the same without HTTP"),
     served(
@@ -34,6 +35,12 @@ pub const ROWS: &[Row] = &[
     served(Contender::PostgresqlProtocol, "postgresql-protocol", &["onrush"], "the same without HTTP"),
     hyper("hyper-256", 256, "bare hyper with 256 connections"),
     served_256(Contender::Onrush, "onrush-256", &[], "a durable hold with 256 connections"),
+    served_256(
+        Contender::OnrushApart,
+        "onrush-apart-256",
+        &["onrush-256"],
+        "an engine behind an edge with 256 connections",
+    ),
     served_256(Contender::RedisBehindFront, "redis-behind-front-256", &["onrush-256"], "Redis with 256 connections"),
     served_256(
         Contender::PostgresqlBehindFront,

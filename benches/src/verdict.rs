@@ -51,6 +51,8 @@ const RATIOS: &[Ratio] = &[
     rate("P1 durable holds by bare hyper, 256 connections", ("onrush-256", "hyper-256"), at_least(0.75)),
     cpu("P1 CPU a hold by bare hyper's, 64 connections", ("onrush", "hyper"), at_most(1.5)),
     cpu("P1 CPU a hold by bare hyper's, 256 connections", ("onrush-256", "hyper-256"), at_most(1.5)),
+    rate("P1 an engine apart by one in the process, 64", ("onrush-apart", "onrush"), at_least(0.8)),
+    rate("P1 an engine apart by one in the process, 256", ("onrush-apart-256", "onrush-256"), at_least(0.8)),
     rate("P2 holds by Redis behind a front, 64", ("onrush", "redis-behind-front"), at_least(2.0)),
     rate("P2 holds by Redis behind a front, 256", ("onrush-256", "redis-behind-front-256"), at_least(2.0)),
     p99("P2 p99 by that of Redis behind a front, 64", ("onrush", "redis-behind-front"), at_most(1.0)),

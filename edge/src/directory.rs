@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use onrush_api::problem::{Kind, Problem};
-use onrush_engine::Health;
 use onrush_engine::client::{Client, Performance};
-use onrush_engine::id::{AccountId, BookingId, PerformanceId, ShowId};
+use onrush_engine::feed::AccountHistory;
+use onrush_engine::id::{AccountId, PerformanceId, ShowId};
 use onrush_engine::journal::Durability;
 use onrush_engine::mailbox::{Answered, Ask};
 use onrush_engine::owner::RegistryAnswered;
@@ -15,13 +15,13 @@ use onrush_engine::time::Timestamp;
 
 use crate::problems;
 
-/// The engines of an edge: one, in this process.
+/// The engines of an edge: one in this process, or some elsewhere.
 pub struct Directory {
     engine: Client,
 }
 
 impl Directory {
-    /// A directory of one engine.
+    /// A directory of what a client knows.
     pub fn of(engine: Client) -> Self {
         Self { engine }
     }
@@ -34,31 +34,31 @@ impl Directory {
         self.engine.durability()
     }
 
-    /// Whether every engine has recovered and still answers.
+    /// Whether there is an engine that answers.
     pub(crate) fn is_ready(&self) -> bool {
-        *self.engine.health().borrow() == Health::Running
+        self.engine.is_ready()
     }
 
     pub(crate) fn performance(&self, id: PerformanceId) -> Result<Performance, Problem> {
-        self.engine.performance(id).ok_or_else(|| Problem::new(Kind::NotFound).detail("There is no such performance."))
+        self.engine.performance(id).ok_or_else(|| self.unknown("There is no such performance."))
     }
 
     pub(crate) fn show(&self, id: ShowId) -> Result<Arc<Show>, Problem> {
-        let show = self.engine.shows().get(id);
-        show.ok_or_else(|| Problem::new(Kind::NotFound).detail("There is no such show."))
+        self.engine.shows().get(id).ok_or_else(|| self.unknown("There is no such show."))
+    }
+
+    /// Nobody is told that something is not there while an engine that may have it has not been heard.
+    fn unknown(&self, detail: &str) -> Problem {
+        if self.engine.knows_all() { Problem::new(Kind::NotFound).detail(detail) } else { problems::overloaded() }
     }
 
     pub(crate) fn shows(&self) -> Vec<Arc<Show>> {
         self.engine.shows().all()
     }
 
-    pub(crate) fn history(&self, account: &AccountId, skip: usize, limit: usize) -> (Vec<BookingId>, usize) {
-        self.engine.histories().page(account, skip, limit)
-    }
-
-    /// The bookings of which an account was given a ticket.
-    pub(crate) fn received(&self, account: &AccountId) -> Vec<BookingId> {
-        self.engine.histories().received(account)
+    /// An account's bookings, with the `newest` of them.
+    pub(crate) async fn history(&self, account: &AccountId, newest: usize) -> Result<AccountHistory, Problem> {
+        self.engine.history(account, newest).await.map_err(|_| problems::overloaded())
     }
 
     pub(crate) async fn ask(&self, performance: &Performance, ask: Ask) -> Result<Answered, Problem> {

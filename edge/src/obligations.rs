@@ -46,11 +46,14 @@ impl Context {
     }
 
     /// When the last performance is over that an account has booked.
-    pub fn booked_until(&self, account: &AccountId) -> Option<Timestamp> {
-        let (ids, _) = self.directory.history(account, 0, usize::MAX);
+    ///
+    /// # Errors
+    /// [`Problem`], where an engine does not say.
+    pub async fn booked_until(&self, account: &AccountId) -> Result<Option<Timestamp>, Problem> {
+        let booked = self.directory.history(account, usize::MAX).await?.booked;
         let end =
             |id: BookingId| Some(self.directory.performance(id.performance).ok()?.publication.rules().terms.ends_at);
-        ids.into_iter().filter_map(end).max()
+        Ok(booked.into_iter().filter_map(|(_, id)| end(id)).max())
     }
 
     fn is_over(&self, performance: PerformanceId) -> bool {
@@ -60,9 +63,9 @@ impl Context {
 
     async fn booked(&self, account: AccountId) -> Result<Vec<BookingId>, Problem> {
         let caller = Caller { account, admin: false };
-        let (ids, _) = self.directory.history(&account, 0, usize::MAX);
+        let booked = self.directory.history(&account, usize::MAX).await?.booked;
         let mut outstanding = Vec::new();
-        for id in ids.into_iter().filter(|id| !self.is_over(id.performance)) {
+        for id in booked.into_iter().map(|(_, id)| id).filter(|id| !self.is_over(id.performance)) {
             let performance = self.directory.performance(id.performance)?;
             let answered = self.directory.ask(&performance, Ask::Booking(caller, id)).await?;
             let Answer::Booking(view) = answered.answer else { return Err(Problem::new(Kind::Internal)) };

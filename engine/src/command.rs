@@ -1,12 +1,15 @@
 //! What can be asked of an inventory.
 
+#![expect(missing_docs, reason = "what rkyv derives from variants with named fields has no comments")]
+
 use crate::id::{AccountId, BlockId, BookingId, HoldId, TicketId};
 use crate::money::Money;
 use crate::performance::Terms;
 use crate::seat_map::{SeatIndex, SeatList, SectionIndex, TierIndex};
+use rkyv::{Archive, Deserialize, Serialize};
 
 /// Who asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Caller {
     /// The account.
     pub account: AccountId,
@@ -15,7 +18,7 @@ pub struct Caller {
 }
 
 /// A client's word that two requests are one: both digests come from whoever read the request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct RequestKey {
     /// Digest of the operation and the `Idempotency-Key`.
     pub key: [u64; 2],
@@ -24,7 +27,7 @@ pub struct RequestKey {
 }
 
 /// A change that is asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub enum Command {
     /// Take seats for a buyer for a short time.
     HoldSeats(HoldSeats),
@@ -98,7 +101,7 @@ impl Command {
 }
 
 /// See [`Command::HoldSeats`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct HoldSeats {
     /// The buyer.
     pub caller: Caller,
@@ -111,7 +114,7 @@ pub struct HoldSeats {
 }
 
 /// Which seats a buyer wants.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub enum Wish {
     /// These, all or none.
     Seats(SeatList),
@@ -131,7 +134,7 @@ pub enum Wish {
 }
 
 /// See [`Wish::Preferred`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Preferred {
     /// How many.
     pub quantity: u32,
@@ -144,7 +147,7 @@ pub struct Preferred {
 }
 
 /// See [`Preferred::fallback`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub enum Fallback {
     /// Nothing else.
     Nothing,
@@ -155,7 +158,7 @@ pub enum Fallback {
 }
 
 /// See [`Wish::BestAvailable`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct BestAvailable {
     /// How many.
     pub quantity: u32,
@@ -168,7 +171,7 @@ pub struct BestAvailable {
 }
 
 /// See [`Command::BookHold`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct BookHold {
     /// Whose hold it has to be.
     pub caller: Caller,
@@ -183,7 +186,7 @@ pub struct BookHold {
 }
 
 /// See [`Command::CancelSeats`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct CancelSeats {
     /// The buyer, the seller, or an admin.
     pub caller: Caller,
@@ -196,7 +199,7 @@ pub struct CancelSeats {
 }
 
 /// See [`Command::BlockSeats`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct BlockSeats {
     /// The seller, or an admin.
     pub caller: Caller,
@@ -211,7 +214,7 @@ pub struct BlockSeats {
 }
 
 /// See [`Command::ChangeTerms`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct ChangeTerms {
     /// The seller, or an admin.
     pub caller: Caller,
@@ -222,7 +225,7 @@ pub struct ChangeTerms {
 }
 
 /// See [`Command::DecideBooking`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct DecideBooking {
     /// The seller, or an admin.
     pub caller: Caller,
@@ -236,7 +239,7 @@ pub struct DecideBooking {
 
 /// What a payment provider says of a booking's payment. Nobody's command: whoever gives it has made sure that the
 /// provider said so.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct PaymentNotice {
     /// The booking.
     pub booking: BookingId,
@@ -249,7 +252,7 @@ pub struct PaymentNotice {
 }
 
 /// How far a payment is, as its provider says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Archive, Serialize, Deserialize)]
 pub enum PaymentStatus {
     /// It is known, and nobody has paid.
     Opened,
@@ -268,7 +271,7 @@ pub enum PaymentStatus {
 }
 
 /// See [`Command::CancelPerformance`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct CancelPerformance {
     /// The seller, or an admin.
     pub caller: Caller,

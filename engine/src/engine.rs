@@ -221,7 +221,7 @@ fn histories(inventories: &BTreeMap<crate::id::PerformanceId, Inventory>) -> His
     let mut bookings: Vec<_> = inventories.values().flat_map(Inventory::booking_owners).collect();
     bookings.sort_by_key(|(_, id, created_at): &(_, _, Timestamp)| (*created_at, *id));
     let histories = Histories::default();
-    bookings.into_iter().for_each(|(account, id, _)| histories.push(account, id));
+    bookings.into_iter().for_each(|(account, id, at)| histories.push(account, at, id));
     let given = inventories.values().flat_map(Inventory::given_tickets);
     given.for_each(|(account, id)| histories.receive(account, id));
     histories

@@ -6,6 +6,7 @@ use crate::money::Money;
 use crate::performance::{Opening, Terms};
 use crate::seat_map::{SeatIndex, SeatList};
 use crate::time::Timestamp;
+use rkyv::{Archive, Deserialize, Serialize};
 
 /// An event and when it happened. Invariant: along a journal, `at` never goes back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,7 +122,7 @@ pub struct HoldBooked {
 }
 
 /// Where a booking stands, its cancelled seats aside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Archive, Serialize, Deserialize)]
 pub enum Standing {
     /// Waits for its payment.
     PendingPayment,

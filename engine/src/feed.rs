@@ -16,6 +16,7 @@ use crate::performance::{PriceList, Terms};
 use crate::registry::Show;
 use crate::seat_map::{SeatIndex, SeatMap};
 use crate::time::Timestamp;
+use rkyv::{Archive, Deserialize, Serialize};
 
 /// One performance as everybody sees it.
 #[derive(Debug)]
@@ -36,7 +37,7 @@ pub struct Publication {
 }
 
 /// The rules and prices in force.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Rules {
     /// The rules.
     pub terms: Arc<Terms>,
@@ -47,7 +48,7 @@ pub struct Rules {
 }
 
 /// The state of every seat at one version.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Published {
     /// The next record's sequence when this was published: grows with every change.
     pub version: u64,
@@ -76,6 +77,42 @@ impl Publication {
             version: AtomicU64::new(version),
             seats: Mutex::new(Published { version, as_of: inventory.now(), packed, tallies }),
         }
+    }
+
+    /// What an engine elsewhere has said of one of its performances.
+    pub(crate) fn from_parts(
+        performance: PerformanceId,
+        show: ShowId,
+        seller: AccountId,
+        map: Arc<SeatMap>,
+        tiers: Arc<[Box<str>]>,
+        rules: Rules,
+        seats: Published,
+    ) -> Self {
+        let (rules, version) = (ArcSwap::from_pointee(rules), AtomicU64::new(seats.version));
+        Self { performance, show, seller, map, tiers, rules, version, seats: Mutex::new(seats) }
+    }
+
+    /// Takes over what another publication of the same performance says.
+    pub(crate) fn renew(&self, rules: Rules, now: Published) {
+        self.publish_rules(rules);
+        self.version.store(now.version, Ordering::Release);
+        *self.published() = now;
+    }
+
+    /// Takes over what changed elsewhere: bytes of [`Published::packed`], and the tallies. Says whether there are such bytes.
+    pub(crate) fn amend(&self, version: u64, as_of: Timestamp, changed: &[(u32, u8)], tallies: &[Tally]) -> bool {
+        let mut seats = self.published();
+        if seats.tallies.len() != tallies.len()
+            || changed.iter().any(|(place, _)| *place as usize >= seats.packed.len())
+        {
+            return false;
+        }
+        changed.iter().for_each(|(place, byte)| seats.packed[*place as usize] = *byte);
+        seats.tallies.copy_from_slice(tallies);
+        (seats.version, seats.as_of) = (version, as_of);
+        self.version.store(version, Ordering::Release);
+        true
     }
 
     /// The rules and prices in force.
@@ -153,30 +190,44 @@ pub struct Shows(RwLock<Listed>);
 #[derive(Debug, Default)]
 struct Listed {
     by_id: BTreeMap<ShowId, usize>,
-    /// In the order in which they were made.
-    all: Vec<Arc<Show>>,
+    /// In the order in which they were made, each with the number of its last change.
+    all: Vec<(u64, Arc<Show>)>,
+    changes: u64,
 }
 
 impl Shows {
     /// A show.
     pub fn get(&self, id: ShowId) -> Option<Arc<Show>> {
         let listed = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        listed.by_id.get(&id).map(|&place| Arc::clone(&listed.all[place]))
+        listed.by_id.get(&id).map(|&place| Arc::clone(&listed.all[place].1))
     }
 
     /// All shows, in the order in which they were made.
     pub fn all(&self) -> Vec<Arc<Show>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).all.clone()
+        let listed = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        listed.all.iter().map(|(_, show)| Arc::clone(show)).collect()
+    }
+
+    /// What changed since there had been so many changes, oldest first; and how many there are now.
+    pub(crate) fn since(&self, changes: u64) -> (Vec<Arc<Show>>, u64) {
+        let listed = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if listed.changes == changes {
+            return (Vec::new(), changes);
+        }
+        let news = listed.all.iter().filter(|(change, _)| *change > changes);
+        (news.map(|(_, show)| Arc::clone(show)).collect(), listed.changes)
     }
 
     pub(crate) fn publish(&self, show: Arc<Show>) {
         let mut listed = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        listed.changes += 1;
+        let change = listed.changes;
         match listed.by_id.get(&show.id).copied() {
-            Some(place) => listed.all[place] = show,
+            Some(place) => listed.all[place] = (change, show),
             None => {
                 let place = listed.all.len();
                 listed.by_id.insert(show.id, place);
-                listed.all.push(show);
+                listed.all.push((change, show));
             }
         }
     }
@@ -185,25 +236,45 @@ impl Shows {
 /// Each account's bookings, in the order in which they were made; and the bookings of which it was given a ticket.
 #[derive(Debug, Default)]
 pub struct Histories {
-    booked: DashMap<AccountId, Vec<BookingId>>,
+    booked: DashMap<AccountId, Vec<(Timestamp, BookingId)>>,
     received: DashMap<AccountId, BTreeSet<BookingId>>,
 }
 
+/// What is known of an account's bookings.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct AccountHistory {
+    /// The newest, newest first, each with when it was made.
+    pub booked: Vec<(Timestamp, BookingId)>,
+    /// How many there are in all.
+    pub total: u64,
+    /// Those of which the account was given a ticket.
+    pub received: Vec<BookingId>,
+}
+
+impl AccountHistory {
+    /// With what another engine knows.
+    #[must_use]
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.booked.extend(other.booked);
+        self.booked.sort_by(|one, two| two.cmp(one));
+        self.total += other.total;
+        self.received.extend(other.received);
+        self
+    }
+}
+
 impl Histories {
-    /// At most `limit` bookings of an account, newest first, from the `skip`th on; and how many there are.
-    pub fn page(&self, account: &AccountId, skip: usize, limit: usize) -> (Vec<BookingId>, usize) {
-        self.booked.get(account).map_or((Vec::new(), 0), |bookings| {
-            (bookings.iter().rev().skip(skip).take(limit).copied().collect(), bookings.len())
-        })
+    /// An account's history, with the `newest` of its bookings.
+    pub fn of(&self, account: &AccountId, newest: usize) -> AccountHistory {
+        let received = self.received.get(account).map_or_else(Vec::new, |bookings| bookings.iter().copied().collect());
+        let booked = self.booked.get(account);
+        let bookings = booked.as_ref().map_or(&[][..], |bookings| bookings);
+        let booked = bookings.iter().rev().take(newest).copied().collect();
+        AccountHistory { booked, total: bookings.len() as u64, received }
     }
 
-    pub(crate) fn push(&self, account: AccountId, booking: BookingId) {
-        self.booked.entry(account).or_default().push(booking);
-    }
-
-    /// The bookings of which an account was given a ticket.
-    pub fn received(&self, account: &AccountId) -> Vec<BookingId> {
-        self.received.get(account).map_or_else(Vec::new, |bookings| bookings.iter().copied().collect())
+    pub(crate) fn push(&self, account: AccountId, at: Timestamp, booking: BookingId) {
+        self.booked.entry(account).or_default().push((at, booking));
     }
 
     pub(crate) fn receive(&self, account: AccountId, booking: BookingId) {

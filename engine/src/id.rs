@@ -9,6 +9,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use rkyv::rancor::{Fallible, Source};
+use rkyv::{Archive, Deserialize, Serialize};
 use thiserror::Error;
 
 /// Why a text is not an identifier.
@@ -69,7 +71,7 @@ fn write_digits(f: &mut fmt::Formatter<'_>, prefix: &str, digits: &[u8]) -> fmt:
 macro_rules! word_id {
     ($name:ident, $prefix:literal, $what:literal) => {
         #[doc = concat!("Identifies ", $what, "; `", $prefix, "` and 13 digits.")]
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Archive, Serialize, Deserialize)]
         pub struct $name(pub u64);
 
         impl fmt::Display for $name {
@@ -95,7 +97,7 @@ word_id!(PerformanceId, "perf_", "a performance");
 macro_rules! place_id {
     ($name:ident, $prefix:literal, $what:literal) => {
         #[doc = concat!("Identifies ", $what, " of one performance; `", $prefix, "` and 32 digits.")]
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Archive, Serialize, Deserialize)]
         pub struct $name {
             /// The performance it lives in: where a request about it has to go.
             pub performance: PerformanceId,
@@ -158,7 +160,8 @@ impl TicketId {
 /// Identifies an account: `acc_` and 1 to 36 letters, digits, `_` or `-`.
 ///
 /// Kept inline, so that a command that carries one allocates nothing.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Archive, Serialize)]
+#[rkyv(derive(PartialEq, Eq, PartialOrd, Ord))]
 pub struct AccountId {
     /// Invariant: ASCII in `..len`, zero behind it, so that derived equality and order are those of the text.
     bytes: [u8; AccountId::LEN_MAX],
@@ -187,6 +190,13 @@ impl FromStr for AccountId {
         let mut bytes = [0; Self::LEN_MAX];
         bytes[..text.len()].copy_from_slice(text.as_bytes());
         Ok(Self { bytes, len: text.len() as u8 })
+    }
+}
+
+impl<D: Fallible<Error: Source> + ?Sized> Deserialize<AccountId, D> for ArchivedAccountId {
+    fn deserialize(&self, _: &mut D) -> Result<AccountId, D::Error> {
+        let text = &self.bytes[..usize::from(self.len).min(AccountId::LEN_MAX)];
+        String::from_utf8_lossy(text).parse().map_err(|error: ParseIdError| D::Error::new(error))
     }
 }
 

@@ -30,7 +30,11 @@ pub mod mailbox;
 pub mod owner;
 mod staging;
 
+pub mod wire;
+
 pub mod client;
+pub mod server;
+
 pub mod config;
 pub mod engine;
 mod metrics;

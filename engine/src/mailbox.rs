@@ -16,9 +16,10 @@ use crate::id::{BookingId, HoldId, TicketId};
 use crate::inventory::Answer;
 use crate::refusal::Refusal;
 use crate::time::Timestamp;
+use rkyv::{Archive, Deserialize, Serialize};
 
 /// What can be asked of a performance.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub enum Ask {
     /// A change.
     Command(Command),
@@ -40,7 +41,7 @@ pub enum Ask {
 pub type Outcome = Result<Answered, Failure>;
 
 /// What was asked is done, durably.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Answered {
     /// What there is to tell.
     pub answer: Answer,
@@ -51,7 +52,7 @@ pub struct Answered {
 }
 
 /// What was asked is not done, or it is not known.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error, Archive, Serialize, Deserialize)]
 pub enum Failure {
     /// The rules do not allow it.
     #[error(transparent)]

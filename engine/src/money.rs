@@ -3,11 +3,19 @@
 use std::fmt;
 use std::str::FromStr;
 
+use rkyv::rancor::{Fallible, Source};
+use rkyv::{Archive, Deserialize, Serialize};
 use thiserror::Error;
 
 /// An ISO 4217 code: three capital letters.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Archive, Serialize)]
 pub struct Currency([u8; 3]);
+
+impl<D: Fallible<Error: Source> + ?Sized> Deserialize<Currency, D> for ArchivedCurrency {
+    fn deserialize(&self, _: &mut D) -> Result<Currency, D::Error> {
+        String::from_utf8_lossy(&self.0).parse().map_err(|error: ParseCurrencyError| D::Error::new(error))
+    }
+}
 
 /// The text is not three capital letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -39,7 +47,7 @@ impl fmt::Debug for Currency {
 }
 
 /// An amount in minor units of one currency: 1 USD is 100, 1 KRW is 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Archive, Serialize, Deserialize)]
 pub struct Money {
     /// Minor units; a price is never negative.
     pub amount: i64,

@@ -1,5 +1,7 @@
 //! The owner: one thread with its actors and its journal; opens performances, keeps the registry, and keeps time.
 
+#![expect(missing_docs, reason = "what rkyv derives from variants with named fields has no comments")]
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -12,7 +14,7 @@ use actix::{
 use tokio::sync::oneshot;
 
 use crate::actor::{Extend, SeatActor, TakeSnapshot};
-use crate::client::{Client, Performance};
+use crate::client::{Client, Performance, Road};
 use crate::committer::{Committer, Setup};
 use crate::event::{Entry, Event};
 use crate::id::PerformanceId;
@@ -26,6 +28,7 @@ use crate::registry::{Registry, RegistryCommand, RegistryDecision, RegistryEvent
 use crate::seeded::Bug;
 use crate::staging::Staging;
 use crate::time::Timestamp;
+use rkyv::{Archive, Deserialize, Serialize};
 
 /// How often holds are looked at whose performance nobody talks to, and snapshots are thought of.
 pub(crate) const TICK: Duration = Duration::from_millis(250);
@@ -38,7 +41,7 @@ const TICKS_PER_MAINTENANCE: u64 = 4;
 pub type RegistryOutcome = Result<RegistryAnswered, RegistryFailure>;
 
 /// It is done, durably.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct RegistryAnswered {
     /// What was made or changed.
     pub made: RegistryMade,
@@ -49,7 +52,7 @@ pub struct RegistryAnswered {
 }
 
 /// It is not done, or that is not known.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Archive, Serialize, Deserialize)]
 pub enum RegistryFailure {
     /// The rules do not allow it.
     #[error(transparent)]
@@ -183,7 +186,7 @@ impl Owner {
 
     fn performance(&self, id: PerformanceId) -> Performance {
         let staging = self.performances[&id].staging.borrow();
-        Performance { mailbox: Arc::clone(&staging.mailbox), publication: Arc::clone(&staging.publication) }
+        Performance { road: Road::Mailbox(Arc::clone(&staging.mailbox)), publication: Arc::clone(&staging.publication) }
     }
 
     fn register(&mut self, register: Register) {

@@ -1,5 +1,7 @@
 //! A performance's terms: when it is, what it costs, and the rules of its sale.
 
+#![expect(missing_docs, reason = "what rkyv derives from variants with named fields has no comments")]
+
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -8,9 +10,10 @@ use crate::id::{AccountId, PerformanceId, ShowId};
 use crate::money::Money;
 use crate::seat_map::{SeatMap, SeatMapError, SeatMapPlan, TierIndex};
 use crate::time::Timestamp;
+use rkyv::{Archive, Deserialize, Serialize};
 
 /// What a performance is when it comes into being: the first event of its journal.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Opening {
     /// Its id.
     pub performance: PerformanceId,
@@ -52,7 +55,7 @@ impl Opening {
 }
 
 /// Why an opening opens no performance.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error, Archive, Serialize, Deserialize)]
 pub enum OpeningError {
     /// Its plan makes no seat map.
     #[error(transparent)]
@@ -69,7 +72,7 @@ pub enum OpeningError {
 }
 
 /// Why prices are no price list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error, Archive, Serialize, Deserialize)]
 pub enum PricesError {
     /// A look-up by tier would fail.
     #[error("there are {prices} prices for {tiers} tiers")]
@@ -102,7 +105,7 @@ impl PricesError {
 }
 
 /// The rules of a sale; a seller may change them while it goes on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Terms {
     /// When the performance starts.
     pub starts_at: Timestamp,
@@ -127,7 +130,7 @@ pub struct Terms {
 }
 
 /// How a booking comes about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub enum Approval {
     /// At once.
     Automatic,
@@ -149,7 +152,7 @@ impl Terms {
 }
 
 /// Why terms can be no sale's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error, Archive, Serialize, Deserialize)]
 pub enum TermsError {
     /// It would give back what was never paid.
     #[error("a refund of {0} percent is more than was paid")]
@@ -166,7 +169,7 @@ pub struct Offer {
 }
 
 /// How seats can be given back.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct CancellationRules {
     /// When the performance was to start: the other times may move with it.
     pub starts_at: Timestamp,
@@ -210,7 +213,7 @@ impl CancellationRules {
 }
 
 /// Who cancels before `until` gets `percent` back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct RefundStep {
     /// The end of this step.
     pub until: Timestamp,
@@ -219,7 +222,7 @@ pub struct RefundStep {
 }
 
 /// One price a tier; shared by all that was held while it was in force.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct PriceList(pub Arc<[Money]>);
 
 impl PriceList {

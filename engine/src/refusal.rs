@@ -1,14 +1,17 @@
 //! Why an inventory did not do what it was asked. A refusal changes nothing.
 
+#![expect(missing_docs, reason = "what rkyv derives from variants with named fields has no comments")]
+
 use thiserror::Error;
 
 use crate::id::BookingId;
 use crate::performance::{PricesError, TermsError};
 use crate::seat_map::{SeatIndex, SeatList};
 use crate::time::Timestamp;
+use rkyv::{Archive, Deserialize, Serialize};
 
 /// A closed list; each carries what the asker needs to do better.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error, Archive, Serialize, Deserialize)]
 pub enum Refusal {
     /// The sale is not open now.
     #[error("the sale is not open")]

@@ -1,5 +1,7 @@
 //! The registry: shows, and which performances they have. Pure, like the inventory.
 
+#![expect(missing_docs, reason = "what rkyv derives from variants with named fields has no comments")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -8,9 +10,10 @@ use thiserror::Error;
 use crate::command::{Caller, RequestKey};
 use crate::id::{AccountId, PerformanceId, ShowId};
 use crate::time::Timestamp;
+use rkyv::{Archive, Deserialize, Serialize};
 
 /// The field a show belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Archive, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the words say it")]
 pub enum Field {
     Concert,
@@ -22,7 +25,7 @@ pub enum Field {
 }
 
 /// What a seller says of a show.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct ShowDetails {
     /// Its title.
     pub title: Box<str>,
@@ -39,7 +42,7 @@ pub struct ShowDetails {
 }
 
 /// A show.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Show {
     /// Its id.
     pub id: ShowId,
@@ -63,7 +66,7 @@ impl Show {
 }
 
 /// What a seller lets somebody else do for a show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub enum Duty {
     /// All that the seller may, but to say who may do what.
     Manage,
@@ -81,7 +84,7 @@ impl Duty {
 }
 
 /// What can be asked of a registry.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub enum RegistryCommand {
     /// Make a show.
     CreateShow {
@@ -175,7 +178,7 @@ pub enum RegistryEvent {
 }
 
 /// Why a registry did not do what it was asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error, Archive, Serialize, Deserialize)]
 pub enum RegistryRefusal {
     /// There is no such show, or the caller does not sell it.
     #[error("there is no such show")]
@@ -206,7 +209,7 @@ pub enum RegistryMisfit {
 }
 
 /// What was made under a request key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub enum RegistryMade {
     /// This show.
     Show(ShowId),

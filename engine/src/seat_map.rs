@@ -4,6 +4,8 @@
 //! standing area is one row of numbered places; a space reserved by time is one row of slots. So one inventory sells
 //! them all. Labels are `section-row-seat`, `section-number` and `section-start`.
 
+#![expect(missing_docs, reason = "what rkyv derives from variants with named fields has no comments")]
+
 use std::fmt;
 
 use hashbrown::HashSet;
@@ -11,31 +13,32 @@ use smallvec::SmallVec;
 use thiserror::Error;
 
 use crate::time::Timestamp;
+use rkyv::{Archive, Deserialize, Serialize};
 
 /// A seat's dense number in its seat map.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Archive, Serialize, Deserialize)]
 pub struct SeatIndex(pub u32);
 
 /// A few seats; as many as most people buy at once need no allocation.
 pub type SeatList = SmallVec<[SeatIndex; 4]>;
 
 /// A tier's place in its performance's list of tiers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Archive, Serialize, Deserialize)]
 pub struct TierIndex(pub u16);
 
 /// A section's place in its seat map.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Archive, Serialize, Deserialize)]
 pub struct SectionIndex(pub u16);
 
 /// A layout as its seller describes it: what the journal keeps.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Archive, Serialize, Deserialize)]
 pub struct SeatMapPlan {
     /// In seat order.
     pub sections: Vec<SectionPlan>,
 }
 
 /// A section of a plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct SectionPlan {
     /// First part of its seats' labels.
     pub name: Box<str>,
@@ -46,7 +49,7 @@ pub struct SectionPlan {
 }
 
 /// What the seats of a section are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub enum Seating {
     /// Rows, from the stage backwards.
     Reserved(Vec<RowPlan>),
@@ -62,7 +65,7 @@ pub enum Seating {
 }
 
 /// A row of a plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct RowPlan {
     /// Second part of its seats' labels.
     pub name: Box<str>,
@@ -71,7 +74,7 @@ pub struct RowPlan {
 }
 
 /// The names of a row's seats, from left to right.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub enum SeatNames {
     /// `1..=count`.
     Count(u32),
@@ -80,7 +83,7 @@ pub enum SeatNames {
 }
 
 /// A span of time that can be reserved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Slot {
     /// From; names the slot.
     pub starts_at: Timestamp,
@@ -98,7 +101,7 @@ impl Slot {
 }
 
 /// Why a plan makes no seat map.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error, Archive, Serialize, Deserialize)]
 pub enum SeatMapError {
     /// There is nothing to sell.
     #[error("the seat map has no seats")]

@@ -24,7 +24,8 @@ struct Batch {
     waiting: Vec<(oneshot::Sender<Outcome>, Outcome)>,
     touched: Vec<(SeatIndex, SeatState)>,
     tallies: Vec<Tally>,
-    booked: Vec<(AccountId, BookingId)>,
+    /// Who made which bookings, and when.
+    booked: Vec<(AccountId, Timestamp, BookingId)>,
     /// Whom tickets of which bookings were given to.
     received: Vec<(AccountId, BookingId)>,
     /// Bookings whose payment somebody has to see to.
@@ -96,7 +97,7 @@ impl Staging {
     pub(crate) fn push(&mut self, entry: Entry, answer: Option<&Answer>, inventory: &Inventory) {
         match (&entry.event, answer) {
             (Event::HoldBooked(_), Some(Answer::Booking(booking))) => {
-                self.gathering.booked.push((booking.buyer, booking.id));
+                self.gathering.booked.push((booking.buyer, booking.created_at, booking.id));
             }
             (Event::TicketTransferred(given), Some(Answer::Ticket(ticket))) => {
                 self.gathering.received.push((given.to, ticket.booking));
@@ -193,7 +194,7 @@ impl Staging {
         if let Some(rules) = batch.rules.take() {
             self.publication.publish_rules(rules);
         }
-        batch.booked.drain(..).for_each(|(account, booking)| histories.push(account, booking));
+        batch.booked.drain(..).for_each(|(account, at, booking)| histories.push(account, at, booking));
         batch.received.drain(..).for_each(|(account, booking)| histories.receive(account, booking));
         batch.due.drain(..).for_each(|booking| dues.push(booking));
         for (reply, outcome) in batch.waiting.drain(..) {

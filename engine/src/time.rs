@@ -5,9 +5,25 @@
 use std::ops::{Add, Sub};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use rkyv::rancor::{Fallible, Source};
+use rkyv::{Archive, Deserialize, Serialize};
+use thiserror::Error;
+
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Archive, Serialize)]
 pub struct Timestamp(i64);
+
+/// Not a time that the engine accepts.
+#[derive(Debug, Error)]
+#[error("{0} ms since 1970 is no time of the engine's")]
+struct NoTime(i64);
+
+impl<D: Fallible<Error: Source> + ?Sized> Deserialize<Timestamp, D> for ArchivedTimestamp {
+    fn deserialize(&self, _: &mut D) -> Result<Timestamp, D::Error> {
+        let millis = self.0.to_native();
+        Timestamp::at_millis(millis).ok_or_else(|| D::Error::new(NoTime(millis)))
+    }
+}
 
 impl Timestamp {
     /// The earliest point that the engine accepts: 1970.

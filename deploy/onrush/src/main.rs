@@ -1,11 +1,14 @@
 //! The binary that puts the parts together: one subcommand a role.
 
 mod demo;
+mod edge;
+mod engine;
 mod journal;
 mod listen;
 mod logging;
 mod payments;
 mod people;
+mod running;
 mod rush;
 mod serve;
 mod settings;
@@ -44,6 +47,10 @@ struct Arguments {
 enum Role {
     /// Serve the API: engine and edge in one process
     Serve(serve::Arguments),
+    /// Own performances and their journal, for edges in other processes
+    Engine(engine::Arguments),
+    /// Serve the API for engines in other processes
+    Edge(edge::Arguments),
     /// Print an access token, and nothing else
     Token(token::Arguments),
     /// Add a new signing key; servers take it up by themselves, and it signs nobody out
@@ -71,6 +78,8 @@ fn main() -> ExitCode {
     let role = Arguments::parse().role.unwrap_or_else(|| Role::Serve(serve::Arguments::default()));
     let outcome = match role {
         Role::Serve(arguments) => serve::run(&arguments),
+        Role::Engine(arguments) => engine::run(&arguments),
+        Role::Edge(arguments) => edge::run(&arguments),
         Role::Token(arguments) => token::run(&arguments),
         Role::RotateKey(arguments) => token::rotate(&arguments),
         Role::TestPsp(arguments) => test_psp::run(&arguments),

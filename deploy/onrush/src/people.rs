@@ -153,8 +153,10 @@ fn obligations(edge: Arc<OnceLock<Weak<Context>>>) -> Obligations {
 }
 
 fn booked_until(edge: Arc<OnceLock<Weak<Context>>>) -> BookedUntil {
+    let runtime = tokio::runtime::Handle::current();
     Box::new(move |account| {
         let edge = edge.get().and_then(Weak::upgrade).ok_or_else(|| Problem::new(Kind::Overloaded).retry_after(1))?;
-        Ok(edge.booked_until(&account))
+        // Only the upkeep asks, on a thread that may wait.
+        runtime.block_on(edge.booked_until(&account))
     })
 }

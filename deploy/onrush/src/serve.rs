@@ -1,6 +1,6 @@
 //! `onrush serve`: engine and edge in one process.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,16 +13,15 @@ use onrush_api::ticket_code::TicketKeys;
 use onrush_api::token::Role;
 use onrush_edge::context::Context;
 use onrush_edge::directory::Directory;
-use onrush_edge::server::{self, Surface};
+use onrush_edge::server::Surface;
 use onrush_engine::Health;
 use onrush_engine::client::Client;
 use onrush_engine::engine::Engine;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::payments::Collecting;
 use crate::people::People;
+use crate::running::{self, StopSignals};
 use crate::settings::{Layers, Settings, SettingsError};
 use crate::{demo, listen, logging, people, telemetry};
 
@@ -73,25 +72,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let layers = arguments.layers()?;
     let settings = Settings::read(&layers)?;
     if arguments.print_config {
-        print(&layers.print());
+        running::print(&layers.print());
         return Ok(ExitCode::SUCCESS);
     }
     logging::start(&settings.log, settings.log_format)?;
-    use_small_pages();
+    running::use_small_pages();
     System::new().block_on(serve(settings))
-}
-
-/// Huge pages are zeroed whole at the first touch, by the thread that touches them: while halls filled up, one answer in
-/// a hundred waited for 9 ms instead of 3.
-fn use_small_pages() {
-    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
-        tracing::debug!(%error, "huge pages stay on: some answers may take longer");
-    }
-}
-
-#[expect(clippy::print_stdout, reason = "what a person who started the server reads")]
-fn print(text: &str) {
-    print!("{text}");
 }
 
 async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
@@ -101,7 +87,7 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     let address = api[0].local_addr().context("the bound address")?;
 
     let engine = Engine::open(&settings.engine)?;
-    withdraw(&settings)?;
+    running::withdraw(&settings.engine.data, running::ADDRESS)?;
     tracing::info!(events = engine.recovered_events, took = ?engine.recovery, "the journal is recovered");
     let key_file = KeyFile::path_in(&settings.engine.data);
     let keys = Arc::new(KeyFile::open_or_create(&key_file)?);
@@ -130,22 +116,22 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     let mut served = Vec::new();
     for (place, listener) in api.into_iter().enumerate() {
         let thread = connections_thread(&owner, settings.http_threads, place);
-        served.push(spawn(&thread, listener, &context, surface, &shutdown));
+        served.push(running::spawn(&thread, listener, &context, surface, &shutdown));
     }
     for listener in ops.into_iter().flatten() {
         // On a thread of its own kind: health is answered also while a rush keeps the others busy.
-        served.push(spawn(&Arbiter::current(), listener, &context, Surface::Operations, &shutdown));
+        served.push(running::spawn(&Arbiter::current(), listener, &context, Surface::Operations, &shutdown));
     }
     // Before anybody knows that it serves: whoever stops it right after that is to see it drain.
     let signals = StopSignals::catch()?;
-    announce(&settings, address)?;
-    print(&banner);
-    actix_rt::spawn(watch_for_stalls(client.clone()));
+    running::announce(&settings.engine.data, running::ADDRESS, address)?;
+    running::print(&banner);
+    actix_rt::spawn(running::watch_for_stalls(client.clone()));
     actix_rt::spawn(people.upkeep());
     collecting.run();
     actix_rt::spawn(people::follow(FollowedKeyFile::new(&key_file), keys));
 
-    until_stopped(&client, prometheus, signals).await;
+    running::until_stopped(&client, prometheus, signals).await;
     tracing::info!("stopping: requests under way are answered first");
     shutdown.cancel();
     if *client.health().borrow() == Health::Running {
@@ -158,7 +144,7 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     let sound = *client.health().borrow() == Health::Running;
     if !sound {
         // Everybody who waited has been told; nothing more can be answered.
-        tokio::time::sleep(FAILED_DRAIN).await;
+        tokio::time::sleep(running::FAILED_DRAIN).await;
     }
     owner.stop();
     tracing::info!("stopped");
@@ -173,102 +159,6 @@ fn connections_thread(owner: &Arbiter, http_threads: usize, place: usize) -> Arb
     }
     tracing::debug!(place, "a thread for connections");
     Arbiter::new().handle()
-}
-
-/// Serves a listener on a thread; the answer comes when it has stopped.
-fn spawn(
-    thread: &ArbiterHandle,
-    listener: TcpListener,
-    context: &Arc<Context>,
-    surface: Surface,
-    shutdown: &CancellationToken,
-) -> oneshot::Receiver<()> {
-    let (ended, end) = oneshot::channel();
-    let (context, shutdown) = (Arc::clone(context), shutdown.clone());
-    thread.spawn_fn(move || {
-        actix_rt::spawn(async move {
-            if let Err(error) = server::run(listener, context, surface, shutdown).await {
-                tracing::error!(%error, "a listener failed");
-            }
-            // Whoever waited and went away needs no answer.
-            ended.send(()).ok();
-        });
-    });
-    end
-}
-
-/// What stops a server in good order.
-struct StopSignals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl StopSignals {
-    /// From now on they do not end the process.
-    fn catch() -> anyhow::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate()).context("the SIGTERM handler")?,
-            interrupt: signal(SignalKind::interrupt()).context("the SIGINT handler")?,
-        })
-    }
-}
-
-/// Waits for a signal, or for the engine to fail; keeps the metrics' memory small meanwhile.
-async fn until_stopped(
-    client: &Client,
-    prometheus: metrics_exporter_prometheus::PrometheusHandle,
-    mut signals: StopSignals,
-) {
-    let mut upkeep = tokio::time::interval(Duration::from_secs(5));
-    let mut health = client.health();
-    loop {
-        tokio::select! {
-            _ = signals.terminate.recv() => return,
-            _ = signals.interrupt.recv() => return,
-            failed = health.wait_for(|health| *health != Health::Running) => {
-                drop(failed);
-                // Whoever waits gets its 503 while the process ends; the next start recovers from the disk.
-                return;
-            }
-            _ = upkeep.tick() => prometheus.run_upkeep(),
-        }
-    }
-}
-
-/// What it takes to send the last answers of an engine that has failed.
-const FAILED_DRAIN: Duration = Duration::from_millis(50);
-
-/// A disk that neither writes nor fails leaves the journal waiting for ever, and everybody with it: a restart is better.
-const STALL_MAX: Duration = Duration::from_secs(30);
-
-/// Ends the process when nothing has become durable for too long. There is nothing to drain then.
-async fn watch_for_stalls(client: Client) {
-    while tokio::time::timeout(STALL_MAX, client.settle()).await.unwrap_or(false) {
-        tokio::time::sleep(STALL_MAX / 6).await;
-    }
-    tracing::error!("the engine is gone, or has waited for its disk for {STALL_MAX:?}, and must be started again");
-    std::process::exit(1);
-}
-
-fn address_file(settings: &Settings) -> PathBuf {
-    settings.engine.data.join("address")
-}
-
-/// Takes the address of the last start away, before anybody believes it.
-fn withdraw(settings: &Settings) -> anyhow::Result<()> {
-    let path = address_file(settings);
-    match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", path.display()))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Leaves the address that was bound in the data directory, for whoever started the server on a free port.
-fn announce(settings: &Settings, address: SocketAddr) -> anyhow::Result<()> {
-    let path = address_file(settings);
-    std::fs::write(&path, format!("{address}\n")).with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn banner(settings: &Settings, client: &Client, key: &onrush_api::token::TokenKeys, address: SocketAddr) -> String {

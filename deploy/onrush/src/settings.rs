@@ -15,6 +15,9 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("data", "./onrush-data", "directory of the journal, the snapshots, the accounts and the signing keys"),
     ("listen", "127.0.0.1:8080", "address of the API"),
     ("ops_listen", "", "address of /healthz, /readyz and /metrics; empty: the API's"),
+    ("engine_listen", "127.0.0.1:7411", "address at which `onrush engine` listens for edges"),
+    ("engines", "", "engines of `onrush edge`, as host:port, with commas between them"),
+    ("engine_key_file", "", "the key that engines and their edges share; empty: engine.key in the data directory"),
     ("durability", "fsync", "fsync: an answer means that the disk has it; relaxed: up to a second may be lost"),
     ("http_threads", "auto", "threads for connections; 0: the engine's own; auto: two less than cores, at most 8"),
     ("demo", "true", "publish a demo show where the data directory has none"),
@@ -198,6 +201,11 @@ pub(crate) enum LogFormat {
 pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     pub(crate) ops_listen: Option<SocketAddr>,
+    /// Where an engine listens for edges.
+    pub(crate) engine_listen: SocketAddr,
+    /// The engines of an edge, as `host:port`.
+    pub(crate) engines: Vec<String>,
+    pub(crate) engine_key_file: PathBuf,
     /// 0: connections are served on the engine's own thread.
     pub(crate) http_threads: usize,
     pub(crate) demo: bool,
@@ -233,6 +241,12 @@ impl Settings {
                 "" => None,
                 _ => Some(layers.get("ops_listen")?),
             },
+            engine_listen: layers.get("engine_listen")?,
+            engines: engines(layers)?,
+            engine_key_file: match layers.get::<String>("engine_key_file")?.as_str() {
+                "" => layers.data().join("engine.key"),
+                file => file.into(),
+            },
             http_threads: http_threads(layers)?,
             demo: layers.get("demo")?,
             log: layers.get("log")?,
@@ -253,6 +267,16 @@ impl Settings {
         }
         Ok(settings)
     }
+}
+
+fn engines(layers: &Layers) -> Result<Vec<String>, SettingsError> {
+    let addresses: String = layers.get("engines")?;
+    let addresses = addresses.split(',').map(str::trim).filter(|address| !address.is_empty());
+    let checked = addresses.map(|address| match address.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(address.to_owned()),
+        _ => Err(layers.wrong("engines", format!("'{address}' is not host:port"))),
+    });
+    checked.collect()
 }
 
 fn http_threads(layers: &Layers) -> Result<usize, SettingsError> {
@@ -380,6 +404,7 @@ mod tests {
         assert_eq!(wrong("durability", "maybe"), "durability = maybe (from --durability): must be fsync or relaxed");
         assert_eq!(wrong("mailbox_capacity", "1"), "mailbox_capacity must be 16 to 65536");
         assert!(wrong("ops_listen", "127.0.0.1:8080").contains("the same address"));
+        assert!(wrong("engines", "here:1,there").ends_with("'there' is not host:port"));
         assert!(wrong("ballast_mib", "99999999999999999").contains("too much"));
         assert!(wrong("admin_email", "kim@example.org").contains("need each other"));
         assert!(wrong("access_token_ttl_seconds", "5").contains("at least 10"));

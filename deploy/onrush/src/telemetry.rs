@@ -25,6 +25,11 @@ const HELP: &[(&str, &str)] = &[
     ("onrush_http_requests_total", "Requests answered, by route and status."),
     ("onrush_http_request_duration_seconds", "From the head of a request to its answer."),
     ("onrush_commands_total", "Commands by kind and what became of them."),
+    ("onrush_engine_connected", "Of an edge: whether it is connected to the engine and has caught up."),
+    (
+        "onrush_engine_connection_failures_total",
+        "Of an edge: connections to the engine that ended or did not come about.",
+    ),
     ("onrush_seats", "Seats by performance and state."),
     ("onrush_mailbox_depth", "Commands waiting in the fullest mailbox."),
     ("onrush_journal_group_events", "Events of one commit."),

@@ -94,14 +94,14 @@ pub(crate) async fn list(request: &Request<'_>) -> Result<Answer, Problem> {
     let caller = request.caller_as(&EVERYBODY)?;
     let page = request.page()?;
     let skip = usize::try_from(page.cursor.0).unwrap_or(usize::MAX);
-    let (ids, total) = request.context.directory.history(&caller.account, skip, page.limit);
-    let mut items = Vec::with_capacity(ids.len());
-    for id in &ids {
-        items.push(fetch(request, caller, *id).await?);
+    let history = request.context.directory.history(&caller.account, skip.saturating_add(page.limit)).await?;
+    let mut items = Vec::new();
+    for (_, id) in history.booked.into_iter().skip(skip) {
+        items.push(fetch(request, caller, id).await?);
     }
     guests::name(request, &mut items).await;
-    let next = skip.saturating_add(ids.len());
-    let next_cursor = (next < total && !ids.is_empty()).then(|| Cursor(next as u64).to_string());
+    let next = skip.saturating_add(items.len()) as u64;
+    let next_cursor = (next < history.total && !items.is_empty()).then(|| Cursor(next).to_string());
     Ok(Answer::json(StatusCode::OK, &Page { items, next_cursor }))
 }
 

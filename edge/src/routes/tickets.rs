@@ -11,7 +11,7 @@ use onrush_api::ticket_code::{CodeError, TicketCode, TicketKeySet, TicketKeys};
 use onrush_api::tickets::{CheckInRequest, ScanRequest, Ticket, TransferRequest};
 use onrush_api::token::Role;
 use onrush_engine::command::{Caller, Command};
-use onrush_engine::feed::Publication;
+use onrush_engine::feed::{AccountHistory, Publication};
 use onrush_engine::id::{AccountId, BookingId, TicketId};
 use onrush_engine::inventory::{Answer as EngineAnswer, TicketView};
 use onrush_engine::mailbox::Ask;
@@ -40,7 +40,7 @@ pub(crate) async fn list(request: &Request<'_>) -> Result<Answer, Problem> {
     let skip = usize::try_from(page.cursor.0).unwrap_or(usize::MAX);
     let wanted = skip.saturating_add(page.limit).saturating_add(1);
     let mut tickets: Vec<(Arc<Publication>, TicketView)> = Vec::new();
-    for booking in bookings_with_tickets(request.context, &caller.account) {
+    for booking in bookings_with_tickets(request.context, &caller.account).await? {
         if tickets.len() >= wanted {
             break;
         }
@@ -65,14 +65,13 @@ pub(crate) async fn list(request: &Request<'_>) -> Result<Answer, Problem> {
 }
 
 /// Of performances that are not over, the bookings of which an account may have tickets.
-fn bookings_with_tickets(context: &Context, account: &AccountId) -> BTreeSet<BookingId> {
-    let (own, _) = context.directory.history(account, 0, usize::MAX);
-    let received = context.directory.received(account);
+async fn bookings_with_tickets(context: &Context, account: &AccountId) -> Result<BTreeSet<BookingId>, Problem> {
+    let AccountHistory { booked, received, .. } = context.directory.history(account, usize::MAX).await?;
     let goes_on = |id: &BookingId| {
         let performance = context.directory.performance(id.performance);
         performance.is_ok_and(|known| context.now() < known.publication.rules().terms.ends_at)
     };
-    own.into_iter().chain(received).filter(goes_on).collect()
+    Ok(booked.into_iter().map(|(_, id)| id).chain(received).filter(goes_on).collect())
 }
 
 /// The caller's tickets of a booking; all of them, where the caller sold it.

@@ -21,8 +21,10 @@ use onrush_edge::context::Context;
 use onrush_edge::directory::Directory;
 use onrush_edge::payments::{Checkout, Payments};
 use onrush_edge::server::{self, Surface};
+use onrush_engine::client::Client;
 use onrush_engine::engine::Engine;
-use onrush_engine::time::Timestamp;
+use onrush_engine::time::{SystemClock, Timestamp};
+use onrush_engine::wire::Key;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -197,10 +199,13 @@ async fn serve(
     let mut engine = onrush_engine::config::Config::new(data.to_owned());
     engine.ballast_bytes = 0;
     let owner = Arbiter::new();
-    let client = Engine::open(&engine).expect("the engine opens").start(&owner.handle()).await.expect("it starts");
+    let engine = Engine::open(&engine).expect("the engine opens").start(&owner.handle()).await.expect("it starts");
+    // An engine outlives the edges that ask it.
+    let engine_stops = CancellationToken::new();
+    let client = if is_apart() { from_apart(&engine, &owner, &engine_stops).await } else { engine.clone() };
     let key = KeyFile::open(&KeyFile::path_in(data)).expect("a key file");
     let tickets = TicketKeys::open_or_create(&TicketKeys::path_in(data)).expect("a key file");
-    let directory = Directory::of(client.clone());
+    let directory = Directory::of(client);
     let context = Context::new(config, directory, Arc::new(key), tickets, Arc::default(), prometheus);
     let context = Arc::new(context.with_payments(Some(payments())));
     let serve = |(listener, surface): (TcpListener, Surface)| {
@@ -212,9 +217,34 @@ async fn serve(
     for listener in served {
         listener.await.expect("no connection panics").expect("the listener works");
     }
-    client.settle().await;
+    engine_stops.cancel();
+    engine.settle().await;
     owner.stop();
     owner.join().expect("the owner does not panic");
+}
+
+/// Whether edge and engine are to be as in two processes, with a connection between them: the contract is the same.
+fn is_apart() -> bool {
+    std::env::var_os("ONRUSH_TEST_APART").is_some_and(|value| value == "1")
+}
+
+/// The client of an engine that is only known by its address.
+async fn from_apart(engine: &Client, owner: &Arbiter, shutdown: &CancellationToken) -> Client {
+    let (listener, key) = (listen(), Key::from_bytes([7; 32]));
+    let address = listener.local_addr().expect("bound").to_string();
+    listener.set_nonblocking(true).expect("a socket has options");
+    let (served, stop, its_key) = (engine.clone(), shutdown.clone(), key.clone());
+    owner.spawn_fn(move || {
+        actix_rt::spawn(async move {
+            let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
+            onrush_engine::server::run(listener, served, its_key, stop).await;
+        });
+    });
+    let client = Client::of_engines(&[address], &key, Arc::new(SystemClock::start()));
+    while !client.is_ready() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    client
 }
 
 pub(crate) fn now() -> Timestamp {

@@ -6,6 +6,7 @@ use crate::event::Standing;
 use crate::id::AccountId;
 use crate::seat_map::{SeatIndex, SeatList};
 use crate::time::Timestamp;
+use rkyv::{Archive, Deserialize, Serialize};
 
 /// A hold that became an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +45,7 @@ pub struct Details {
 }
 
 /// What a seller said to a booking. Never changed (F3, F5).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Verdict {
     /// Yes or no.
     pub approved: bool,

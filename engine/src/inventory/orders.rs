@@ -7,9 +7,10 @@ use crate::event::{BookingDecided, HoldBooked, PerformanceCancelled, SeatsCancel
 use crate::id::AccountId;
 use crate::seeded::Bug;
 use crate::time::Timestamp;
+use rkyv::{Archive, Deserialize, Serialize};
 
 /// That a performance was called off.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct CalledOff {
     /// When.
     pub at: Timestamp,

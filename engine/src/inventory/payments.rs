@@ -12,9 +12,10 @@ use crate::id::BookingId;
 use crate::money::Money;
 use crate::seat_map::{SeatIndex, SeatList};
 use crate::time::Timestamp;
+use rkyv::{Archive, Deserialize, Serialize};
 
 /// A booking's payment; it has one at most.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Payment {
     /// What is asked for, in minor units: the prices of the day on which the seats were held (E3).
     pub amount: i64,
@@ -27,7 +28,7 @@ pub struct Payment {
 }
 
 /// How far a payment is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Archive, Serialize, Deserialize)]
 pub enum Stage {
     /// Nobody has paid.
     Open,
@@ -44,7 +45,7 @@ pub enum Stage {
 }
 
 /// Money that goes back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Refund {
     /// In minor units.
     pub amount: i64,
@@ -54,7 +55,7 @@ pub struct Refund {
 
 /// What has to be done next about a payment. Its name at the provider is the booking's id and the step's: a function of
 /// nothing else, so that a step is never taken under two names (E8).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub enum Step {
     /// Make it known to the provider, so that the buyer can pay.
     Open,

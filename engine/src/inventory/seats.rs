@@ -6,6 +6,7 @@ use super::adjacent::Runs;
 use super::misfit::twice;
 use crate::seat_map::{SeatIndex, SeatMap, SectionIndex};
 use crate::seeded::Bug;
+use rkyv::{Archive, Deserialize, Serialize};
 
 /// Where a seat is. Invariant (A1): a seat is in exactly one place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub enum SeatState {
 }
 
 /// How many seats of a section are in each state. Invariant (A2): their sum is the section's size.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Tally {
     /// On sale.
     pub free: u32,

@@ -12,6 +12,7 @@ use crate::refusal::Refusal;
 use crate::seat_map::SeatIndex;
 use crate::seeded::Bug;
 use crate::time::Timestamp;
+use rkyv::{Archive, Deserialize, Serialize};
 
 /// What became of a ticket. Invariant (E9): the issue only grows, so that a code that is no longer good never is again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub struct Ticket {
 }
 
 /// A ticket as its holder and the seller see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct TicketView {
     /// Its id.
     pub id: TicketId,

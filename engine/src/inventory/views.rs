@@ -12,9 +12,10 @@ use crate::performance::{CancellationRules, PriceList};
 use crate::refusal::Refusal;
 use crate::seat_map::{SeatIndex, SeatList};
 use crate::time::Timestamp;
+use rkyv::{Archive, Deserialize, Serialize};
 
 /// What a caller learns of what it asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub enum Answer {
     /// A hold, as it was made or is.
     Hold(HoldView),
@@ -35,7 +36,7 @@ pub enum Answer {
 }
 
 /// A hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct HoldView {
     /// Its id.
     pub id: HoldId,
@@ -50,7 +51,7 @@ pub struct HoldView {
 }
 
 /// A booking.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct BookingView {
     /// Its id.
     pub id: BookingId,
@@ -81,7 +82,7 @@ pub struct BookingView {
 }
 
 /// A payment as whoever sees to it sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct PaymentView {
     /// The booking.
     pub booking: BookingId,
@@ -98,7 +99,7 @@ pub struct PaymentView {
 }
 
 /// A block.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct BlockView {
     /// Its id.
     pub id: BlockId,

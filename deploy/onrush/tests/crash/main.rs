@@ -23,6 +23,7 @@ mod server;
 mod visit;
 
 mod accounts;
+mod apart;
 mod checklist;
 mod cli;
 mod disk_full;

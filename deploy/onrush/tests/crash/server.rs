@@ -23,6 +23,17 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
 }
 
+/// Where it leaves its address.
+const SERVER: &str = "address";
+const ENGINE: &str = "engine-address";
+
+fn forget(data: &Path, file: &str) {
+    let address = data.join(file);
+    if address.exists() {
+        std::fs::remove_file(&address).expect("the former address can be deleted");
+    }
+}
+
 /// What is wrong when it takes so long is not the machine.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -49,12 +60,30 @@ pub(crate) fn command(wrapper: &[&str]) -> Command {
 impl Process {
     /// Starts `onrush serve` on a data directory, perhaps under another program.
     pub(crate) fn spawn(data: &Path, wrapper: &[&str]) -> Self {
-        let address = data.join("address");
-        if address.exists() {
-            std::fs::remove_file(&address).expect("the former address can be deleted");
-        }
+        forget(data, SERVER);
         let mut command = command(wrapper);
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
+        Self::of(command)
+    }
+
+    /// Starts `onrush engine` on a data directory, at an address.
+    pub(crate) fn engine(data: &Path, address: &str) -> Self {
+        forget(data, ENGINE);
+        let mut command = command(&[]);
+        command.args(["engine", "--engine-listen", address, "--data"]).arg(data);
+        Self::of(command)
+    }
+
+    /// Starts `onrush edge` for an engine, with the keys of a directory.
+    pub(crate) fn edge(data: &Path, engine: SocketAddr, key: &Path) -> Self {
+        forget(data, SERVER);
+        let mut command = command(&[]);
+        command.args(["edge", "--listen", "127.0.0.1:0", "--engines", &engine.to_string(), "--data"]).arg(data);
+        command.arg("--engine-key-file").arg(key);
+        Self::of(command)
+    }
+
+    fn of(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the server starts");
         let (sender, lines) = channel();
         let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
@@ -76,10 +105,19 @@ impl Process {
 
     /// Waits until it serves; else says why not.
     pub(crate) fn serves(self, data: &Path) -> Result<Server, String> {
+        self.serves_at(data, SERVER)
+    }
+
+    /// The same, of an engine.
+    pub(crate) fn listens(self, data: &Path) -> Result<Server, String> {
+        self.serves_at(data, ENGINE)
+    }
+
+    fn serves_at(self, data: &Path, file: &str) -> Result<Server, String> {
         match self.lines.recv_timeout(START_TIMEOUT) {
             // It greets once its address is written and it answers.
             Ok(_) => {
-                let text = std::fs::read_to_string(data.join("address")).expect("the server writes its address");
+                let text = std::fs::read_to_string(data.join(file)).expect("the server writes its address");
                 let address = text.trim().parse().unwrap_or_else(|_| panic!("'{text}' is no address"));
                 Ok(Server { process: self, address })
             }

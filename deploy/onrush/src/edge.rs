@@ -1,0 +1,134 @@
+//! `onrush edge`: the API, for engines in other processes.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use actix_rt::{Arbiter, System};
+use anyhow::Context as _;
+use onrush_api::key_file::{FollowedKeyFile, KeyFile};
+use onrush_api::session::Revocations;
+use onrush_api::ticket_code::TicketKeys;
+use onrush_edge::context::Context;
+use onrush_edge::directory::Directory;
+use onrush_edge::server::Surface;
+use onrush_engine::client::Client;
+use onrush_engine::time::SystemClock;
+use onrush_engine::wire::Key;
+use tokio_util::sync::CancellationToken;
+
+use crate::running::{self, StopSignals};
+use crate::settings::{Layers, Settings, SettingsError};
+use crate::{listen, logging, people, telemetry};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "It keeps nothing: any number of edges may serve the same engines, with the same keys.\n\n\
+    Examples:\n  \
+    onrush edge --engines 127.0.0.1:7411 --engine-key-file ./engine-data/engine.key --data ./edge-data\n  \
+    onrush edge --engines engine-0:7411,engine-1:7411 --listen 0.0.0.0:8080 --data /keys")]
+pub(crate) struct Arguments {
+    /// Engines, as host:port, with commas between them; they need not be there yet
+    #[arg(long, value_name = "ADDRS")]
+    engines: Option<String>,
+    /// The key of the engines [default: engine.key in the data directory]
+    #[arg(long, value_name = "FILE")]
+    engine_key_file: Option<String>,
+    /// Directory of the signing keys; edges that serve the same engines need the same [default: ./onrush-data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// Address of the API [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// Address of /healthz, /readyz and /metrics [default: the API's]
+    #[arg(long, value_name = "ADDR")]
+    ops_listen: Option<String>,
+    /// A TOML file with settings
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// text or json [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
+    /// Print what is in force and where each value came from, and stop
+    #[arg(long)]
+    print_config: bool,
+}
+
+impl Arguments {
+    fn layers(&self) -> Result<Layers, SettingsError> {
+        let layers = Layers::defaults().file(self.config.as_deref())?.variables(|name| std::env::var(name).ok());
+        Ok(layers
+            .flag("engines", self.engines.clone())
+            .flag("engine_key_file", self.engine_key_file.clone())
+            .flag("data", self.data.clone())
+            .flag("listen", self.listen.clone())
+            .flag("ops_listen", self.ops_listen.clone())
+            .flag("log_format", self.log_format.clone()))
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let layers = arguments.layers()?;
+    let settings = Settings::read(&layers)?;
+    if arguments.print_config {
+        running::print(&layers.print());
+        return Ok(ExitCode::SUCCESS);
+    }
+    if settings.engines.is_empty() {
+        let reason = "an edge needs engines: onrush edge --engines HOST:PORT,…".to_owned();
+        return Err(SettingsError::Contradiction(reason).into());
+    }
+    logging::start(&settings.log, settings.log_format)?;
+    running::use_small_pages();
+    System::new().block_on(serve(settings))
+}
+
+async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
+    let prometheus = telemetry::start()?;
+    let data = &settings.engine.data;
+    let threads = settings.http_threads.max(1);
+    let api = listen::listeners(settings.listen, "--listen", threads)?;
+    let ops = settings.ops_listen.map(|address| listen::listeners(address, "--ops-listen", 1)).transpose()?;
+    let address = api[0].local_addr().context("the bound address")?;
+    std::fs::create_dir_all(data).with_context(|| format!("cannot make {}", data.display()))?;
+    running::withdraw(data, running::ADDRESS)?;
+    let key = Key::open(&settings.engine_key_file).context("an edge needs the engines' key: --engine-key-file FILE")?;
+    let key_file = KeyFile::path_in(data);
+    let keys = Arc::new(KeyFile::open_or_create(&key_file)?);
+    let client = Client::of_engines(&settings.engines, &key, Arc::new(SystemClock::start()));
+    let context = Arc::new(Context::new(
+        settings.edge.clone(),
+        Directory::of(client.clone()),
+        Arc::clone(&keys),
+        TicketKeys::open_or_create(&TicketKeys::path_in(data))?,
+        Arc::new(Revocations::default()),
+        prometheus.clone(),
+    ));
+
+    let shutdown = CancellationToken::new();
+    let surface = if ops.is_some() { Surface::Public } else { Surface::Everything };
+    // Where there is one, it is this one: what the engines say is heard on it.
+    let thread = || if threads == 1 { Arbiter::current() } else { Arbiter::new().handle() };
+    let serve = |listener| running::spawn(&thread(), listener, &context, surface, &shutdown);
+    let mut served: Vec<_> = api.into_iter().map(serve).collect();
+    for listener in ops.into_iter().flatten() {
+        served.push(running::spawn(&Arbiter::current(), listener, &context, Surface::Operations, &shutdown));
+    }
+    // Before anybody knows that it serves: whoever stops it right after that is to see it drain.
+    let signals = StopSignals::catch()?;
+    running::announce(data, running::ADDRESS, address)?;
+    running::print(&format!(
+        "An edge serves http://{address}  (docs: http://{address}/docs, keys: {})\n",
+        data.display()
+    ));
+    actix_rt::spawn(people::follow(FollowedKeyFile::new(&key_file), keys));
+
+    running::until_stopped(&client, prometheus, signals).await;
+    tracing::info!("stopping: requests under way are answered first");
+    shutdown.cancel();
+    for connections in served {
+        // A thread that ended has no connections left.
+        connections.await.ok();
+    }
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}

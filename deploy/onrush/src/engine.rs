@@ -1,0 +1,148 @@
+//! `onrush engine`: performances and their journal, for edges in other processes.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use actix_rt::{Arbiter, System};
+use anyhow::Context as _;
+use onrush_api::key_file::KeyFile;
+use onrush_api::session::Revocations;
+use onrush_api::ticket_code::TicketKeys;
+use onrush_edge::context::Context;
+use onrush_edge::directory::Directory;
+use onrush_edge::server::Surface;
+use onrush_engine::Health;
+use onrush_engine::engine::Engine;
+use onrush_engine::wire::Key;
+use tokio_util::sync::CancellationToken;
+
+use crate::running::{self, StopSignals};
+use crate::settings::{Layers, Settings, SettingsError};
+use crate::{listen, logging, telemetry};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Edges find it at --engine-listen, and need the file engine.key of its data directory.\n\n\
+    Examples:\n  \
+    onrush engine --data ./engine-data\n  \
+    onrush engine --data /data --engine-listen 0.0.0.0:7411 --ops-listen 0.0.0.0:9090 --engine-key-file /keys/engine.key")]
+pub(crate) struct Arguments {
+    /// Directory of the journal and the snapshots [default: ./onrush-data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// Address for edges [default: 127.0.0.1:7411]
+    #[arg(long, value_name = "ADDR")]
+    engine_listen: Option<String>,
+    /// The key that edges need, too; made where it is not there [default: engine.key in the data directory]
+    #[arg(long, value_name = "FILE")]
+    engine_key_file: Option<String>,
+    /// Address of /healthz, /readyz and /metrics [default: none]
+    #[arg(long, value_name = "ADDR")]
+    ops_listen: Option<String>,
+    /// A TOML file with settings
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// fsync: an answer means that the disk has it; relaxed: up to a second may be lost [default: fsync]
+    #[arg(long, value_name = "WHEN")]
+    durability: Option<String>,
+    /// text or json [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
+    /// Print what is in force and where each value came from, and stop
+    #[arg(long)]
+    print_config: bool,
+}
+
+impl Arguments {
+    fn layers(&self) -> Result<Layers, SettingsError> {
+        let layers = Layers::defaults().file(self.config.as_deref())?.variables(|name| std::env::var(name).ok());
+        Ok(layers
+            .flag("data", self.data.clone())
+            .flag("engine_listen", self.engine_listen.clone())
+            .flag("engine_key_file", self.engine_key_file.clone())
+            .flag("ops_listen", self.ops_listen.clone())
+            .flag("durability", self.durability.clone())
+            .flag("log_format", self.log_format.clone()))
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let layers = arguments.layers()?;
+    let settings = Settings::read(&layers)?;
+    if arguments.print_config {
+        running::print(&layers.print());
+        return Ok(ExitCode::SUCCESS);
+    }
+    logging::start(&settings.log, settings.log_format)?;
+    running::use_small_pages();
+    System::new().block_on(serve(settings))
+}
+
+async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
+    let prometheus = telemetry::start()?;
+    let data = &settings.engine.data;
+    let listener = listen::listeners(settings.engine_listen, "--engine-listen", 1)?.remove(0);
+    let address = listener.local_addr().context("the bound address")?;
+    let ops = settings.ops_listen.map(|address| listen::listeners(address, "--ops-listen", 1)).transpose()?;
+
+    let engine = Engine::open(&settings.engine)?;
+    running::withdraw(data, running::ENGINE_ADDRESS)?;
+    tracing::info!(events = engine.recovered_events, took = ?engine.recovery, "the journal is recovered");
+    let key = Key::open_or_create(&settings.engine_key_file)?;
+    let owner = Arbiter::new();
+    let client = engine.start(&owner.handle()).await.context("the owner's thread ended")?;
+
+    let shutdown = CancellationToken::new();
+    let (ended, end) = tokio::sync::oneshot::channel();
+    let (served, stop) = (client.clone(), shutdown.clone());
+    owner.spawn_fn(move || {
+        actix_rt::spawn(async move {
+            match tokio::net::TcpListener::from_std(listener) {
+                Ok(listener) => onrush_engine::server::run(listener, served, key, stop).await,
+                Err(error) => tracing::error!(%error, "the listener failed"),
+            }
+            // Whoever waited and went away needs no answer.
+            ended.send(()).ok();
+        });
+    });
+    let operations = Context::new(
+        settings.edge.clone(),
+        Directory::of(client.clone()),
+        Arc::new(KeyFile::open_or_create(&KeyFile::path_in(data))?),
+        TicketKeys::open_or_create(&TicketKeys::path_in(data))?,
+        Arc::new(Revocations::default()),
+        prometheus.clone(),
+    );
+    let operations = Arc::new(operations);
+    for listener in ops.into_iter().flatten() {
+        // On another thread than the owner's: health is answered also while a rush keeps that one busy.
+        drop(running::spawn(&Arbiter::current(), listener, &operations, Surface::Operations, &shutdown));
+    }
+    // Before anybody knows that it serves: whoever stops it right after that is to see it drain.
+    let signals = StopSignals::catch()?;
+    running::announce(data, running::ENGINE_ADDRESS, address)?;
+    running::print(&format!(
+        "An engine listens for edges on {address} (data: {})\nAn edge for it: onrush edge --engines {address} \
+         --engine-key-file {} --data DIR\n",
+        data.display(),
+        settings.engine_key_file.display()
+    ));
+    actix_rt::spawn(running::watch_for_stalls(client.clone()));
+
+    running::until_stopped(&client, prometheus, signals).await;
+    tracing::info!("stopping: requests under way are answered first");
+    shutdown.cancel();
+    if *client.health().borrow() == Health::Running {
+        // An edge that takes nothing is not waited for.
+        tokio::time::timeout(settings.edge.drain_timeout, end).await.ok();
+        client.settle().await;
+    }
+    let sound = *client.health().borrow() == Health::Running;
+    if !sound {
+        // Everybody who waited has been told; nothing more can be answered.
+        tokio::time::sleep(running::FAILED_DRAIN).await;
+    }
+    owner.stop();
+    tracing::info!("stopped");
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

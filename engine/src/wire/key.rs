@@ -1,0 +1,91 @@
+//! The key that engines share with the edges that may speak to them, and its file.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use super::VERSION;
+
+pub(super) const NONCE_LEN: usize = 32;
+
+pub(super) type Nonce = [u8; NONCE_LEN];
+
+/// What engines and the edges that may speak to them share: 256 bits. Written nowhere but in its file.
+#[derive(Clone)]
+pub struct Key([u8; blake3::KEY_LEN]);
+
+/// Why a key cannot be used.
+#[derive(Debug, Error)]
+pub enum KeyError {
+    /// The operating system refused.
+    #[error("cannot use the engine key {path}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The file holds something else.
+    #[error("{0} holds no engine key: 64 hexadecimal digits, as `onrush engine` writes them")]
+    Malformed(PathBuf),
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Key(…)")
+    }
+}
+
+impl Key {
+    /// A key of these bits.
+    pub fn from_bytes(bytes: [u8; blake3::KEY_LEN]) -> Self {
+        Self(bytes)
+    }
+
+    /// The key of a file.
+    ///
+    /// # Errors
+    /// [`KeyError`], where there is none.
+    pub fn open(path: &Path) -> Result<Self, KeyError> {
+        let io = |source| KeyError::Io { path: path.to_owned(), source };
+        let mut text = String::new();
+        File::open(path).and_then(|mut file| file.read_to_string(&mut text)).map_err(io)?;
+        let hash = blake3::Hash::from_hex(text.trim()).map_err(|_| KeyError::Malformed(path.to_owned()))?;
+        Ok(Self(*hash.as_bytes()))
+    }
+
+    /// The key of a file; where there is none, a new one, for nobody else on the machine to read.
+    ///
+    /// # Errors
+    /// [`KeyError`], where it can be neither read nor written.
+    pub fn open_or_create(path: &Path) -> Result<Self, KeyError> {
+        let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        let mut file = match created {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Self::open(path),
+            created => created.map_err(|source| KeyError::Io { path: path.to_owned(), source })?,
+        };
+        let written = random().and_then(|bits| {
+            writeln!(file, "{}", blake3::Hash::from_bytes(bits).to_hex())?;
+            file.sync_all()?;
+            Ok(Self(bits))
+        });
+        written.map_err(|source| KeyError::Io { path: path.to_owned(), source })
+    }
+
+    /// What only who has the key can say to `nonce`. `who` keeps an end from being answered with its own words.
+    pub(super) fn proof(&self, who: &[u8; 6], asked: &Nonce, own: &Nonce) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new_keyed(&self.0);
+        hasher.update(who).update(&VERSION.to_le_bytes()).update(asked).update(own);
+        hasher.finalize()
+    }
+}
+
+/// Bits that nobody can guess.
+pub(super) fn random() -> io::Result<Nonce> {
+    let mut bits = [0; NONCE_LEN];
+    getrandom::fill(&mut bits)?;
+    Ok(bits)
+}
