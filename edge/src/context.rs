@@ -21,6 +21,9 @@ use crate::payments::Payments;
 use crate::shed::InFlight;
 use crate::streams::Streams;
 
+/// How often a patch is merged into what is in force by then, where others change the same over other edges.
+pub(crate) const MERGES_MAX: u32 = 5;
+
 /// Enough that a seller who changes without end seldom stands in another's way.
 const CHANGES: usize = 256;
 
@@ -91,7 +94,8 @@ impl Context {
         Self { payments, ..self }
     }
 
-    /// To be held from reading what a patch is merged into until the result is durable: of two at once, both take effect.
+    /// To be held from reading what a patch is merged into until the result is durable: of two at once at this edge, neither
+    /// has to be merged anew.
     pub(crate) async fn changing(&self, id: u64) -> MutexGuard<'_, ()> {
         self.changes[id as usize % CHANGES].lock().await
     }

@@ -74,7 +74,7 @@ pub fn opening(
 /// # Errors
 /// The problem that is answered.
 pub fn terms(patch: PerformancePatch, publication: &Publication) -> Result<(Terms, Option<Vec<Money>>), Problem> {
-    draft::changed(patch, publication, Timestamp::MIN)
+    draft::changed(patch, publication, &publication.rules(), Timestamp::MIN)
 }
 
 /// What a buyer wishes for.

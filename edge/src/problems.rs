@@ -15,6 +15,7 @@ pub(crate) fn of_failure(failure: Failure, map: &SeatMap) -> Problem {
         Failure::Unknown => Problem::new(Kind::OutcomeUnknown).retry_after(1),
         Failure::Overloaded => overloaded(),
         Failure::DiskLow => Problem::new(Kind::DiskLow),
+        Failure::Nonsense => Problem::new(Kind::Internal),
     }
 }
 
@@ -55,6 +56,7 @@ pub(crate) fn of_refusal(refusal: Refusal, map: &SeatMap) -> Problem {
         }
         Refusal::UnknownBlock => Problem::new(Kind::NotFound).detail("There is no such block."),
         Refusal::NotSeller => Problem::new(Kind::NotFound).detail("You do not sell this performance."),
+        Refusal::Outdated => Problem::new(Kind::ChangedMeanwhile),
         Refusal::Prices(error) => Problem::field("/tiers", error.to_string()),
         Refusal::Terms(error) => of_terms(error),
         Refusal::TooManyOffers { limit } => {
@@ -97,6 +99,11 @@ pub(crate) fn of_registry(failure: RegistryFailure) -> Problem {
             let detail = format!("A show has at most {MEMBERS_MAX} members.");
             Problem::new(Kind::LimitExceeded).detail(detail).limit(MEMBERS_MAX as u64)
         }
+        RegistryFailure::Refused(RegistryRefusal::IdTaken) | RegistryFailure::Failed(Failure::Nonsense) => {
+            Problem::new(Kind::Internal)
+        }
+        RegistryFailure::Refused(RegistryRefusal::Outdated) => Problem::new(Kind::ChangedMeanwhile),
+        RegistryFailure::Refused(RegistryRefusal::HasPerformances) => Problem::new(Kind::ShowInUse),
         RegistryFailure::Opening(OpeningError::SeatMap(error)) => of_seat_map(&error),
         RegistryFailure::Opening(OpeningError::Terms(error)) => of_terms(error),
         RegistryFailure::Opening(error @ (OpeningError::Prices(_) | OpeningError::TooManyTiers)) => {

@@ -1,5 +1,5 @@
-//! The handle that an edge holds: asks performances, reads what is published. The engine is in this process, or there are
-//! engines elsewhere; whoever asks need not know.
+//! The handle that an edge holds: asks performances, reads what is published. There may be an engine in this process, and
+//! any number elsewhere; whoever asks need not know.
 
 mod elsewhere;
 mod link;
@@ -11,18 +11,19 @@ use actix::Addr;
 use dashmap::DashMap;
 use tokio::sync::{oneshot, watch};
 
-pub use self::elsewhere::Elsewhere;
+use self::elsewhere::Elsewhere;
 use self::link::Link;
 use crate::committer::Health;
 use crate::dues::Dues;
 use crate::feed::{AccountHistory, Histories, Publication, Shows};
-use crate::id::{AccountId, PerformanceId};
+use crate::id::{AccountId, PerformanceId, ShowId};
 use crate::journal::Durability;
 use crate::mailbox::{Ask, Envelope, Failure, Mailbox, Outcome};
 use crate::owner::{Owner, Register, RegistryFailure, RegistryOutcome, Settle, Tick};
 use crate::performance::Opening;
-use crate::registry::RegistryCommand;
+use crate::registry::{RegistryCommand, RegistryRefusal, Show};
 use crate::time::{Clock, Timestamp};
+use crate::wire::{Key, PATIENCE};
 
 /// A performance as a client knows it. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -53,12 +54,8 @@ struct Shared {
     clock: Arc<dyn Clock + Send + Sync>,
     command_age_max: Duration,
     dues: Arc<Dues>,
-    engines: Engines,
-}
-
-enum Engines {
-    Here(Here),
-    Elsewhere(Elsewhere),
+    here: Option<Here>,
+    elsewhere: Elsewhere,
 }
 
 /// The engine of this process.
@@ -83,21 +80,40 @@ impl Client {
         health: watch::Receiver<Health>,
     ) -> Self {
         let (histories, dues) = (Arc::clone(histories), Arc::clone(dues));
-        let engines = Engines::Here(Here { histories, durability, health, owner: OnceLock::new() });
-        Self(Arc::new(Shared { views: Arc::default(), clock, command_age_max, dues, engines }))
+        let here = Some(Here { histories, durability, health, owner: OnceLock::new() });
+        Self::with(here, clock, command_age_max, dues)
+    }
+
+    /// A client without an engine in this process.
+    pub fn of_none(clock: Arc<dyn Clock + Send + Sync>) -> Self {
+        Self::with(None, clock, PATIENCE, Arc::default())
+    }
+
+    /// A client of the engines at these addresses. See [`Self::connect`].
+    pub fn of_engines(addresses: &[String], key: &Key, clock: Arc<dyn Clock + Send + Sync>) -> Self {
+        let client = Self::of_none(clock);
+        addresses.iter().for_each(|address| client.connect(address, key));
+        client
+    }
+
+    fn with(
+        here: Option<Here>,
+        clock: Arc<dyn Clock + Send + Sync>,
+        command_age_max: Duration,
+        dues: Arc<Dues>,
+    ) -> Self {
+        let views = Arc::<Views>::default();
+        let elsewhere = Elsewhere::new(&views, &dues);
+        Self(Arc::new(Shared { views, clock, command_age_max, dues, here, elsewhere }))
     }
 
     pub(crate) fn belongs_to(&self, owner: Addr<Owner>) {
-        let Engines::Here(here) = &self.0.engines else { return };
-        let first = here.owner.set(owner).is_ok();
-        assert!(first, "a client has one owner");
+        let first = self.0.here.as_ref().is_some_and(|here| here.owner.set(owner).is_ok());
+        assert!(first, "a client of an engine has one owner");
     }
 
     fn owner(&self) -> Option<&Addr<Owner>> {
-        match &self.0.engines {
-            Engines::Here(here) => here.owner.get(),
-            Engines::Elsewhere(_) => None,
-        }
+        self.0.here.as_ref()?.owner.get()
     }
 
     pub(crate) fn add(&self, performance: Performance) {
@@ -119,14 +135,15 @@ impl Client {
     /// # Errors
     /// [`Failure::Overloaded`], where an engine elsewhere does not say.
     pub async fn history(&self, account: &AccountId, newest: usize) -> Result<AccountHistory, Failure> {
-        match &self.0.engines {
-            Engines::Here(here) => Ok(here.histories.of(account, newest)),
-            Engines::Elsewhere(engines) => engines.history(account, newest).await,
+        let here = self.0.here.as_ref().map(|here| here.histories.of(account, newest));
+        if self.0.elsewhere.is_empty() {
+            return Ok(here.unwrap_or_default());
         }
+        let elsewhere = self.0.elsewhere.history(account, newest).await?;
+        Ok(here.unwrap_or_default().and(elsewhere, newest))
     }
 
-    /// The bookings whose payment somebody has to see to. Whoever does is beside the engine: where that is elsewhere, no
-    /// booking is ever named.
+    /// The bookings whose payment somebody has to see to, of all engines.
     pub fn dues(&self) -> &Dues {
         &self.0.dues
     }
@@ -138,35 +155,45 @@ impl Client {
 
     /// When changes are answered; of several engines, the least that one of them promises.
     pub fn durability(&self) -> Durability {
-        match &self.0.engines {
-            Engines::Here(here) => here.durability,
-            Engines::Elsewhere(engines) => engines.durability(),
+        match &self.0.here {
+            Some(here) if here.durability == Durability::Relaxed => Durability::Relaxed,
+            _ => self.0.elsewhere.durability(),
         }
     }
 
     /// Whether the engine still answers, and every change of that. Engines elsewhere fail and start again by themselves: that
     /// they do is not this client's health.
     pub fn health(&self) -> watch::Receiver<Health> {
-        match &self.0.engines {
-            Engines::Here(here) => here.health.clone(),
-            Engines::Elsewhere(engines) => engines.health(),
-        }
+        self.0.here.as_ref().map_or_else(|| self.0.elsewhere.health(), |here| here.health.clone())
     }
 
     /// Whether there is an engine to ask: the one that is here runs, or one elsewhere has told what it has.
     pub fn is_ready(&self) -> bool {
-        match &self.0.engines {
-            Engines::Here(here) => *here.health.borrow() == Health::Running,
-            Engines::Elsewhere(engines) => engines.is_ready(),
-        }
+        self.0
+            .here
+            .as_ref()
+            .map_or_else(|| self.0.elsewhere.is_ready(), |here| *here.health.borrow() == Health::Running)
     }
 
     /// Whether every engine has told what it has, so that what is not known is not there.
     pub fn knows_all(&self) -> bool {
-        match &self.0.engines {
-            Engines::Here(_) => true,
-            Engines::Elsewhere(engines) => engines.know_all(),
-        }
+        self.0.elsewhere.know_all()
+    }
+
+    /// Adds the engine at an address, `host:port`, which need not be there yet. Has to be called on a runtime: it keeps the
+    /// connection for as long as that runs, or until [`Self::disconnect`].
+    pub fn connect(&self, address: &str, key: &Key) {
+        self.0.elsewhere.add(address, key);
+    }
+
+    /// Forgets an engine elsewhere, with all that it has. Who waits for it is told that the outcome is not known.
+    pub fn disconnect(&self, address: &str) {
+        self.0.elsewhere.remove(address);
+    }
+
+    /// Whether the engine at an address is there, and has told what it has.
+    pub fn is_connected(&self, address: &str) -> bool {
+        self.0.elsewhere.link(address).is_some_and(|link| link.has_caught_up())
     }
 
     /// Asks a performance; answers when the answer is durable.
@@ -190,14 +217,36 @@ impl Client {
     /// # Errors
     /// [`RegistryFailure`], which says whether anything may have happened.
     pub async fn register(&self, command: RegistryCommand, opening: Option<Box<Opening>>) -> RegistryOutcome {
-        if let Engines::Elsewhere(engines) = &self.0.engines {
-            return engines.register(command, opening).await;
+        if let Some(link) = self.0.elsewhere.home(&command, self.0.here.is_none()) {
+            return link.register(command, opening).await;
         }
+        if self.0.here.is_none() {
+            let unknown = command.show_that_is().is_some() && self.knows_all();
+            let refusal = RegistryFailure::Refused(RegistryRefusal::UnknownShow);
+            return Err(if unknown { refusal } else { RegistryFailure::Failed(Failure::Overloaded) });
+        }
+        self.register_here(command, opening).await
+    }
+
+    async fn register_here(&self, command: RegistryCommand, opening: Option<Box<Opening>>) -> RegistryOutcome {
         let (reply, answer) = oneshot::channel();
         let owner = self.owner().ok_or(RegistryFailure::Failed(Failure::Overloaded))?;
         let sent = owner.try_send(Register { command, opening, reply });
         sent.map_err(|_| RegistryFailure::Failed(Failure::Overloaded))?;
         answer.await.unwrap_or(Err(RegistryFailure::Failed(Failure::Unknown)))
+    }
+
+    /// Gives a show that has no performances away, from the engine of this process to the one at an address. Twice is once:
+    /// what was begun and broke off, whatever went down meanwhile, is brought to its end by doing it again.
+    ///
+    /// # Errors
+    /// [`RegistryFailure`], where one of the two does not do its part, or the show was never here.
+    pub async fn move_show(&self, id: ShowId, address: &str) -> Result<(), RegistryFailure> {
+        let link = self.0.elsewhere.link(address).ok_or(RegistryFailure::Failed(Failure::Overloaded))?;
+        self.register_here(RegistryCommand::ReleaseShow { show: id }, None).await?;
+        let show = self.shows().released(id).ok_or(RegistryRefusal::UnknownShow)?;
+        link.register(RegistryCommand::AdoptShow { show: Box::new(Show::clone(&show)) }, None).await?;
+        Ok(())
     }
 
     /// Lets time pass, for an engine that has no timer of its own; says whether the owner is there to see it.

@@ -4,7 +4,7 @@
 
 use crate::id::{AccountId, BlockId, BookingId, HoldId, TicketId};
 use crate::money::Money;
-use crate::performance::Terms;
+use crate::performance::{PriceList, Terms};
 use crate::seat_map::{SeatIndex, SeatList, SectionIndex, TierIndex};
 use rkyv::{Archive, Deserialize, Serialize};
 
@@ -218,6 +218,8 @@ pub struct BlockSeats {
 pub struct ChangeTerms {
     /// The seller, or an admin.
     pub caller: Caller,
+    /// What the new ones were made from: nothing is changed where something else is in force by now.
+    pub based_on: Option<Box<(Terms, PriceList)>>,
     /// The rules from now on.
     pub terms: Terms,
     /// The prices from now on, one for each tier and all in one currency; what is held or booked keeps its own.

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
@@ -189,47 +189,84 @@ pub struct Shows(RwLock<Listed>);
 
 #[derive(Debug, Default)]
 struct Listed {
-    by_id: BTreeMap<ShowId, usize>,
-    /// In the order in which they were made, each with the number of its last change.
-    all: Vec<(u64, Arc<Show>)>,
+    /// Each with the number of its last change.
+    by_id: BTreeMap<ShowId, (u64, Arc<Show>)>,
+    /// By when they were made: the same at every edge, in whatever order engines are heard.
+    order: BTreeSet<(Timestamp, ShowId)>,
+    /// What is not here any more, each with the number of that change.
+    withdrawn: Vec<(u64, ShowId)>,
+    /// What the engine of this process has given away.
+    released: BTreeMap<ShowId, Arc<Show>>,
     changes: u64,
 }
 
+impl Listed {
+    fn in_order(&self) -> impl Iterator<Item = &(u64, Arc<Show>)> {
+        self.order.iter().map(|(_, id)| &self.by_id[id])
+    }
+}
+
+/// What changed in a list of shows.
+#[derive(Debug, Default)]
+pub(crate) struct ShowNews {
+    pub(crate) withdrawn: Vec<ShowId>,
+    /// New or changed, in the order in which they were made.
+    pub(crate) shows: Vec<Arc<Show>>,
+    /// How many changes there have been.
+    pub(crate) changes: u64,
+}
+
 impl Shows {
+    fn read(&self) -> RwLockReadGuard<'_, Listed> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A show.
     pub fn get(&self, id: ShowId) -> Option<Arc<Show>> {
-        let listed = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        listed.by_id.get(&id).map(|&place| Arc::clone(&listed.all[place].1))
+        self.read().by_id.get(&id).map(|(_, show)| Arc::clone(show))
     }
 
     /// All shows, in the order in which they were made.
     pub fn all(&self) -> Vec<Arc<Show>> {
-        let listed = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        listed.all.iter().map(|(_, show)| Arc::clone(show)).collect()
+        self.read().in_order().map(|(_, show)| Arc::clone(show)).collect()
     }
 
-    /// What changed since there had been so many changes, oldest first; and how many there are now.
-    pub(crate) fn since(&self, changes: u64) -> (Vec<Arc<Show>>, u64) {
-        let listed = self.0.read().unwrap_or_else(PoisonError::into_inner);
+    /// What changed since there had been so many changes.
+    pub(crate) fn since(&self, changes: u64) -> ShowNews {
+        let listed = self.read();
         if listed.changes == changes {
-            return (Vec::new(), changes);
+            return ShowNews { changes, ..ShowNews::default() };
         }
-        let news = listed.all.iter().filter(|(change, _)| *change > changes);
-        (news.map(|(_, show)| Arc::clone(show)).collect(), listed.changes)
+        let withdrawn = listed.withdrawn.iter().filter(|(change, _)| *change > changes).map(|(_, id)| *id);
+        let shows = listed.in_order().filter(|(change, _)| *change > changes).map(|(_, show)| Arc::clone(show));
+        ShowNews { withdrawn: withdrawn.collect(), shows: shows.collect(), changes: listed.changes }
+    }
+
+    /// A show that the engine of this process has given away, as it was given.
+    pub(crate) fn released(&self, id: ShowId) -> Option<Arc<Show>> {
+        self.read().released.get(&id).cloned()
+    }
+
+    pub(crate) fn note_released(&self, show: Arc<Show>) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).released.insert(show.id, show);
+    }
+
+    /// The show is not here any more.
+    pub(crate) fn withdraw(&self, id: ShowId) {
+        let mut listed = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let Some((_, show)) = listed.by_id.remove(&id) else { return };
+        listed.order.remove(&(show.created_at, id));
+        listed.changes += 1;
+        let change = listed.changes;
+        listed.withdrawn.push((change, id));
     }
 
     pub(crate) fn publish(&self, show: Arc<Show>) {
         let mut listed = self.0.write().unwrap_or_else(PoisonError::into_inner);
         listed.changes += 1;
         let change = listed.changes;
-        match listed.by_id.get(&show.id).copied() {
-            Some(place) => listed.all[place] = (change, show),
-            None => {
-                let place = listed.all.len();
-                listed.by_id.insert(show.id, place);
-                listed.all.push((change, show));
-            }
-        }
+        listed.order.insert((show.created_at, show.id));
+        listed.by_id.insert(show.id, (change, show));
     }
 }
 
@@ -254,9 +291,10 @@ pub struct AccountHistory {
 impl AccountHistory {
     /// With what another engine knows.
     #[must_use]
-    pub(crate) fn and(mut self, other: Self) -> Self {
+    pub(crate) fn and(mut self, other: Self, newest: usize) -> Self {
         self.booked.extend(other.booked);
         self.booked.sort_by(|one, two| two.cmp(one));
+        self.booked.truncate(newest);
         self.total += other.total;
         self.received.extend(other.received);
         self

@@ -63,6 +63,9 @@ pub enum Failure {
     /// Too much is waiting, or it waited too long. Nothing was done.
     #[error("too much is waiting")]
     Overloaded,
+    /// The request makes no sense, and no honest edge sends it. Nothing was done.
+    #[error("the request makes no sense")]
+    Nonsense,
     /// The disk is nearly full: nothing new is taken, and what was begun can be ended.
     #[error("the disk is nearly full")]
     DiskLow,

@@ -145,6 +145,7 @@ impl Owner {
         owner.committer.borrow_mut().expect_trims(start.snapshots);
         owner.announce_epoch();
         owner.registry.shows().for_each(|show| owner.client.shows().publish(Arc::clone(show)));
+        owner.registry.released().for_each(|show| owner.client.shows().note_released(Arc::clone(show)));
         for (id, (inventory, chain)) in start.inventories {
             let running = inventory.has_deadlines();
             let staging = owner.seat(id, inventory, chain);
@@ -228,12 +229,17 @@ impl Owner {
             }
             Err(refusal) => return Err(Box::new(Err(refusal.into()))),
         };
+        if !fits(&event, opening.as_deref(), &self.registry) {
+            return Err(Box::new(Err(RegistryFailure::Failed(Failure::Nonsense))));
+        }
         let opened = opening.map(|opening| self.open(opening)).transpose().map_err(|error| Box::new(Err(error)))?;
         let made = match command {
             RegistryCommand::AddPerformance { performance, .. } => RegistryMade::Performance(*performance),
             RegistryCommand::CreateShow { show, .. }
             | RegistryCommand::ChangeShow { show, .. }
-            | RegistryCommand::SetMember { show, .. } => RegistryMade::Show(*show),
+            | RegistryCommand::SetMember { show, .. }
+            | RegistryCommand::ReleaseShow { show } => RegistryMade::Show(*show),
+            RegistryCommand::AdoptShow { show } => RegistryMade::Show(show.id),
         };
         Ok((event, made, opened))
     }
@@ -263,7 +269,12 @@ impl Owner {
             | RegistryEvent::ShowChanged { show, .. }
             | RegistryEvent::MemberSet { show, .. }
             | RegistryEvent::PerformanceAdded { show, .. } => self.registry.show(*show).cloned(),
-            RegistryEvent::EngineStarted => None,
+            RegistryEvent::ShowAdopted { show } => self.registry.show(show.id).cloned(),
+            RegistryEvent::EngineStarted | RegistryEvent::ShowReleased { .. } => None,
+        };
+        let released = match &event {
+            RegistryEvent::ShowReleased { show } => self.registry.released().find(|known| known.id == *show).cloned(),
+            _ => None,
         };
         let client = self.client.clone();
         let waiter = move |durable: Result<u64, Failure>| {
@@ -271,6 +282,10 @@ impl Owner {
             if outcome.is_ok() {
                 performance.into_iter().for_each(|performance| client.add(performance));
                 show.into_iter().for_each(|show| client.shows().publish(show));
+                if let Some(show) = released {
+                    client.shows().note_released(Arc::clone(&show));
+                    client.shows().withdraw(show.id);
+                }
             }
             // A receiver that has gone away needs no answer.
             drop(reply.send(outcome.map_err(RegistryFailure::Failed)));
@@ -321,6 +336,22 @@ impl Owner {
         let tallies = self.performances.iter().map(|(id, seated)| (*id, seated.staging.borrow().publication.tally()));
         crate::metrics::show_seats(tallies);
     }
+}
+
+/// Whether an opening is there exactly where a performance is added, and is that performance's; and whether the event is
+/// short enough for a record. What comes from another process may be anything.
+fn fits(event: &RegistryEvent, opening: Option<&Opening>, registry: &Registry) -> bool {
+    let goes_with = match (event, opening) {
+        (RegistryEvent::PerformanceAdded { show, performance, .. }, Some(opening)) => {
+            let seller = registry.show(*show).map(|show| show.seller);
+            let stream = Stream(performance.0);
+            stream != Stream::REGISTRY
+                && (opening.performance, opening.show, Some(opening.seller)) == (*performance, *show, seller)
+        }
+        (RegistryEvent::PerformanceAdded { .. }, None) => false,
+        (_, opening) => opening.is_none(),
+    };
+    goes_with && codec::encode_registry(Timestamp::MIN, event).len() <= BODY_LEN_MAX
 }
 
 /// The bytes that an opening takes in the journal.

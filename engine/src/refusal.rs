@@ -91,6 +91,9 @@ pub enum Refusal {
     /// The performance is somebody else's.
     #[error("the performance is another seller's")]
     NotSeller,
+    /// What the new rules and prices were made from is not in force any more.
+    #[error("the rules or the prices were changed meanwhile")]
+    Outdated,
     /// The prices are no price list of this performance.
     #[error(transparent)]
     Prices(#[from] PricesError),

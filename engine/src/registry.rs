@@ -103,6 +103,8 @@ pub enum RegistryCommand {
         show: ShowId,
         /// Its seller, or an admin.
         caller: Caller,
+        /// What that was made from: nothing is changed where something else is said by now.
+        based_on: Option<Box<ShowDetails>>,
         /// What is said of it now.
         details: ShowDetails,
     },
@@ -128,6 +130,31 @@ pub enum RegistryCommand {
         /// Whether the request is one that may have come before.
         key: Option<RequestKey>,
     },
+    /// Take over a show that another engine has given away. Twice is once. For whoever moves shows, and for nobody who comes
+    /// from outside.
+    AdoptShow {
+        /// As it was there.
+        show: Box<Show>,
+    },
+    /// Give a show away that has no performances yet: from now on it is another engine's. Twice is once. As
+    /// [`Self::AdoptShow`].
+    ReleaseShow {
+        /// The show.
+        show: ShowId,
+    },
+}
+
+impl RegistryCommand {
+    /// The show that it is about, where there has to be one.
+    pub(crate) fn show_that_is(&self) -> Option<ShowId> {
+        match self {
+            Self::CreateShow { .. } | Self::AdoptShow { .. } => None,
+            Self::ChangeShow { show, .. }
+            | Self::SetMember { show, .. }
+            | Self::AddPerformance { show, .. }
+            | Self::ReleaseShow { show } => Some(*show),
+        }
+    }
 }
 
 /// What happened to a registry.
@@ -175,6 +202,16 @@ pub enum RegistryEvent {
         /// What the request was known by.
         key: Option<RequestKey>,
     },
+    /// A show of another engine's is this one's now.
+    ShowAdopted {
+        /// As it was there.
+        show: Box<Show>,
+    },
+    /// A show is another engine's now.
+    ShowReleased {
+        /// Which.
+        show: ShowId,
+    },
 }
 
 /// Why a registry did not do what it was asked.
@@ -189,6 +226,15 @@ pub enum RegistryRefusal {
     /// A show has as many members as it may.
     #[error("a show has at most {MEMBERS_MAX} members")]
     TooManyMembers,
+    /// What the change was made from is not said of the show any more.
+    #[error("the show was changed meanwhile")]
+    Outdated,
+    /// A show or a performance has this id already.
+    #[error("the id is another's")]
+    IdTaken,
+    /// What has performances stays where it is.
+    #[error("the show has performances, and stays with its engine")]
+    HasPerformances,
 }
 
 /// Members of one show.
@@ -206,6 +252,9 @@ pub enum RegistryMisfit {
     /// A key makes one thing.
     #[error("the request key of {0} was used before")]
     KeyUsed(AccountId),
+    /// Only a show without performances moves.
+    #[error("{0} has performances, and is given away")]
+    HasPerformances(ShowId),
 }
 
 /// What was made under a request key.
@@ -232,6 +281,8 @@ pub struct Registry {
     shows: BTreeMap<ShowId, Arc<Show>>,
     /// In the order in which they were made.
     order: Vec<ShowId>,
+    /// What was given away, as it was given: where the other engine has not taken it over yet, it is given again.
+    released: BTreeMap<ShowId, Arc<Show>>,
     replays: BTreeMap<(AccountId, [u64; 2]), (u64, RegistryMade)>,
 }
 
@@ -239,6 +290,11 @@ impl Registry {
     /// The shows in the order in which they were made.
     pub fn shows(&self) -> impl DoubleEndedIterator<Item = &Arc<Show>> {
         self.order.iter().map(|id| &self.shows[id])
+    }
+
+    /// Shows that were given away, as they were given.
+    pub fn released(&self) -> impl Iterator<Item = &Arc<Show>> {
+        self.released.values()
     }
 
     /// A show.
@@ -259,15 +315,26 @@ impl Registry {
         match command.clone() {
             RegistryCommand::CreateShow { show, caller, details, key } => {
                 let seller = caller.account;
-                self.once(seller, key, RegistryEvent::ShowCreated { show, seller, details, key })
+                let decision = self.once(seller, key, RegistryEvent::ShowCreated { show, seller, details, key })?;
+                self.if_new(decision, !self.shows.contains_key(&show))
             }
-            RegistryCommand::ChangeShow { show, caller, details } => {
+            RegistryCommand::ChangeShow { show, caller, based_on, details } => {
                 self.own_show(&caller, show)?;
+                let said = &self.shows[&show].details;
+                if *said == details {
+                    return Ok(RegistryDecision::Replayed(RegistryMade::Show(show)));
+                }
+                if based_on.is_some_and(|based_on| *based_on != *said) {
+                    return Err(RegistryRefusal::Outdated);
+                }
                 Ok(RegistryDecision::Event(RegistryEvent::ShowChanged { show, details }))
             }
             RegistryCommand::SetMember { show, caller, member, duty } => {
                 self.own_show(&caller, show)?;
                 let members = &self.shows[&show].members;
+                if members.get(&member).copied() == duty {
+                    return Ok(RegistryDecision::Replayed(RegistryMade::Show(show)));
+                }
                 if duty.is_some() && members.len() >= MEMBERS_MAX && !members.contains_key(&member) {
                     return Err(RegistryRefusal::TooManyMembers);
                 }
@@ -276,8 +343,29 @@ impl Registry {
             RegistryCommand::AddPerformance { show, performance, caller, key } => {
                 self.own_show(&caller, show)?;
                 let by = caller.account;
-                self.once(by, key, RegistryEvent::PerformanceAdded { show, performance, by, key })
+                let decision = self.once(by, key, RegistryEvent::PerformanceAdded { show, performance, by, key })?;
+                self.if_new(decision, !self.performances().any(|known| known == performance))
             }
+            RegistryCommand::AdoptShow { show } if self.shows.contains_key(&show.id) => {
+                Ok(RegistryDecision::Replayed(RegistryMade::Show(show.id)))
+            }
+            RegistryCommand::AdoptShow { show } if !show.performances.is_empty() => {
+                Err(RegistryRefusal::HasPerformances)
+            }
+            RegistryCommand::AdoptShow { show } => Ok(RegistryDecision::Event(RegistryEvent::ShowAdopted { show })),
+            RegistryCommand::ReleaseShow { show } => match self.shows.get(&show) {
+                None => Ok(RegistryDecision::Replayed(RegistryMade::Show(show))),
+                Some(known) if !known.performances.is_empty() => Err(RegistryRefusal::HasPerformances),
+                Some(_) => Ok(RegistryDecision::Event(RegistryEvent::ShowReleased { show })),
+            },
+        }
+    }
+
+    /// What makes something needs an id of its own for it.
+    fn if_new(&self, decision: RegistryDecision, is_new: bool) -> Result<RegistryDecision, RegistryRefusal> {
+        match decision {
+            RegistryDecision::Event(_) if !is_new => Err(RegistryRefusal::IdTaken),
+            decision => Ok(decision),
         }
     }
 
@@ -318,9 +406,16 @@ impl Registry {
         };
         match event {
             RegistryEvent::ShowCreated { show, .. } if known(show) => Err(RegistryMisfit::ShowTwice(*show)),
+            RegistryEvent::ShowAdopted { show } if known(&show.id) => Err(RegistryMisfit::ShowTwice(show.id)),
+            RegistryEvent::ShowReleased { show }
+                if self.shows.get(show).is_some_and(|known| !known.performances.is_empty()) =>
+            {
+                Err(RegistryMisfit::HasPerformances(*show))
+            }
             RegistryEvent::ShowChanged { show, .. }
             | RegistryEvent::MemberSet { show, .. }
             | RegistryEvent::PerformanceAdded { show, .. }
+            | RegistryEvent::ShowReleased { show }
                 if !known(show) =>
             {
                 Err(RegistryMisfit::UnknownShow(*show))
@@ -359,6 +454,15 @@ impl Registry {
             RegistryEvent::PerformanceAdded { show, performance, by, key } => {
                 self.change(*show, |show| show.performances.push(*performance));
                 self.remember(*by, *key, RegistryMade::Performance(*performance));
+            }
+            RegistryEvent::ShowAdopted { show } => {
+                self.order.push(show.id);
+                self.shows.insert(show.id, Arc::new(Show::clone(show)));
+                self.released.remove(&show.id);
+            }
+            RegistryEvent::ShowReleased { show } => {
+                self.order.retain(|known| known != show);
+                self.released.extend(self.shows.remove_entry(show));
             }
         }
     }

@@ -2,21 +2,23 @@
 //!
 //! There is one task a connection, and it has no queue: what is under way is bounded, and behind that the socket fills.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::client::{Client, Performance};
 use crate::feed::{Publication, Rules};
-use crate::id::PerformanceId;
+use crate::id::{BookingId, PerformanceId};
 use crate::journal::Durability;
 use crate::mailbox::Failure;
 use crate::wire::message::{Delta, Introduction, Notice, Request};
@@ -28,22 +30,32 @@ const UNDER_WAY_MAX: usize = 16_384;
 const CONNECTIONS_MAX: usize = 1_024;
 /// Between two looks at what there is to tell that no answer has told.
 const LOOK: Duration = Duration::from_millis(25);
-/// So many looks are a pulse.
-const LOOKS_PER_PULSE: u32 = (PULSE.as_millis() / LOOK.as_millis()) as u32;
+
+/// Those of them that have not said yet who they are.
+const STRANGERS_MAX: usize = 64;
 
 /// Serves edges until `shutdown`; then what is under way is answered first. On a thread that runs actix, best the owner's.
 pub async fn run(listener: TcpListener, client: Client, key: Key, shutdown: CancellationToken) {
-    let connections = TaskTracker::new();
+    let outstanding = Rc::<RefCell<Outstanding>>::default();
+    let gather = Outstanding::gather(Rc::clone(&outstanding), client.clone());
+    tokio::pin!(gather);
+    let (connections, strangers) = (TaskTracker::new(), Arc::new(Semaphore::new(STRANGERS_MAX)));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = shutdown.cancelled() => break,
+            () = &mut gather => continue,
         };
         match accepted {
-            Ok((stream, peer)) if connections.len() < CONNECTIONS_MAX => {
-                let (client, key, shutdown) = (client.clone(), key.clone(), shutdown.clone());
+            Ok((stream, peer)) if connections.len() < CONNECTIONS_MAX + STRANGERS_MAX => {
+                let Ok(place) = Arc::clone(&strangers).try_acquire_owned() else {
+                    tracing::warn!(%peer, "too many connections of which nobody says who they are");
+                    continue;
+                };
+                let (key, shutdown) = (key.clone(), shutdown.clone());
+                let line = Line::new(client.clone(), Rc::clone(&outstanding));
                 connections.spawn_local(async move {
-                    if let Err(error) = serve(stream, client, &key, shutdown).await {
+                    if let Err(error) = serve(stream, line, &key, shutdown, place).await {
                         tracing::warn!(%peer, error = &error as &dyn std::error::Error, "an edge's connection ended");
                     }
                 });
@@ -60,39 +72,53 @@ pub async fn run(listener: TcpListener, client: Client, key: Key, shutdown: Canc
     connections.wait().await;
 }
 
-async fn serve(mut stream: TcpStream, client: Client, key: &Key, shutdown: CancellationToken) -> Result<(), WireError> {
+async fn serve(
+    mut stream: TcpStream,
+    mut line: Line,
+    key: &Key,
+    shutdown: CancellationToken,
+    place: OwnedSemaphorePermit,
+) -> Result<(), WireError> {
     stream.set_nodelay(true)?;
     hello::as_engine(&mut stream, key).await?;
+    drop(place);
     let (reader, mut writer) = stream.into_split();
     let mut frames = frame::frames(reader);
-    let mut line = Line::new(client);
     line.catch_up();
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut stopping = false;
+    let mut pulses = interval(PULSE);
+    let (mut stops_by, mut edge_is_gone) = (None, false);
     loop {
         if !line.out.is_empty() {
-            timeout(PATIENCE, writer.write_all(&line.out)).await.map_err(|_| WireError::Silent)??;
+            frame::write(&mut writer, &line.out).await?;
             line.out.clear();
         }
-        if stopping && line.under_way.is_empty() {
+        if edge_is_gone && (stops_by.is_none() || line.under_way.is_empty()) {
             return Ok(());
         }
         tokio::select! {
-            archive = frame::next(&mut frames), if !stopping && line.under_way.len() < UNDER_WAY_MAX => {
+            archive = frame::next(&mut frames), if !edge_is_gone && line.under_way.len() < UNDER_WAY_MAX => {
                 let mut archive = Some(archive);
                 while let Some(next) = archive.take() {
                     match next {
                         // An edge that goes away in good order is no failure.
-                        Err(WireError::Closed) => return Ok(()),
-                        next => line.take(frame::read(&next?)?)?,
+                        Err(WireError::Closed) => edge_is_gone = true,
+                        next if stops_by.is_some() => line.leave(&frame::read(&next?)?),
+                        next => line.take(frame::read(&next?)?),
                     }
-                    archive = frame::next(&mut frames).now_or_never();
+                    archive = frame::next(&mut frames).now_or_never().filter(|_| !edge_is_gone);
                 }
             }
             Some(answer) = line.under_way.next() => line.answer(answer),
             _ = looks.tick() => line.look(),
-            () = shutdown.cancelled(), if !stopping => stopping = true,
+            _ = pulses.tick() => line.tell(&Notice::Pulse),
+            // The edge says nothing more once it knows, and closes its half: then all that it has said is answered.
+            () = shutdown.cancelled(), if stops_by.is_none() => {
+                stops_by = Some(Instant::now() + PATIENCE);
+                line.tell(&Notice::Stopping);
+            }
+            () = sleep_until(stops_by.unwrap_or_else(Instant::now)), if stops_by.is_some() => return Err(WireError::Silent),
         }
     }
 }
@@ -107,9 +133,44 @@ struct Line {
     /// How many changes of shows have been told.
     shows: u64,
     performances: BTreeMap<PerformanceId, Told>,
-    looks: u32,
+    outstanding: Rc<RefCell<Outstanding>>,
+    /// How many dues have been told.
+    dues: u64,
     /// Frames to be written.
     out: Vec<u8>,
+}
+
+/// The bookings whose payment somebody has to see to. Every edge is told of each, as often as it is named: who sees to
+/// payments is with one of them, and finds out what has to be done. Grows with the bookings that cost something.
+#[derive(Default)]
+struct Outstanding {
+    /// By when they were named last, counted in namings.
+    order: BTreeMap<u64, BookingId>,
+    last: BTreeMap<BookingId, u64>,
+    named: u64,
+}
+
+impl Outstanding {
+    /// Takes what the engine names, without end.
+    async fn gather(outstanding: Rc<RefCell<Self>>, client: Client) {
+        loop {
+            let due = client.dues().take().await;
+            due.into_iter().for_each(|booking| outstanding.borrow_mut().name(booking));
+        }
+    }
+
+    fn name(&mut self, booking: BookingId) {
+        self.named += 1;
+        if let Some(before) = self.last.insert(booking, self.named) {
+            self.order.remove(&before);
+        }
+        self.order.insert(self.named, booking);
+    }
+
+    /// What was named since there had been so many namings; and how many there are now.
+    fn since(&self, named: u64) -> (Vec<BookingId>, u64) {
+        (self.order.range(named + 1..).map(|(_, booking)| *booking).collect(), self.named)
+    }
 }
 
 /// What an edge has been told of a performance.
@@ -121,9 +182,9 @@ struct Told {
 }
 
 impl Line {
-    fn new(client: Client) -> Self {
+    fn new(client: Client, outstanding: Rc<RefCell<Outstanding>>) -> Self {
         let (under_way, performances) = (FuturesUnordered::new(), BTreeMap::new());
-        Self { client, under_way, shows: 0, performances, looks: 0, out: Vec::new() }
+        Self { client, under_way, shows: 0, performances, outstanding, dues: 0, out: Vec::new() }
     }
 
     fn tell(&mut self, notice: &Notice) {
@@ -138,12 +199,18 @@ impl Line {
         self.tell(&Notice::CaughtUp { relaxed });
     }
 
-    fn take(&mut self, request: Request) -> Result<(), WireError> {
+    /// Nothing more is begun: the edge may ask the next engine.
+    fn leave(&mut self, request: &Request) {
+        self.tell(&Notice::NotTaken(request.number()));
+    }
+
+    fn take(&mut self, request: Request) {
         let client = self.client.clone();
         let answer = match request {
             Request::Ask { number, performance: id, ask } => match client.performance(id) {
                 Some(known) if !ask.fits(&known.publication.map) => {
-                    return Err(WireError::Nonsense("a seat that is not there"));
+                    tracing::error!(%id, "an edge asks for what cannot be");
+                    async move { (None, Notice::Answered(number, Err(Failure::Nonsense))) }.boxed_local()
                 }
                 Some(known) => {
                     async move { (Some(id), Notice::Answered(number, client.ask(&known, ask).await)) }.boxed_local()
@@ -162,7 +229,6 @@ impl Line {
             .boxed_local(),
         };
         self.under_way.push(answer);
-        Ok(())
     }
 
     /// Sends an answer and all others that have come; what they show is told first.
@@ -194,17 +260,21 @@ impl Line {
         let known: Vec<_> = self.performances.keys().copied().collect();
         known.into_iter().for_each(|performance| self.tell_performance(performance));
         self.tell_shows();
-        self.looks += 1;
-        if self.looks.is_multiple_of(LOOKS_PER_PULSE) {
-            self.tell(&Notice::Pulse);
-        }
+        self.tell_dues();
+    }
+
+    fn tell_dues(&mut self) {
+        let (news, named) = self.outstanding.borrow().since(self.dues);
+        self.dues = named;
+        news.into_iter().for_each(|booking| self.tell(&Notice::Due(booking)));
     }
 
     /// A show's performances are told before it, so that it never names one that is not known.
     fn tell_shows(&mut self) {
-        let (shows, changes) = self.client.shows().since(self.shows);
-        self.shows = changes;
-        for show in shows {
+        let news = self.client.shows().since(self.shows);
+        self.shows = news.changes;
+        news.withdrawn.into_iter().for_each(|show| self.tell(&Notice::Withdrawn(show)));
+        for show in news.shows {
             show.performances.iter().for_each(|performance| self.tell_performance(*performance));
             self.tell(&Notice::Show(show.as_ref().clone()));
         }

@@ -36,7 +36,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 /// Why a connection ended.
 #[derive(Debug, Error)]
 pub enum WireError {
-    /// The network says so, or a frame is longer than 16 MiB.
+    /// The network says so.
     #[error("the connection failed")]
     Io(#[from] io::Error),
     /// The other end went away.
@@ -59,6 +59,9 @@ pub enum WireError {
     /// Its key is another one.
     #[error("the other end has another engine key")]
     Key,
+    /// A frame is longer than there may be.
+    #[error("a frame is longer than {} MiB", FRAME_LEN_MAX >> 20)]
+    TooLong,
     /// A frame is no message.
     #[error("a frame is no message")]
     Frame(#[source] rkyv::rancor::Error),

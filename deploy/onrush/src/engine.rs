@@ -85,10 +85,12 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     let address = listener.local_addr().context("the bound address")?;
     let ops = settings.ops_listen.map(|address| listen::listeners(address, "--ops-listen", 1)).transpose()?;
 
+    // Before all that takes a while: an edge that is started right after this engine needs it.
+    std::fs::create_dir_all(data).with_context(|| format!("cannot make {}", data.display()))?;
+    let key = Key::open_or_create(&settings.engine_key_file)?;
     let engine = Engine::open(&settings.engine)?;
     running::withdraw(data, running::ENGINE_ADDRESS)?;
     tracing::info!(events = engine.recovered_events, took = ?engine.recovery, "the journal is recovered");
-    let key = Key::open_or_create(&settings.engine_key_file)?;
     let owner = Arbiter::new();
     let client = engine.start(&owner.handle()).await.context("the owner's thread ended")?;
 

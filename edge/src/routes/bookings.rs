@@ -77,8 +77,13 @@ fn key(
 /// Where nobody takes payments a hold that costs something is not booked: nobody could ever pay for it.
 async fn refuse_what_costs(request: &Request<'_>, caller: Caller, hold: HoldId) -> Result<(), Problem> {
     let performance = request.context.directory.performance(hold.performance)?;
-    // A hold that cannot be read is refused by the booking itself, or was booked before.
-    let Ok(read) = request.context.directory.ask(&performance, Ask::Hold(caller, hold)).await else { return Ok(()) };
+    let read = match request.context.directory.ask(&performance, Ask::Hold(caller, hold)).await {
+        // The booking itself says so, or was made before.
+        Err(problem) if [Kind::NotFound, Kind::HoldExpired, Kind::AlreadyBooked].contains(&problem.kind) => {
+            return Ok(());
+        }
+        read => read?,
+    };
     let EngineAnswer::Hold(view) = read.answer else { return Err(Problem::new(Kind::Internal)) };
     let total = labels::total(&performance.publication, &view.seats, &view.prices);
     if total.amount > 0 { Err(Problem::new(Kind::PaymentUnavailable)) } else { Ok(()) }

@@ -12,13 +12,13 @@ use onrush_engine::command::{CancelPerformance, ChangeTerms, Command};
 use onrush_engine::feed::Publication;
 use onrush_engine::id::{PerformanceId, ShowId};
 use onrush_engine::mailbox::Ask;
-use onrush_engine::performance::Approval;
+use onrush_engine::performance::{Approval, Terms};
 use onrush_engine::registry::{Duty, RegistryCommand, RegistryMade};
 use onrush_engine::seat_map::{SeatNames, Seating};
 
 use crate::answer::Answer;
 use crate::auth::SELLERS;
-use crate::context::Context;
+use crate::context::{Context, MERGES_MAX};
 use crate::request::Request;
 use crate::routes::bookings;
 
@@ -67,9 +67,18 @@ pub(crate) async fn change(request: &Request<'_>) -> Result<Answer, Problem> {
     let caller = request.caller_for(performance.publication.show, Duty::Manage, &SELLERS)?;
     let patch: PerformancePatch = request.json()?;
     let _alone = request.context.changing(performance.publication.performance.0).await;
-    let (terms, prices) = draft::changed(patch, &performance.publication, request.context.now())?;
-    let command = Command::ChangeTerms(ChangeTerms { caller, terms, prices });
-    let answered = request.context.directory.ask(&performance, Ask::Command(command)).await?;
+    let mut tries = 1;
+    let answered = loop {
+        let rules = performance.publication.rules();
+        let (terms, prices) = draft::changed(patch.clone(), &performance.publication, &rules, request.context.now())?;
+        let based_on = Some(Box::new((Terms::clone(&rules.terms), rules.prices.clone())));
+        let command = Command::ChangeTerms(ChangeTerms { caller, based_on, terms, prices });
+        match request.context.directory.ask(&performance, Ask::Command(command)).await {
+            // Over another edge; what is in force now came with the answer.
+            Err(problem) if problem.kind == Kind::ChangedMeanwhile && tries < MERGES_MAX => tries += 1,
+            answered => break answered?,
+        }
+    };
     let id = performance.publication.performance;
     let body = body(request.context, &performance.publication);
     Ok(Answer::json(StatusCode::OK, &body).sequence(id, answered.sequence))

@@ -10,7 +10,7 @@ use onrush_engine::registry::{self, RegistryCommand, RegistryMade, ShowDetails};
 
 use crate::answer::Answer;
 use crate::auth::SELLERS;
-use crate::context::Context;
+use crate::context::{Context, MERGES_MAX};
 use crate::request::Request;
 
 /// Make a show
@@ -115,16 +115,29 @@ pub(crate) async fn change(request: &Request<'_>) -> Result<Answer, Problem> {
     let caller = request.caller_for(show, registry::Duty::Manage, &SELLERS)?;
     let patch: ShowPatch = request.json()?;
     let _alone = request.context.changing(show.0).await;
-    let before = body(request.context, &*request.context.directory.show(show)?);
-    let details = details(ShowDraft {
-        title: patch.title.unwrap_or(before.title),
-        field: patch.field.unwrap_or(before.field),
-        cast: patch.cast.unwrap_or(before.cast),
-        venue: patch.venue.unwrap_or(before.venue),
-        description: patch.description.unwrap_or(before.description),
-        poster_url: patch.poster_url.unwrap_or(before.poster_url),
-    })?;
-    request.context.directory.register(RegistryCommand::ChangeShow { show, caller, details }, None).await?;
+    let mut tries = 1;
+    loop {
+        let known = request.context.directory.show(show)?;
+        let (patch, before) = (patch.clone(), body(request.context, &known));
+        let details = details(ShowDraft {
+            title: patch.title.unwrap_or(before.title),
+            field: patch.field.unwrap_or(before.field),
+            cast: patch.cast.unwrap_or(before.cast),
+            venue: patch.venue.unwrap_or(before.venue),
+            description: patch.description.unwrap_or(before.description),
+            poster_url: patch.poster_url.unwrap_or(before.poster_url),
+        })?;
+        let based_on = Some(Box::new(known.details.clone()));
+        let command = RegistryCommand::ChangeShow { show, caller, based_on, details };
+        match request.context.directory.register(command, None).await {
+            // Over another edge; what is said now came with the answer.
+            Err(problem) if problem.kind == Kind::ChangedMeanwhile && tries < MERGES_MAX => tries += 1,
+            changed => {
+                changed?;
+                break;
+            }
+        }
+    }
     Ok(Answer::json(StatusCode::OK, &body(request.context, &*request.context.directory.show(show)?)))
 }
 

@@ -3,98 +3,129 @@
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use futures_util::future::try_join_all;
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
 use super::link::Link;
-use super::{Client, Engines, Performance, Road, Shared, Views};
+use super::{Performance, Road, Views};
 use crate::committer::Health;
+use crate::dues::Dues;
 use crate::feed::{AccountHistory, Rules};
-use crate::id::{AccountId, PerformanceId, ShowId};
+use crate::id::{AccountId, BookingId, PerformanceId, ShowId};
 use crate::journal::Durability;
 use crate::mailbox::Failure;
-use crate::owner::{RegistryFailure, RegistryOutcome};
-use crate::performance::Opening;
-use crate::registry::{RegistryCommand, RegistryRefusal, Show};
-use crate::time::Clock;
+use crate::registry::{RegistryCommand, Show};
 use crate::wire::message::{Delta, Introduction, check_rules};
-use crate::wire::{Key, PATIENCE, WireError};
+use crate::wire::{Key, WireError};
 
 /// See the module.
-pub struct Elsewhere {
-    links: Vec<Arc<Link>>,
+pub(super) struct Elsewhere {
+    links: ArcSwap<Vec<Connected>>,
     known: Arc<Known>,
     health: watch::Sender<Health>,
+}
+
+/// An engine, and the task that keeps the connection to it.
+#[derive(Clone)]
+struct Connected {
+    link: Arc<Link>,
+    keeper: AbortHandle,
 }
 
 /// What the engines have told.
 pub(super) struct Known {
     views: Arc<Views>,
+    dues: Arc<Dues>,
     /// Which engine has which show.
     homes: DashMap<ShowId, Arc<Link>>,
 }
 
-impl Client {
-    /// A client of the engines at these addresses (`host:port`), which need not be there yet. Has to be called on a runtime:
-    /// it keeps the connections for as long as that runs.
-    pub fn of_engines(addresses: &[String], key: &Key, clock: Arc<dyn Clock + Send + Sync>) -> Self {
-        let views = Arc::<Views>::default();
-        let known = Arc::new(Known { views: Arc::clone(&views), homes: DashMap::new() });
-        let links: Vec<_> = addresses.iter().map(|address| Arc::new(Link::new(address.clone(), key.clone()))).collect();
-        for link in &links {
-            tokio::spawn(Arc::clone(link).keep(Arc::clone(&known)));
-        }
-        let engines = Engines::Elsewhere(Elsewhere { links, known, health: watch::channel(Health::Running).0 });
-        Self(Arc::new(Shared { views, clock, command_age_max: PATIENCE, dues: Arc::default(), engines }))
-    }
-}
-
 impl Elsewhere {
+    pub(super) fn new(views: &Arc<Views>, dues: &Arc<Dues>) -> Self {
+        let known = Arc::new(Known { views: Arc::clone(views), dues: Arc::clone(dues), homes: DashMap::new() });
+        Self { links: ArcSwap::default(), known, health: watch::channel(Health::Running).0 }
+    }
+
+    pub(super) fn add(&self, address: &str, key: &Key) {
+        if self.link(address).is_some() {
+            return;
+        }
+        let link = Arc::new(Link::new(address.to_owned(), key.clone()));
+        let keeper = tokio::spawn(Arc::clone(&link).keep(Arc::clone(&self.known))).abort_handle();
+        let added = Connected { link, keeper };
+        self.links.rcu(|links| links.iter().chain([&added]).cloned().collect::<Vec<_>>());
+    }
+
+    pub(super) fn remove(&self, address: &str) {
+        let before = self.links.rcu(|links| {
+            links.iter().filter(|connected| connected.link.address() != address).cloned().collect::<Vec<_>>()
+        });
+        for removed in before.iter().filter(|connected| connected.link.address() == address) {
+            removed.keeper.abort();
+            removed.link.end();
+            self.known.forget(&removed.link);
+        }
+    }
+
+    pub(super) fn link(&self, address: &str) -> Option<Arc<Link>> {
+        let links = self.links.load();
+        links.iter().find(|connected| connected.link.address() == address).map(|connected| Arc::clone(&connected.link))
+    }
+
+    #[cfg(test)]
+    pub(super) fn known(&self) -> &Known {
+        &self.known
+    }
+
+    fn links(&self) -> Vec<Arc<Link>> {
+        self.links.load().iter().map(|connected| Arc::clone(&connected.link)).collect()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.links.load().is_empty()
+    }
+
     pub(super) fn health(&self) -> watch::Receiver<Health> {
         self.health.subscribe()
     }
 
     pub(super) fn is_ready(&self) -> bool {
-        self.links.iter().any(|link| link.has_caught_up())
+        self.links.load().iter().any(|connected| connected.link.has_caught_up())
     }
 
     pub(super) fn know_all(&self) -> bool {
-        self.links.iter().all(|link| link.is_known())
+        self.links.load().iter().all(|connected| connected.link.has_caught_up())
     }
 
     pub(super) fn durability(&self) -> Durability {
-        let relaxed = self.links.iter().any(|link| link.is_relaxed());
+        let relaxed = self.links.load().iter().any(|connected| connected.link.is_relaxed());
         if relaxed { Durability::Relaxed } else { Durability::Fsync }
     }
 
     pub(super) async fn history(&self, account: &AccountId, newest: usize) -> Result<AccountHistory, Failure> {
-        let newest = u32::try_from(newest).unwrap_or(u32::MAX);
-        let told = try_join_all(self.links.iter().map(|link| link.history(*account, newest))).await?;
-        let mut all = told.into_iter().fold(AccountHistory::default(), AccountHistory::and);
-        all.booked.truncate(newest as usize);
-        Ok(all)
+        let most = u32::try_from(newest).unwrap_or(u32::MAX);
+        let links = self.links();
+        let told = try_join_all(links.iter().map(|link| link.history(*account, most))).await?;
+        Ok(told.into_iter().fold(AccountHistory::default(), |all, one| all.and(one, newest)))
     }
 
-    pub(super) async fn register(&self, command: RegistryCommand, opening: Option<Box<Opening>>) -> RegistryOutcome {
-        let link = match &command {
-            RegistryCommand::CreateShow { caller, .. } => self.home_of(&caller.account),
-            RegistryCommand::ChangeShow { show, .. }
-            | RegistryCommand::SetMember { show, .. }
-            | RegistryCommand::AddPerformance { show, .. } => {
-                let home = self.known.homes.get(show).map(|home| Arc::clone(&home));
-                Some(home.ok_or(RegistryFailure::Refused(RegistryRefusal::UnknownShow))?)
-            }
-        };
-        let link = link.ok_or(RegistryFailure::Failed(Failure::Overloaded))?;
-        link.register(command, opening).await
+    /// The engine that a command is for, if it is one elsewhere; a new show is for one of these where `all_are` here.
+    pub(super) fn home(&self, command: &RegistryCommand, all_are: bool) -> Option<Arc<Link>> {
+        match command {
+            RegistryCommand::CreateShow { caller, .. } if all_are => self.home_of(&caller.account),
+            command => self.known.homes.get(&command.show_that_is()?).map(|home| Arc::clone(&home)),
+        }
     }
 
-    /// A seller's new shows all go to one engine: there a repeated request is known, too.
+    /// A seller's new shows all go to one engine, so that a repeated request is known there: the one whose address and the
+    /// seller's id come to the largest number (rendezvous hashing), in whatever order an edge was told of them.
     fn home_of(&self, seller: &AccountId) -> Option<Arc<Link>> {
-        let hash = foldhash::fast::FixedState::default().hash_one(seller.as_str());
-        let place = hash.checked_rem(self.links.len() as u64)?;
-        self.links.get(place as usize).cloned()
+        let weight =
+            |link: &Arc<Link>| foldhash::fast::FixedState::default().hash_one((seller.as_str(), link.address()));
+        self.links().into_iter().max_by_key(weight)
     }
 }
 
@@ -102,9 +133,9 @@ impl Known {
     /// A performance of an engine's. What is known of it goes on in the same place, so that whoever looks at it sees it change.
     pub(super) fn introduce(&self, link: &Arc<Link>, introduction: Introduction) -> Result<(), WireError> {
         let (id, road) = (introduction.performance, Road::Link(Arc::clone(link)));
-        let told = introduction.publication()?;
         let known = self.views.performances.get(&id).map(|known| Arc::clone(&known.publication));
-        let publication = match known.filter(|known| known.map == told.map) {
+        let told = introduction.publication(known.as_ref().map(|known| &known.map))?;
+        let publication = match known.filter(|known| Arc::ptr_eq(&known.map, &told.map)) {
             Some(known) => {
                 known.renew(Rules::clone(&told.rules()), told.seats());
                 known
@@ -131,6 +162,28 @@ impl Known {
     pub(super) fn change_show(&self, link: &Arc<Link>, show: Show) {
         self.homes.insert(show.id, Arc::clone(link));
         self.views.shows.publish(Arc::new(show));
+    }
+
+    /// What an engine had is not known any more.
+    fn forget(&self, link: &Arc<Link>) {
+        let is_its = |road: &Road| matches!(road, Road::Link(its) if Arc::ptr_eq(its, link));
+        self.views.performances.retain(|_, known| !is_its(&known.road));
+        let shows: Vec<_> = self.homes.iter().filter(|home| Arc::ptr_eq(home, link)).map(|home| *home.key()).collect();
+        for show in shows {
+            self.homes.remove(&show);
+            self.views.shows.withdraw(show);
+        }
+    }
+
+    pub(super) fn due(&self, booking: BookingId) {
+        self.dues.push(booking);
+    }
+
+    /// A show is not this engine's any more; if another has taken it over, it has said so.
+    pub(super) fn withdraw(&self, link: &Arc<Link>, show: ShowId) {
+        if self.homes.remove_if(&show, |_, home| Arc::ptr_eq(home, link)).is_some() {
+            self.views.shows.withdraw(show);
+        }
     }
 
     /// A performance, if it is this engine's: who had it before may have something left to say.

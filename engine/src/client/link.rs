@@ -1,7 +1,7 @@
 //! The edge's end of a connection to one engine. It connects anew as often as it has to; what was asked meanwhile waits,
 //! and what was asked before and not answered is asked again, where that comes to the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,6 +26,8 @@ use crate::wire::{Key, PATIENCE, SILENCE_MAX, WireError, frame, hello};
 
 /// Requests of one edge that wait for one engine.
 const WAITING_MAX: usize = 16_384;
+/// The same while there is no connection: an engine that is gone must not take the room of those that are there.
+const WAITING_APART_MAX: usize = 2_048;
 /// Between two tries to connect, at first and at most.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
@@ -38,8 +40,6 @@ pub(crate) struct Link {
     /// There are frames to be written.
     news: Notify,
     caught_up: AtomicBool,
-    /// Whether that was ever so.
-    known: AtomicBool,
     relaxed: AtomicBool,
     connected: Gauge,
     failures: Counter,
@@ -48,19 +48,30 @@ pub(crate) struct Link {
 #[derive(Default)]
 struct Outgoing {
     connected: bool,
-    /// To be written to the connection that there is.
-    frames: Vec<u8>,
+    ended: bool,
+    /// To be written to the connection that there is, in this order.
+    queue: VecDeque<u64>,
     /// The number of the next request.
     next: u64,
-    /// Requests with a lower number may have got to the engine.
-    handed_over: u64,
     waiting: BTreeMap<u64, Waiting>,
 }
 
 struct Waiting {
     frame: Vec<u8>,
     repeatable: bool,
+    sent: Sent,
     reply: Reply,
+}
+
+/// Whether a request may have got to an engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    /// It has not.
+    Never,
+    /// On the connection that there is, or was.
+    Once,
+    /// On an earlier connection, too: the engine may have done it then, whatever it says now.
+    Again,
 }
 
 enum Reply {
@@ -98,21 +109,27 @@ impl Link {
             outgoing: Mutex::default(),
             news: Notify::new(),
             caught_up: AtomicBool::new(false),
-            known: AtomicBool::new(false),
             relaxed: AtomicBool::new(false),
             connected,
             failures,
         }
     }
 
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Nothing more is asked: for an engine that is gone for good.
+    pub(super) fn end(&self) {
+        let mut outgoing = self.outgoing();
+        outgoing.ended = true;
+        outgoing.waiting.clear();
+        outgoing.queue.clear();
+    }
+
     /// Whether the engine is there, and has told all that it has.
     pub(super) fn has_caught_up(&self) -> bool {
         self.caught_up.load(Ordering::Acquire)
-    }
-
-    /// Whether the engine has ever told all that it has.
-    pub(super) fn is_known(&self) -> bool {
-        self.known.load(Ordering::Acquire)
     }
 
     pub(super) fn is_relaxed(&self) -> bool {
@@ -146,38 +163,45 @@ impl Link {
         reply: impl FnOnce(oneshot::Sender<T>) -> Reply,
     ) -> Result<T, Failure> {
         let (sender, answer) = oneshot::channel();
-        let number = self.post(request, repeatable, reply(sender)).ok_or(Failure::Overloaded)?;
+        let number = self.post(request, repeatable, reply(sender))?;
         match timeout(PATIENCE, answer).await {
             Ok(answered) => answered.map_err(|_| Failure::Unknown),
             Err(_) => Err(self.give_up(number)),
         }
     }
 
-    /// The request's number; nothing where too much waits, or the request is too long for a frame.
-    fn post(&self, request: impl FnOnce(u64) -> Request, repeatable: bool, reply: Reply) -> Option<u64> {
+    /// The request's number.
+    ///
+    /// # Errors
+    /// [`Failure`], where too much waits, or the request is too long for a frame.
+    fn post(&self, request: impl FnOnce(u64) -> Request, repeatable: bool, reply: Reply) -> Result<u64, Failure> {
         let mut outgoing = self.outgoing();
-        if outgoing.waiting.len() >= WAITING_MAX {
+        let room = if outgoing.connected { WAITING_MAX } else { WAITING_APART_MAX };
+        if outgoing.waiting.len() >= room {
             outgoing.waiting.retain(|_, waiting| !waiting.reply.is_closed());
         }
+        if outgoing.ended || outgoing.waiting.len() >= room {
+            return Err(Failure::Overloaded);
+        }
         let (number, mut frame) = (outgoing.next, Vec::new());
-        let taken = outgoing.waiting.len() < WAITING_MAX && frame::append(&mut frame, &request(number));
-        if !taken {
-            return None;
+        if !frame::append(&mut frame, &request(number)) {
+            return Err(Failure::Nonsense);
         }
         outgoing.next += 1;
+        outgoing.waiting.insert(number, Waiting { frame, repeatable, sent: Sent::Never, reply });
         if outgoing.connected {
-            outgoing.frames.extend_from_slice(&frame);
+            outgoing.queue.push_back(number);
             self.news.notify_one();
         }
-        outgoing.waiting.insert(number, Waiting { frame, repeatable, reply });
-        Some(number)
+        Ok(number)
     }
 
     /// Nobody waits for the answer any more; says what is known of the request.
     fn give_up(&self, number: u64) -> Failure {
-        let mut outgoing = self.outgoing();
-        outgoing.waiting.remove(&number);
-        if number < outgoing.handed_over { Failure::Unknown } else { Failure::Overloaded }
+        match self.outgoing().waiting.remove(&number) {
+            Some(Waiting { sent: Sent::Never, .. }) => Failure::Overloaded,
+            _ => Failure::Unknown,
+        }
     }
 
     /// Keeps a connection to the engine, for good.
@@ -185,14 +209,13 @@ impl Link {
         let mut pause = PAUSE_MIN;
         loop {
             let connected = self.connect().await;
-            if connected.is_ok() {
-                pause = PAUSE_MIN;
-                tracing::info!(engine = self.address, "connected to an engine");
-            }
             let error = match connected {
                 Ok(stream) => self.serve(stream, &known).await,
                 Err(error) => error,
             };
+            if self.has_caught_up() {
+                pause = PAUSE_MIN;
+            }
             self.disconnect();
             tracing::warn!(
                 engine = self.address,
@@ -226,14 +249,9 @@ impl Link {
     /// What was asked and not answered goes first; what may not be asked twice is answered as not known.
     fn resume(&self) {
         let mut outgoing = self.outgoing();
-        let handed_over = outgoing.handed_over;
         outgoing.connected = true;
-        outgoing
-            .waiting
-            .retain(|number, waiting| !waiting.reply.is_closed() && (waiting.repeatable || *number >= handed_over));
-        outgoing.frames.clear();
-        let again = outgoing.waiting.values().flat_map(|waiting| waiting.frame.iter().copied()).collect();
-        outgoing.frames = again;
+        outgoing.waiting.retain(|_, waiting| !waiting.reply.is_closed());
+        outgoing.queue = outgoing.waiting.keys().copied().collect();
         self.news.notify_one();
     }
 
@@ -243,21 +261,29 @@ impl Link {
         self.connected.set(0.0);
         self.failures.increment(1);
         let mut outgoing = self.outgoing();
-        let handed_over = outgoing.handed_over;
         outgoing.connected = false;
-        outgoing.frames.clear();
-        outgoing.waiting.retain(|number, waiting| waiting.repeatable || *number >= handed_over);
+        outgoing.queue.clear();
+        outgoing.waiting.retain(|_, waiting| waiting.repeatable || waiting.sent == Sent::Never);
+    }
+
+    /// The engine stops: what is asked from now on waits for the next one.
+    fn take_leave(&self) {
+        let mut outgoing = self.outgoing();
+        outgoing.connected = false;
+        outgoing.queue.clear();
+        self.news.notify_one();
     }
 
     async fn speak(&self, mut writer: OwnedWriteHalf) -> Result<(), WireError> {
         loop {
             self.news.notified().await;
-            let frames = {
-                let mut outgoing = self.outgoing();
-                outgoing.handed_over = outgoing.next;
-                std::mem::take(&mut outgoing.frames)
-            };
-            timeout(PATIENCE, writer.write_all(&frames)).await.map_err(|_| WireError::Silent)??;
+            if !self.outgoing().connected {
+                writer.shutdown().await?;
+                // What was said before is still answered.
+                return std::future::pending().await;
+            }
+            let frames = self.outgoing().hand_over();
+            frame::write(&mut writer, &frames).await?;
         }
     }
 
@@ -266,6 +292,8 @@ impl Link {
         loop {
             let archive = timeout(SILENCE_MAX, frame::next(&mut frames)).await.map_err(|_| WireError::Silent)??;
             self.hear(frame::read(&archive)?, known)?;
+            // Much that is there already must not keep everybody else on this thread from being served.
+            tokio::task::coop::consume_budget().await;
         }
     }
 
@@ -274,35 +302,213 @@ impl Link {
             Notice::Pulse => {}
             Notice::CaughtUp { relaxed } => {
                 self.relaxed.store(relaxed, Ordering::Relaxed);
-                self.known.store(true, Ordering::Release);
                 self.caught_up.store(true, Ordering::Release);
                 self.connected.set(1.0);
+                tracing::info!(engine = self.address, "connected to an engine");
             }
             Notice::Performance(introduction) => known.introduce(self, *introduction)?,
             Notice::Rules(performance, rules) => known.change_rules(self, performance, rules)?,
             Notice::Seats(delta) => known.change_seats(self, &delta)?,
             Notice::Show(show) => known.change_show(self, show),
+            Notice::Withdrawn(show) => known.withdraw(self, show),
+            Notice::Due(booking) => known.due(booking),
             Notice::Answered(number, outcome) => {
-                if let Some(Reply::Outcome(reply)) = self.answered(number) {
-                    // Whoever asked may have gone away, here and below.
-                    drop(reply.send(outcome));
-                }
+                let failure = outcome.as_ref().err().cloned();
+                let Some((Reply::Outcome(reply), sent)) = self.answered(number, failure.as_ref()) else {
+                    return Ok(());
+                };
+                // Whoever asked may have gone away, here and below.
+                drop(reply.send(outcome.map_err(|failure| sent.doubt(failure))));
             }
             Notice::Registered(number, outcome) => {
-                if let Some(Reply::Registry(reply)) = self.answered(number) {
-                    drop(reply.send(outcome));
-                }
+                let failure = match &outcome {
+                    Err(RegistryFailure::Failed(failure)) => Some(failure),
+                    _ => None,
+                };
+                let Some((Reply::Registry(reply), sent)) = self.answered(number, failure) else { return Ok(()) };
+                let doubt = |failure| match failure {
+                    RegistryFailure::Failed(failure) => RegistryFailure::Failed(sent.doubt(failure)),
+                    failure => failure,
+                };
+                drop(reply.send(outcome.map_err(doubt)));
             }
             Notice::History(number, history) => {
-                if let Some(Reply::History(reply)) = self.answered(number) {
+                if let Some((Reply::History(reply), _)) = self.answered(number, None) {
                     drop(reply.send(history));
                 }
             }
+            Notice::Stopping => self.take_leave(),
+            Notice::NotTaken(number) => self.outgoing().take_back(number),
         }
         Ok(())
     }
 
-    fn answered(&self, number: u64) -> Option<Reply> {
-        self.outgoing().waiting.remove(&number).map(|waiting| waiting.reply)
+    /// Who waits for this answer; nobody where the engine has failed under a request that the next one can be asked.
+    fn answered(&self, number: u64, failure: Option<&Failure>) -> Option<(Reply, Sent)> {
+        let mut outgoing = self.outgoing();
+        if failure == Some(&Failure::Unknown) && outgoing.waiting.get(&number)?.repeatable {
+            return None;
+        }
+        outgoing.waiting.remove(&number).map(|waiting| (waiting.reply, waiting.sent))
+    }
+}
+
+impl Outgoing {
+    /// The frames that are to be written. From now on they may have got to the engine.
+    fn hand_over(&mut self) -> Vec<u8> {
+        let mut frames = Vec::new();
+        for number in self.queue.drain(..) {
+            // Who waited for one may have given up.
+            let Some(waiting) = self.waiting.get_mut(&number) else { continue };
+            frames.extend_from_slice(&waiting.frame);
+            waiting.sent = if waiting.sent == Sent::Never { Sent::Once } else { Sent::Again };
+        }
+        frames
+    }
+
+    /// The engine stops, and has not done what came after that.
+    fn take_back(&mut self, number: u64) {
+        if let Some(waiting) = self.waiting.get_mut(&number).filter(|waiting| waiting.sent == Sent::Once) {
+            waiting.sent = Sent::Never;
+        }
+    }
+}
+
+impl Sent {
+    /// That nothing was done is true of the request that was refused; an earlier one may have been done.
+    fn doubt(self, failure: Failure) -> Failure {
+        match failure {
+            Failure::Overloaded | Failure::DiskLow if self == Self::Again => Failure::Unknown,
+            failure => failure,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{Caller, CancelSeats, Command, RequestKey};
+    use crate::id::{BookingId, HoldId};
+    use crate::refusal::Refusal;
+
+    const PERFORMANCE: PerformanceId = PerformanceId(7);
+
+    fn link() -> Link {
+        Link::new("here:1".to_owned(), Key::from_bytes([7; 32]))
+    }
+
+    fn cancel(key: Option<u64>) -> Ask {
+        let caller = Caller { account: "acc_kim".parse().unwrap(), admin: false };
+        let booking = BookingId { performance: PERFORMANCE, number: 0, nonce: 0 };
+        let key = key.map(|key| RequestKey { key: [key, 0], fingerprint: 0 });
+        Ask::Command(Command::CancelSeats(CancelSeats { caller, booking, seats: None, key }))
+    }
+
+    /// Asks over the link, which somebody else plays the connection of.
+    fn post(link: &Link, ask: Ask) -> (u64, oneshot::Receiver<Outcome>) {
+        let (reply, answer) = oneshot::channel();
+        let repeatable = ask.is_repeatable();
+        let request = |number| Request::Ask { number, performance: PERFORMANCE, ask };
+        (link.post(request, repeatable, Reply::Outcome(reply)).unwrap(), answer)
+    }
+
+    fn hear(link: &Arc<Link>, notice: Notice) {
+        let elsewhere = crate::client::elsewhere::Elsewhere::new(&Arc::default(), &Arc::default());
+        link.hear(notice, elsewhere.known()).unwrap();
+    }
+
+    fn sent(link: &Link) -> bool {
+        !link.outgoing().hand_over().is_empty()
+    }
+
+    #[test]
+    fn what_was_given_up_is_never_sent() {
+        let link = link();
+        link.resume();
+        let (number, _answer) = post(&link, cancel(None));
+        assert_eq!(link.give_up(number), Failure::Overloaded);
+        assert!(!sent(&link));
+        let (number, _answer) = post(&link, cancel(None));
+        assert!(sent(&link));
+        assert_eq!(link.give_up(number), Failure::Unknown);
+    }
+
+    #[test]
+    fn only_what_comes_to_the_same_is_sent_again() {
+        let link = link();
+        link.resume();
+        let (_, mut keyed) = post(&link, cancel(Some(1)));
+        let (_, mut keyless) = post(&link, cancel(None));
+        assert!(sent(&link));
+        let (_, mut unsent) = post(&link, cancel(None));
+        link.disconnect();
+        assert_eq!(keyless.try_recv(), Err(oneshot::error::TryRecvError::Closed));
+        link.resume();
+        assert_eq!(link.outgoing().queue, [0, 2]);
+        assert!(keyed.try_recv().is_err() && unsent.try_recv().is_err());
+    }
+
+    #[test]
+    fn nothing_was_done_is_believed_of_what_was_sent_once() {
+        let link = Arc::new(link());
+        link.resume();
+        let (number, mut answer) = post(&link, cancel(Some(1)));
+        assert!(sent(&link));
+        hear(&link, Notice::Answered(number, Err(Failure::Overloaded)));
+        assert_eq!(answer.try_recv(), Ok(Err(Failure::Overloaded)));
+
+        let (number, mut answer) = post(&link, cancel(Some(1)));
+        assert!(sent(&link));
+        link.disconnect();
+        link.resume();
+        assert!(sent(&link));
+        hear(&link, Notice::Answered(number, Err(Failure::Overloaded)));
+        assert_eq!(answer.try_recv(), Ok(Err(Failure::Unknown)), "the engine before may have done it");
+        let refused = Failure::Refused(Refusal::BookingClosed);
+        assert_eq!(Sent::Again.doubt(refused.clone()), refused);
+    }
+
+    #[test]
+    fn an_engine_that_failed_is_not_the_last_to_be_asked() {
+        let link = Arc::new(link());
+        link.resume();
+        let (keyed, mut answer) = post(&link, cancel(Some(1)));
+        let (keyless, mut other) = post(&link, cancel(None));
+        assert!(sent(&link));
+        hear(&link, Notice::Answered(keyed, Err(Failure::Unknown)));
+        hear(&link, Notice::Answered(keyless, Err(Failure::Unknown)));
+        assert_eq!(other.try_recv(), Ok(Err(Failure::Unknown)));
+        link.disconnect();
+        link.resume();
+        assert_eq!((link.outgoing().queue.len(), answer.try_recv().is_err()), (1, true));
+    }
+
+    #[test]
+    fn what_a_stopping_engine_left_is_asked_again_though_it_has_no_key() {
+        let link = Arc::new(link());
+        link.resume();
+        let (number, mut answer) = post(&link, cancel(None));
+        assert!(sent(&link));
+        hear(&link, Notice::NotTaken(number));
+        link.disconnect();
+        link.resume();
+        assert_eq!((link.outgoing().queue.len(), answer.try_recv().is_err()), (1, true));
+    }
+
+    #[test]
+    fn a_link_without_an_engine_takes_little() {
+        let link = link();
+        let (_, answers): (Vec<_>, Vec<_>) = (0..WAITING_APART_MAX).map(|_| post(&link, cancel(None))).unzip();
+        let (reply, _answer) = oneshot::channel();
+        let hold = Ask::Hold(
+            Caller { account: "acc_kim".parse().unwrap(), admin: false },
+            HoldId { performance: PERFORMANCE, number: 0, nonce: 0 },
+        );
+        let request = |number| Request::Ask { number, performance: PERFORMANCE, ask: hold.clone() };
+        let full = link.post(request, true, Reply::Outcome(reply));
+        assert_eq!(full, Err(Failure::Overloaded));
+        drop(answers);
+        let (reply, _answer) = oneshot::channel();
+        link.post(request, true, Reply::Outcome(reply)).expect("who went away makes room");
     }
 }

@@ -13,7 +13,7 @@ use super::{Inventory, Replay};
 use crate::command::{BestAvailable, BlockSeats, Caller, ChangeTerms, Command, HoldSeats, RequestKey, Wish};
 use crate::event::{Event, SeatsBlocked, SeatsHeld, SoldRules};
 use crate::id::{AccountId, BlockId, BookingId, HoldId};
-use crate::performance::PricesError;
+use crate::performance::{PriceList, PricesError, Terms};
 use crate::refusal::Refusal;
 use crate::seat_map::{SeatList, SectionIndex};
 use crate::seeded::Bug;
@@ -223,6 +223,10 @@ impl Inventory {
         let same_prices = command.prices.as_ref().is_none_or(|prices| prices[..] == self.prices().0[..]);
         if command.terms == *self.terms && same_prices {
             return Ok(Decision::Nothing);
+        }
+        let in_force = |(terms, prices): &(Terms, PriceList)| *terms == *self.terms && prices == self.prices();
+        if command.based_on.as_deref().is_some_and(|based_on| !in_force(based_on)) {
+            return Err(Refusal::Outdated);
         }
         if let Some(prices) = &command.prices {
             PricesError::check(prices, self.tiers.len())?;

@@ -58,8 +58,12 @@ pub fn decode_entries(body: &[u8]) -> Result<Vec<Entry>, DecodeError> {
 
 /// The body that holds an event of the registry.
 pub fn encode_registry(at: Timestamp, event: &RegistryEvent) -> Body {
-    let later = matches!(event, RegistryEvent::MemberSet { .. });
-    Body { format: 1 + u16::from(later), bytes: archive(&v1::RegistryEntry::write(at, event)) }
+    let format = match event {
+        RegistryEvent::ShowAdopted { .. } | RegistryEvent::ShowReleased { .. } => 3,
+        RegistryEvent::MemberSet { .. } => 2,
+        _ => 1,
+    };
+    Body { format, bytes: archive(&v1::RegistryEntry::write(at, event)) }
 }
 
 /// Reads an event of the registry.

@@ -1,16 +1,19 @@
 //! Frames: four bytes that say how long, little endian, and an archive.
 
+use std::io;
+
 use futures_util::StreamExt as _;
 use rkyv::api::high::{HighDeserializer, HighSerializer, HighValidator};
 use rkyv::bytecheck::CheckBytes;
 use rkyv::rancor::Error;
 use rkyv::ser::allocator::ArenaHandle;
 use rkyv::{Archive, Deserialize, Serialize};
-use tokio::io::AsyncRead;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::timeout;
 use tokio_util::bytes::BytesMut;
 use tokio_util::codec::{FramedRead, LengthDelimitedCodec};
 
-use super::{FRAME_LEN_MAX, WireError};
+use super::{FRAME_LEN_MAX, PATIENCE, WireError};
 
 const LENGTH: usize = size_of::<u32>();
 
@@ -31,7 +34,25 @@ pub(crate) fn frames<R: AsyncRead>(reader: R) -> Frames<R> {
 /// # Errors
 /// [`WireError`], where there is none.
 pub(crate) async fn next<R: AsyncRead + Unpin>(frames: &mut Frames<R>) -> Result<BytesMut, WireError> {
-    Ok(frames.next().await.ok_or(WireError::Closed)??)
+    frames.next().await.ok_or(WireError::Closed)?.map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => WireError::TooLong,
+        _ => WireError::Io(error),
+    })
+}
+
+/// Writes what there is, however much, as long as the other end goes on taking it.
+///
+/// # Errors
+/// [`WireError`], where it does not.
+pub(crate) async fn write<W: AsyncWrite + Unpin>(writer: &mut W, mut frames: &[u8]) -> Result<(), WireError> {
+    while !frames.is_empty() {
+        let written = timeout(PATIENCE, writer.write(frames)).await.map_err(|_| WireError::Silent)??;
+        if written == 0 {
+            return Err(WireError::Closed);
+        }
+        frames = &frames[written..];
+    }
+    Ok(())
 }
 
 /// What an archive says. Every byte is checked.

@@ -1,5 +1,8 @@
 //! How an edge and an engine come to believe each other: each answers the other's random number with the key that they
-//! share, and the key never leaves. What follows is not encrypted: it belongs into a network where nobody else listens.
+//! share, and the key never leaves. What follows is neither encrypted nor signed: whoever can answer at an engine's address, or
+//! change what is on the way, can act as one of the two. It belongs into a network where nobody else is.
+
+use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
@@ -43,7 +46,10 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
         stream.write_all(key.proof(&own_role, &theirs, &own).as_bytes()).await?;
         let mut proof = [0; PROOF_LEN];
         // Who does not believe this end closes.
-        stream.read_exact(&mut proof).await.map_err(|_| WireError::Key)?;
+        stream.read_exact(&mut proof).await.map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => WireError::Key,
+            _ => WireError::Io(error),
+        })?;
         // Compared in constant time.
         (blake3::Hash::from_bytes(proof) == key.proof(&other_role, &own, &theirs)).then_some(()).ok_or(WireError::Key)
     };

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -28,6 +28,9 @@ pub enum KeyError {
         /// Why not.
         source: io::Error,
     },
+    /// Others may read it.
+    #[error("others on this machine may read {0}, so it is no secret: chmod 600, or make a new one")]
+    Exposed(PathBuf),
     /// The file holds something else.
     #[error("{0} holds no engine key: 64 hexadecimal digits, as `onrush engine` writes them")]
     Malformed(PathBuf),
@@ -52,7 +55,11 @@ impl Key {
     pub fn open(path: &Path) -> Result<Self, KeyError> {
         let io = |source| KeyError::Io { path: path.to_owned(), source };
         let mut text = String::new();
-        File::open(path).and_then(|mut file| file.read_to_string(&mut text)).map_err(io)?;
+        let mut file = File::open(path).map_err(io)?;
+        if file.metadata().map_err(io)?.permissions().mode() & 0o077 != 0 {
+            return Err(KeyError::Exposed(path.to_owned()));
+        }
+        file.read_to_string(&mut text).map_err(io)?;
         let hash = blake3::Hash::from_hex(text.trim()).map_err(|_| KeyError::Malformed(path.to_owned()))?;
         Ok(Self(*hash.as_bytes()))
     }
@@ -62,17 +69,25 @@ impl Key {
     /// # Errors
     /// [`KeyError`], where it can be neither read nor written.
     pub fn open_or_create(path: &Path) -> Result<Self, KeyError> {
-        let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-        let mut file = match created {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Self::open(path),
-            created => created.map_err(|source| KeyError::Io { path: path.to_owned(), source })?,
-        };
-        let written = random().and_then(|bits| {
-            writeln!(file, "{}", blake3::Hash::from_bytes(bits).to_hex())?;
-            file.sync_all()?;
-            Ok(Self(bits))
-        });
-        written.map_err(|source| KeyError::Io { path: path.to_owned(), source })
+        if path.exists() {
+            return Self::open(path);
+        }
+        Self::create(path).map_err(|source| KeyError::Io { path: path.to_owned(), source })?;
+        Self::open(path)
+    }
+
+    /// Whole or not at all, so that nobody reads a part of it; where somebody else is faster, theirs stays.
+    fn create(path: &Path) -> io::Result<()> {
+        let unfinished = path.with_extension(format!("key.{}", std::process::id()));
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+        writeln!(file, "{}", blake3::Hash::from_bytes(random()?).to_hex())?;
+        file.sync_all()?;
+        let linked = std::fs::hard_link(&unfinished, path);
+        std::fs::remove_file(&unfinished)?;
+        match linked {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            linked => linked,
+        }
     }
 
     /// What only who has the key can say to `nonce`. `who` keeps an end from being answered with its own words.

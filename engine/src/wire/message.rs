@@ -5,9 +5,9 @@ use std::sync::Arc;
 use rkyv::{Archive, Deserialize, Serialize};
 
 use super::WireError;
-use crate::command::{BlockSeats, BookHold, CancelSeats, Command, HoldSeats, Wish};
+use crate::command::{BlockSeats, BookHold, CancelSeats, ChangeTerms, Command, HoldSeats, Wish};
 use crate::feed::{AccountHistory, Publication, Published, Rules};
-use crate::id::{AccountId, PerformanceId, ShowId};
+use crate::id::{AccountId, BookingId, PerformanceId, ShowId};
 use crate::inventory::Tally;
 use crate::mailbox::{Ask, Outcome};
 use crate::owner::RegistryOutcome;
@@ -42,13 +42,35 @@ pub(crate) enum Notice {
     Seats(Box<Delta>),
     /// A show, as it is.
     Show(Show),
+    /// A show that is not this engine's any more.
+    Withdrawn(ShowId),
+    /// A booking whose payment somebody has to see to.
+    Due(BookingId),
     /// The answer of a performance.
     Answered(u64, Outcome),
     /// The answer of the registry.
     Registered(u64, RegistryOutcome),
     /// An account's bookings.
     History(u64, AccountHistory),
+    /// The engine stops: nothing more is to be asked of it.
+    Stopping,
+    /// It has stopped before this request, and has done nothing of it.
+    NotTaken(u64),
 }
+
+impl Request {
+    pub(crate) fn number(&self) -> u64 {
+        match self {
+            Self::Ask { number, .. } | Self::Register { number, .. } | Self::History { number, .. } => *number,
+        }
+    }
+}
+
+/// Bytes of a text that goes into a record: a body of the API holds no more.
+const TEXT_LEN_MAX: usize = 16 << 10;
+/// Steps of a refund policy, and seats that are named: together with such a text they fit a record.
+const REFUND_STEPS_MAX: usize = 1_000;
+const SEATS_NAMED_MAX: usize = 20_000;
 
 /// See [`Notice::Performance`].
 #[derive(Debug, Clone, PartialEq, Archive, Serialize, Deserialize)]
@@ -79,20 +101,18 @@ impl Introduction {
     ///
     /// # Errors
     /// [`WireError::Nonsense`], where its parts do not go together.
-    pub(crate) fn publication(self) -> Result<Publication, WireError> {
-        let map =
-            SeatMap::new(self.plan, self.tiers.len()).map_err(|_| WireError::Nonsense("a seat map without sense"))?;
+    pub(crate) fn publication(self, known: Option<&Arc<SeatMap>>) -> Result<Publication, WireError> {
+        // To lay out a stadium takes a while, and it never changes.
+        let map = match known.filter(|known| *known.plan() == self.plan) {
+            Some(known) => Arc::clone(known),
+            None => {
+                let laid_out = SeatMap::new(self.plan, self.tiers.len());
+                Arc::new(laid_out.map_err(|_| WireError::Nonsense("a seat map without sense"))?)
+            }
+        };
         check(&map, self.tiers.len(), &self.rules, &self.seats)?;
         let seats = self.seats;
-        Ok(Publication::from_parts(
-            self.performance,
-            self.show,
-            self.seller,
-            Arc::new(map),
-            self.tiers.into(),
-            self.rules,
-            seats,
-        ))
+        Ok(Publication::from_parts(self.performance, self.show, self.seller, map, self.tiers.into(), self.rules, seats))
     }
 }
 
@@ -135,21 +155,33 @@ impl Delta {
 }
 
 impl Ask {
-    /// Whether every seat and section that is named is there: the inventory takes that for granted.
+    /// Whether every seat and section that is named is there, places are wanted at all, and nothing is longer than a record
+    /// can be: the inventory and the journal take that for granted.
     pub(crate) fn fits(&self, map: &SeatMap) -> bool {
-        let seats = |seats: &[SeatIndex]| seats.iter().all(|seat| seat.0 < map.capacity());
+        let there = |seat: &SeatIndex| seat.0 < map.capacity();
+        let seats = |seats: &[SeatIndex]| seats.len() <= SEATS_NAMED_MAX && seats.iter().all(there);
+        let quantity = |quantity: u32| quantity > 0;
+        let text = |text: &Option<Box<str>>| text.as_ref().is_none_or(|text| text.len() <= TEXT_LEN_MAX);
         let section = |section: &SectionIndex| usize::from(section.0) < map.sections().len();
         let Self::Command(command) = self else { return true };
         match command {
             Command::HoldSeats(hold) => match &hold.wish {
                 Wish::Seats(wanted) | Wish::SeatsOrNearest(wanted) => seats(wanted),
-                Wish::BestAvailable(best) => best.section.as_ref().is_none_or(section),
-                Wish::GeneralAdmission { section: area, .. } => section(area),
-                Wish::Preferred(preferred) => preferred.sections.iter().all(section),
+                Wish::BestAvailable(best) => quantity(best.quantity) && best.section.as_ref().is_none_or(section),
+                Wish::GeneralAdmission { section: area, quantity: places } => quantity(*places) && section(area),
+                Wish::Preferred(preferred) => quantity(preferred.quantity) && preferred.sections.iter().all(section),
             },
+            Command::BookHold(book) => text(&book.purpose),
+            Command::DecideBooking(decide) => text(&decide.reason),
+            Command::CancelPerformance(cancel) => text(&cancel.reason),
+            Command::NotePayment(notice) => text(&notice.reference),
             Command::CancelSeats(cancel) => cancel.seats.as_deref().is_none_or(seats),
-            Command::BlockSeats(block) => seats(&block.seats),
-            _ => true,
+            Command::BlockSeats(block) => seats(&block.seats) && text(&block.reason),
+            Command::ChangeTerms(change) => change.terms.refund.len() <= REFUND_STEPS_MAX,
+            Command::ReleaseHold { .. }
+            | Command::LiftBlock { .. }
+            | Command::TransferTicket { .. }
+            | Command::CheckIn { .. } => true,
         }
     }
 
@@ -163,8 +195,13 @@ impl Ask {
             | Command::BlockSeats(BlockSeats { key, .. })
             | Command::TransferTicket { key, .. }
             | Command::CheckIn { key, .. } => key.is_some(),
-            Command::ReleaseHold { .. } | Command::DecideBooking(_) | Command::NotePayment(_) => true,
-            Command::LiftBlock { .. } | Command::ChangeTerms(_) | Command::CancelPerformance(_) => false,
+            Command::ReleaseHold { .. }
+            | Command::LiftBlock { .. }
+            | Command::DecideBooking(_)
+            | Command::NotePayment(_)
+            | Command::CancelPerformance(_) => true,
+            // Else somebody may have said something else since.
+            Command::ChangeTerms(ChangeTerms { based_on, .. }) => based_on.is_some(),
         }
     }
 }
@@ -174,7 +211,10 @@ impl RegistryCommand {
     pub(crate) fn is_repeatable(&self) -> bool {
         match self {
             Self::CreateShow { key, .. } | Self::AddPerformance { key, .. } => key.is_some(),
-            Self::ChangeShow { .. } | Self::SetMember { .. } => true,
+            Self::AdoptShow { .. } | Self::ReleaseShow { .. } => true,
+            // Else somebody may have said something else since, and of a member's duty.
+            Self::ChangeShow { based_on, .. } => based_on.is_some(),
+            Self::SetMember { .. } => false,
         }
     }
 }

@@ -341,7 +341,7 @@ impl World {
         (terms.cancel_until, terms.refund) = (rules.cancel_until, rules.refund.clone());
         (terms.starts_at, terms.ends_at) = (rules.starts_at, terms.ends_at.max(rules.starts_at + LENGTH));
         let prices = rules.prices.map(|amount| Money { amount, currency: Currency::KRW }).to_vec();
-        let command = ChangeTerms { caller: caller("seller"), terms, prices: Some(prices) };
+        let command = ChangeTerms { caller: caller("seller"), based_on: None, terms, prices: Some(prices) };
         if self.give(&Command::ChangeTerms(command)) == Err(Refusal::PerformanceCancelled) {
             return;
         }

@@ -46,6 +46,7 @@ pub(crate) const REFUSALS: &[&str] = &[
     "TicketsGone",
     "NoNumberLeft",
     "TooManyOffers",
+    "Outdated",
 ];
 
 /// A match without a rest: a new refusal does not compile until it has a name here, and a line in [`REFUSALS`].
@@ -79,6 +80,7 @@ fn name(refusal: &Refusal) -> &'static str {
         Refusal::TicketsGone { .. } => 25,
         Refusal::NoNumberLeft => 26,
         Refusal::TooManyOffers { .. } => 27,
+        Refusal::Outdated => 28,
     };
     REFUSALS[place]
 }
@@ -338,7 +340,13 @@ impl Script {
                 let price = option(words, "price").map(|price| price.parse().unwrap());
                 let prices = price
                     .map(|price: i64| [price, 0, 0].map(|amount| Money { amount, currency: Currency::KRW }).to_vec());
-                Command::ChangeTerms(ChangeTerms { caller: who, terms, prices })
+                // `from=`: what somebody else saw the time to hold at.
+                let based_on = option(words, "from").map(|seconds| {
+                    let seen =
+                        Terms { hold_ttl_seconds: seconds.parse().unwrap(), ..Terms::clone(self.inventory().terms()) };
+                    Box::new((seen, self.inventory().prices().clone()))
+                });
+                Command::ChangeTerms(ChangeTerms { caller: who, based_on, terms, prices })
             }
         }
     }

@@ -20,11 +20,11 @@ use onrush_engine::journal::codec::{
 use onrush_engine::journal::frame::{Digest, Frame, Record};
 use onrush_engine::money::{Currency, Money};
 use onrush_engine::performance::RefundStep;
-use onrush_engine::registry::{Duty, RegistryEvent};
+use onrush_engine::registry::{Duty, RegistryEvent, Show};
 use onrush_engine::seat_map::SeatIndex;
 use onrush_engine::time::Timestamp;
 
-use crate::hall::opening;
+use crate::hall::{opening, show_details};
 
 fn path() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/simulation/format-1.record")
@@ -275,6 +275,18 @@ fn format_3_entries() -> Vec<Entry> {
 #[test]
 fn the_bytes_of_format_3_are_what_they_were() {
     the_bytes_are_what_they_were(3, &format_3_path(), &format_3_entries());
+}
+
+#[test]
+fn a_show_that_moves_is_read_as_it_was_written() {
+    let seller: AccountId = "acc_seller".parse().unwrap();
+    let members = [("acc_door".parse().unwrap(), Duty::Door), ("acc_lee".parse().unwrap(), Duty::View)].into();
+    let (id, created_at, performances) = (ShowId(1), Timestamp::from_millis(5), Vec::new());
+    let show = Box::new(Show { id, seller, details: show_details(), created_at, performances, members });
+    for event in [RegistryEvent::ShowAdopted { show }, RegistryEvent::ShowReleased { show: id }] {
+        let body = encode_registry(Timestamp::MIN, &event);
+        assert_eq!((body.format, decode_registry(&body)), (3, Ok((Timestamp::MIN, event))));
+    }
 }
 
 #[test]

@@ -1,7 +1,9 @@
-//! Who helps with a show: rules of the registry that no sale comes to.
+//! Who helps with a show, and which engine has it: rules of the registry that no sale comes to.
 
-use onrush_engine::id::ShowId;
-use onrush_engine::registry::{Duty, MEMBERS_MAX, Registry, RegistryCommand, RegistryDecision, RegistryRefusal};
+use onrush_engine::id::{PerformanceId, ShowId};
+use onrush_engine::registry::{
+    Duty, MEMBERS_MAX, Registry, RegistryCommand, RegistryDecision, RegistryMade, RegistryRefusal,
+};
 use onrush_engine::time::Timestamp;
 
 use crate::hall;
@@ -25,4 +27,27 @@ fn a_full_show_still_gives_its_members_other_duties() {
     set(0, Some(Duty::View)).unwrap();
     set(0, None).unwrap();
     set(MEMBERS_MAX, Some(Duty::View)).unwrap();
+}
+
+#[test]
+fn a_show_without_performances_moves_and_twice_is_once() {
+    let (mut from, mut to) = (Registry::default(), Registry::default());
+    ask(&mut from, &hall::show()).unwrap();
+    let (id, show) = (ShowId(1), from.show(ShowId(1)).unwrap().as_ref().clone());
+    let (release, adopt) =
+        (RegistryCommand::ReleaseShow { show: id }, RegistryCommand::AdoptShow { show: show.clone().into() });
+    let again = Ok(RegistryDecision::Replayed(RegistryMade::Show(id)));
+    ask(&mut from, &release).unwrap();
+    ask(&mut to, &adopt).unwrap();
+    assert_eq!((from.decide(&release), to.decide(&adopt)), (again.clone(), again));
+    assert_eq!((from.shows().count(), from.show(id)), (0, None));
+    assert_eq!(to.show(id).unwrap().as_ref(), &show);
+
+    let add =
+        |performance| RegistryCommand::AddPerformance { show: id, performance, caller: hall::seller(), key: None };
+    assert_eq!(from.decide(&add(PerformanceId(1))), Err(RegistryRefusal::UnknownShow));
+    ask(&mut to, &add(PerformanceId(1))).unwrap();
+    assert_eq!(to.decide(&release), Err(RegistryRefusal::HasPerformances));
+    let with_performances = RegistryCommand::AdoptShow { show: to.show(id).unwrap().as_ref().clone().into() };
+    assert_eq!(from.decide(&with_performances), Err(RegistryRefusal::HasPerformances));
 }

@@ -14,7 +14,7 @@ use onrush_engine::journal::snapshot::Snapshot;
 use onrush_engine::journal::{Stream, codec};
 use onrush_engine::money::{Currency, Money};
 use onrush_engine::performance::{CancellationRules, Offer, PriceList, RefundStep};
-use onrush_engine::registry::{Duty, RegistryEvent};
+use onrush_engine::registry::{Duty, RegistryEvent, Show};
 use onrush_engine::seat_map::{SeatIndex, TierIndex};
 use onrush_engine::time::Timestamp;
 
@@ -429,11 +429,26 @@ fn a_start_names_what_does_not_fit() {
     assert_eq!(listed(&[added(show, performance)], &[], vec![]), registry(0, &format!("{id} was never made")));
     let member = RegistryEvent::MemberSet { show, member: kim(), duty: Some(Duty::Door), by: seller };
     assert_eq!(listed(&[member], &[], vec![]), registry(0, &format!("{id} was never made")));
+    let released = |show| RegistryEvent::ShowReleased { show };
+    assert_eq!(listed(&[released(show)], &[], vec![]), registry(0, &format!("{id} was never made")));
+    assert_eq!(
+        listed(&[made(show), added(show, performance), released(show)], &bodies, vec![]),
+        registry(2, &format!("{id} has performances, and is given away"))
+    );
+    let adopted = || RegistryEvent::ShowAdopted { show: Box::new(adopted_show(show)) };
+    assert_eq!(listed(&[made(show), released(show), adopted()], &[], vec![]), Ok(()));
+    let sentence = format!("{id} is made a second time");
+    assert_eq!(listed(&[made(show), adopted()], &[], vec![]), registry(1, &sentence));
     let twice = [made(show), added(show, performance), added(show, performance)];
     assert_eq!(listed(&twice, &bodies, vec![]), Err("performance perf_000000000000b is listed twice".to_owned()));
     let elsewhere = [made(other), added(other, performance)];
     let sentence = "performance perf_000000000000b is listed under another show than its own";
     assert_eq!(listed(&elsewhere, &bodies, vec![]), Err(sentence.to_owned()));
+}
+
+fn adopted_show(id: ShowId) -> Show {
+    let (performances, members) = (Vec::new(), std::collections::BTreeMap::new());
+    Show { id, seller: seller(), details: show_details(), created_at: Timestamp::MIN, performances, members }
 }
 
 /// The digest of a stream's first record.

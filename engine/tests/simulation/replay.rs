@@ -289,7 +289,7 @@ impl Sale {
             let amount = self.random.below(5) as i64 * 1000;
             self.live.prices().0.iter().map(|price| Money { amount, ..*price }).collect()
         });
-        (0, Command::ChangeTerms(ChangeTerms { caller: seller(), terms, prices }))
+        (0, Command::ChangeTerms(ChangeTerms { caller: seller(), based_on: None, terms, prices }))
     }
 }
 

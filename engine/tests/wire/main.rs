@@ -7,17 +7,21 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use onrush_engine::command::{BlockSeats, Caller, Command};
-use onrush_engine::id::PerformanceId;
+use onrush_engine::command::{BlockSeats, Caller, ChangeTerms, Command, HoldSeats, Wish};
+use onrush_engine::id::{HoldId, PerformanceId, ShowId};
 use onrush_engine::inventory::Answer;
 use onrush_engine::mailbox::{Ask, Failure};
+use onrush_engine::owner::RegistryFailure;
+use onrush_engine::performance::Terms;
 use onrush_engine::refusal::Refusal;
-use onrush_engine::registry::RegistryCommand;
-use onrush_engine::seat_map::SeatIndex;
+use onrush_engine::registry::{RegistryCommand, RegistryRefusal};
+use onrush_engine::seat_map::{SeatIndex, SectionIndex};
 use onrush_engine::wire::{Key, VERSION};
 
 use crate::proxy::Proxy;
-use crate::stage::{Running, SEATS, add_performance, block, buyer, client_of, hold, key, on_runtime, seller, until};
+use crate::stage::{
+    Running, SEATS, add_performance, add_show, block, buyer, client_of, hold, key, on_runtime, seller, until,
+};
 
 #[test]
 fn what_an_answer_shows_is_known_before_it() {
@@ -75,14 +79,50 @@ fn rules_and_shows_that_change_are_told() {
         let (show, performance) = add_performance(&edge, 1).await;
         let known = edge.performance(performance).unwrap();
         let rules = known.publication.rules();
-        let terms = onrush_engine::performance::Terms { seats_per_buyer_max: 3, ..(*rules.terms).clone() };
-        let change = onrush_engine::command::ChangeTerms { caller: seller(), terms, prices: None };
+        let terms = Terms { seats_per_buyer_max: 3, ..(*rules.terms).clone() };
+        let change = ChangeTerms { caller: seller(), based_on: None, terms, prices: None };
         edge.ask(&known, Ask::Command(Command::ChangeTerms(change))).await.unwrap();
         assert_eq!(known.publication.rules().terms.seats_per_buyer_max, 3);
         let mut details = edge.shows().get(show).unwrap().details.clone();
         details.title = "Another".into();
-        edge.register(RegistryCommand::ChangeShow { show, caller: seller(), details }, None).await.unwrap();
+        edge.register(RegistryCommand::ChangeShow { show, caller: seller(), based_on: None, details }, None)
+            .await
+            .unwrap();
         assert_eq!(&*edge.shows().get(show).unwrap().details.title, "Another");
+    });
+}
+
+#[test]
+fn what_a_change_is_based_on_has_to_be_in_force() {
+    on_runtime(async {
+        let engine = Running::start();
+        let (one, other) = (client_of(&[&engine.address]), client_of(&[&engine.address]));
+        let (show, performance) = add_performance(&one, 1).await;
+        until(|| other.performance(performance).is_some()).await;
+        let rules = one.performance(performance).unwrap().publication.rules();
+        let change = |seats_per_buyer_max| {
+            let terms = Terms { seats_per_buyer_max, ..(*rules.terms).clone() };
+            let based_on = Some(Box::new(((*rules.terms).clone(), rules.prices.clone())));
+            Ask::Command(Command::ChangeTerms(ChangeTerms { caller: seller(), based_on, terms, prices: None }))
+        };
+        one.ask(&one.performance(performance).unwrap(), change(3)).await.unwrap();
+        let known = other.performance(performance).unwrap();
+        assert_eq!(other.ask(&known, change(4)).await, Err(Failure::Refused(Refusal::Outdated)));
+        assert_eq!(known.publication.rules().terms.seats_per_buyer_max, 3, "the answer comes with what is in force");
+        other.ask(&known, change(3)).await.expect("it is so already");
+
+        let based_on = Some(Box::new(one.shows().get(show).unwrap().details.clone()));
+        let say = |description: &str| RegistryCommand::ChangeShow {
+            show,
+            caller: seller(),
+            based_on: based_on.clone(),
+            details: stage::details(description),
+        };
+        one.register(say("Rain."), None).await.unwrap();
+        let outdated = Err(RegistryFailure::Refused(RegistryRefusal::Outdated));
+        assert_eq!(other.register(say("Sun."), None).await, outdated);
+        assert_eq!(&*other.shows().get(show).unwrap().details.description, "Rain.");
+        other.register(say("Rain."), None).await.expect("it is so already");
     });
 }
 
@@ -105,6 +145,78 @@ fn two_engines_are_one_to_whoever_asks() {
         assert_eq!((of, history.total), (vec![first, second], 2), "newest first");
         let newest = edge.history(&buyer().account, 1).await.unwrap();
         assert_eq!((newest.booked.len(), newest.total), (1, 2));
+    });
+}
+
+#[test]
+fn a_show_moves_to_an_engine_of_its_own() {
+    on_runtime(async {
+        let (home, own) = (Running::start(), Running::start());
+        let (staying, first) = add_performance(&home.client, 1).await;
+        let show = add_show(&home.client, 2).await;
+        home.client.connect(&own.address, &key());
+        until(|| home.client.is_connected(&own.address)).await;
+        // Somebody else who looks at both.
+        let edge = client_of(&[&home.address, &own.address]);
+        until(|| edge.shows().get(show).is_some()).await;
+        home.client.move_show(show, &own.address).await.unwrap();
+        home.client.move_show(show, &own.address).await.expect("twice is once");
+        until(|| own.client.shows().get(show).is_some()).await;
+        let second = stage::add_performance_to(&home.client, show, 3).await;
+        assert!(own.client.performance(second).is_some(), "the engine of the show has its performances");
+        for performance in [first, second] {
+            until(|| edge.performance(performance).is_some()).await;
+            let known = edge.performance(performance).unwrap();
+            edge.ask(&known, hold(1, None)).await.unwrap();
+            let known = home.client.performance(performance).unwrap();
+            until(|| known.publication.tally().held == 1).await;
+        }
+        let in_use = RegistryFailure::Refused(RegistryRefusal::HasPerformances);
+        assert_eq!(home.client.move_show(staying, &own.address).await, Err(in_use));
+        let unknown = RegistryFailure::Refused(RegistryRefusal::UnknownShow);
+        assert_eq!(home.client.move_show(ShowId(99), &own.address).await, Err(unknown));
+
+        let data = home.stop().await;
+        let home = data.start_again();
+        assert!(home.client.shows().get(show).is_none(), "what was given away is not there after a start");
+        home.client.connect(&own.address, &key());
+        home.client.move_show(show, &own.address).await.expect("and can be given once more, as it was");
+        until(|| edge.is_ready()).await;
+        assert_eq!(edge.shows().get(show).unwrap().performances, [second]);
+    });
+}
+
+#[test]
+fn every_edge_hears_which_payment_somebody_has_to_see_to() {
+    on_runtime(async {
+        let engine = Running::start();
+        let edge = client_of(&[&engine.address]);
+        let performance = stage::add_costly_performance(&edge, 1).await;
+        let known = edge.performance(performance).unwrap();
+        let Answer::Hold(held) = edge.ask(&known, hold(0, None)).await.unwrap().answer else { panic!("it is held") };
+        let booked = edge.ask(&known, stage::book(held.id)).await.unwrap().answer;
+        let Answer::Booking(booking) = booked else { panic!("it is booked") };
+        assert_eq!(edge.dues().take().await, [booking.id].into());
+        let late = client_of(&[&engine.address]);
+        assert_eq!(late.dues().take().await, [booking.id].into(), "who comes later hears of what is outstanding");
+        assert!(late.performance(performance).is_some(), "and knows it by then");
+    });
+}
+
+#[test]
+fn an_engine_that_is_gone_for_good_is_forgotten() {
+    on_runtime(async {
+        let (home, own) = (Running::start(), Running::start());
+        let (show, performance) = add_performance(&own.client, 2).await;
+        home.client.connect(&own.address, &key());
+        until(|| home.client.shows().get(show).is_some()).await;
+        let known = home.client.performance(performance).unwrap();
+        home.client.disconnect(&own.address);
+        assert!(home.client.performance(performance).is_none());
+        assert!(home.client.shows().get(show).is_none());
+        assert_eq!(home.client.ask(&known, hold(1, None)).await, Err(Failure::Overloaded));
+        assert!(!home.client.is_connected(&own.address));
+        assert_eq!(home.client.history(&buyer().account, 5).await.unwrap().total, 0);
     });
 }
 
@@ -181,6 +293,8 @@ fn who_has_another_key_learns_nothing() {
         let stranger = onrush_engine::client::Client::of_engines(std::slice::from_ref(&engine.address), &other, clock);
         let friend = client_of(&[&engine.address]);
         until(|| friend.is_ready()).await;
+        // The stranger has begun to try before the friend did, and goes on doing so.
+        tokio::time::sleep(Duration::from_millis(100)).await;
         assert!(!stranger.is_ready());
         assert!(stranger.shows().all().is_empty());
     });
@@ -219,21 +333,95 @@ fn who_does_not_speak_the_wire_is_closed() {
 }
 
 #[test]
-fn a_seat_that_is_not_there_ends_the_connection_and_nothing_else() {
+fn what_makes_no_sense_is_refused_and_changes_nothing() {
     on_runtime(async {
         let engine = Running::start();
-        let (broken, sound) = (client_of(&[&engine.address]), client_of(&[&engine.address]));
-        let (_, performance) = add_performance(&broken, 1).await;
-        let known = broken.performance(performance).unwrap();
-        for seats in [vec![SeatIndex(SEATS)], vec![SeatIndex(0), SeatIndex(u32::MAX)]] {
-            let command = BlockSeats { caller: seller(), seats, reason: None, nonce: 1, key: None };
-            let asked = broken.ask(&known, Ask::Command(Command::BlockSeats(command))).await;
-            assert_eq!(asked, Err(Failure::Unknown));
+        let edge = client_of(&[&engine.address]);
+        let (show, performance) = add_performance(&edge, 1).await;
+        let known = edge.performance(performance).unwrap();
+        let block = |seats: Vec<u32>, reason: Option<&str>| {
+            let (seats, reason) = (seats.into_iter().map(SeatIndex).collect(), reason.map(Box::from));
+            Ask::Command(Command::BlockSeats(BlockSeats { caller: seller(), seats, reason, nonce: 1, key: None }))
+        };
+        let none = Wish::GeneralAdmission { section: SectionIndex(0), quantity: 0 };
+        let none = Command::HoldSeats(HoldSeats { caller: buyer(), wish: none, nonce: 1, key: None });
+        let long = "x".repeat(200_000);
+        let asks = [
+            block(vec![SEATS], None),
+            block(vec![0, u32::MAX], None),
+            block(vec![0; 30_000], None),
+            block(vec![0], Some(&long)),
+            Ask::Command(none),
+        ];
+        for ask in asks {
+            assert_eq!(edge.ask(&known, ask.clone()).await, Err(Failure::Nonsense), "{ask:?}");
         }
-        until(|| sound.performance(performance).is_some()).await;
-        let known = sound.performance(performance).unwrap();
-        sound.ask(&known, hold(0, None)).await.unwrap();
+
+        let add = |performance| RegistryCommand::AddPerformance { show, performance, caller: seller(), key: None };
+        let nonsense = Err(RegistryFailure::Failed(Failure::Nonsense));
+        let others = Some(Box::new(stage::opening(&edge, show, PerformanceId(9))));
+        assert_eq!(edge.register(add(PerformanceId(2)), None).await, nonsense);
+        assert_eq!(edge.register(add(PerformanceId(2)), others.clone()).await, nonsense);
+        assert_eq!(edge.register(add(PerformanceId(0)), others.clone()).await, nonsense);
+        let taken = Err(RegistryFailure::Refused(RegistryRefusal::IdTaken));
+        let own = Some(Box::new(stage::opening(&edge, show, performance)));
+        assert_eq!(edge.register(add(performance), own).await, taken);
+        let create = |description: &str| RegistryCommand::CreateShow {
+            show,
+            caller: seller(),
+            details: stage::details(description),
+            key: None,
+        };
+        assert_eq!(edge.register(create("again"), None).await, taken);
+        let change =
+            RegistryCommand::ChangeShow { show, caller: seller(), based_on: None, details: stage::details(&long) };
+        assert_eq!(edge.register(change, None).await, nonsense);
+
+        edge.ask(&known, hold(0, None)).await.expect("all goes on");
         assert_eq!(known.publication.tally().blocked, 0);
+        engine.stop().await.start_again();
+    });
+}
+
+#[test]
+fn an_engine_that_stops_answers_what_it_has_begun_and_leaves_the_rest_to_the_next() {
+    on_runtime(async {
+        let engine = Running::start();
+        let edge = client_of(&[&engine.address]);
+        let (_, performance) = add_performance(&edge, 1).await;
+        let known = edge.performance(performance).unwrap();
+        // None has a key: each is done once, or its buyer has to be told.
+        let asked: Vec<_> = (0..u64::from(SEATS))
+            .map(|seat| {
+                let (edge, known) = (edge.clone(), known.clone());
+                tokio::spawn(async move { edge.ask(&known, hold(seat, None)).await })
+            })
+            .collect();
+        let _engine = engine.stop().await.start_again();
+        for asked in asked {
+            asked.await.unwrap().expect("nobody is told to try again");
+        }
+        assert_eq!(known.publication.tally().held, SEATS);
+    });
+}
+
+#[test]
+fn a_frame_that_is_too_long_ends_the_connection_before_it_is_read() {
+    on_runtime(async {
+        let engine = Running::start();
+        let edge = client_of(&[&engine.address]);
+        let (_, performance) = add_performance(&edge, 1).await;
+        let known = edge.performance(performance).unwrap();
+        let long = onrush_engine::command::BookHold {
+            caller: buyer(),
+            hold: HoldId { performance, number: 0, nonce: 0 },
+            purpose: Some("x".repeat(17 << 20).into()),
+            nonce: 1,
+            key: None,
+        };
+        let asked = edge.ask(&known, Ask::Command(Command::BookHold(long))).await;
+        assert_eq!(asked, Err(Failure::Nonsense), "it is not sent at all");
+        edge.ask(&known, hold(0, None)).await.unwrap();
     });
 }
 
@@ -245,12 +433,7 @@ fn a_performance_that_an_engine_does_not_have_is_nothing_done() {
         until(|| edge.is_ready()).await;
         assert!(edge.performance(PerformanceId(77)).is_none());
         let caller = Caller { admin: true, ..seller() };
-        let unknown = RegistryCommand::SetMember {
-            show: onrush_engine::id::ShowId(77),
-            caller,
-            member: buyer().account,
-            duty: None,
-        };
+        let unknown = RegistryCommand::SetMember { show: ShowId(77), caller, member: buyer().account, duty: None };
         assert!(edge.register(unknown, None).await.is_err());
     });
 }
@@ -267,6 +450,9 @@ fn a_key_is_made_once_and_for_nobody_else() {
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     Key::open_or_create(&path).unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), written);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+    assert!(Key::open(&path).unwrap_err().to_string().contains("chmod 600"));
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     std::fs::write(&path, "secret").unwrap();
     let malformed = Key::open(&path).unwrap_err().to_string();
     assert!(malformed.contains("64 hexadecimal digits") && !malformed.contains("secret"), "{malformed}");

@@ -126,28 +126,50 @@ pub(crate) fn buyer() -> Caller {
 
 /// A show and a performance of [`SEATS`] places that cost nothing.
 pub(crate) async fn add_performance(client: &Client, number: u64) -> (ShowId, PerformanceId) {
-    let (show, performance) = (ShowId(number), PerformanceId(number));
-    until(|| client.is_ready()).await;
-    let create = RegistryCommand::CreateShow { show, caller: seller(), details: details(), key: None };
-    client.register(create, None).await.expect("a show");
-    let add = RegistryCommand::AddPerformance { show, performance, caller: seller(), key: None };
-    let opening = opening(client, show, performance);
-    client.register(add, Some(Box::new(opening))).await.expect("a performance");
-    (show, performance)
+    let show = add_show(client, number).await;
+    (show, add_performance_to(client, show, number).await)
 }
 
-fn details() -> ShowDetails {
+pub(crate) async fn add_show(client: &Client, number: u64) -> ShowId {
+    until(|| client.is_ready()).await;
+    let show = ShowId(number);
+    let create = RegistryCommand::CreateShow { show, caller: seller(), details: details("A storm."), key: None };
+    client.register(create, None).await.expect("a show");
+    show
+}
+
+pub(crate) async fn add_performance_to(client: &Client, show: ShowId, number: u64) -> PerformanceId {
+    let performance = PerformanceId(number);
+    add_opening(client, opening(client, show, performance)).await;
+    performance
+}
+
+/// The same, where a seat costs something.
+pub(crate) async fn add_costly_performance(client: &Client, number: u64) -> PerformanceId {
+    let (show, performance) = (add_show(client, number).await, PerformanceId(number));
+    let prices = vec![Money { amount: 50_000, currency: Currency::KRW }];
+    add_opening(client, Opening { prices, ..opening(client, show, performance) }).await;
+    performance
+}
+
+async fn add_opening(client: &Client, opening: Opening) {
+    let Opening { show, performance, .. } = opening;
+    let add = RegistryCommand::AddPerformance { show, performance, caller: seller(), key: None };
+    client.register(add, Some(Box::new(opening))).await.expect("a performance");
+}
+
+pub(crate) fn details(description: &str) -> ShowDetails {
     ShowDetails {
         title: "The Tempest".into(),
         field: Field::Theatre,
         cast: vec!["Kim".into()],
         venue: "Grand Theatre".into(),
-        description: "A storm.".into(),
+        description: description.into(),
         poster_url: None,
     }
 }
 
-fn opening(client: &Client, show: ShowId, performance: PerformanceId) -> Opening {
+pub(crate) fn opening(client: &Client, show: ShowId, performance: PerformanceId) -> Opening {
     let now = client.now();
     let starts_at = now + Duration::from_hours(24);
     let seating = Seating::GeneralAdmission(SEATS);

@@ -110,7 +110,7 @@ fn add(draft: PerformanceDraft) -> Result<(), Problem> {
 
 fn change(patch: PerformancePatch) -> Result<(), Problem> {
     let (terms, prices) = fuzzing::terms(patch, &PUBLICATION)?;
-    ask(&mut hall(), &Command::ChangeTerms(ChangeTerms { caller: seller(), terms, prices }))
+    ask(&mut hall(), &Command::ChangeTerms(ChangeTerms { caller: seller(), based_on: None, terms, prices }))
 }
 
 fn hold(request: HoldRequest) -> Result<(), Problem> {

@@ -177,7 +177,7 @@ impl Sale {
         let money = |amount: u8| Money { amount: i64::from(amount), currency: Currency::KRW };
         terms.approval = if input.coin() { Approval::Manual } else { Approval::Automatic };
         let prices = input.coin().then(|| (0..self.inventory.tiers().len()).map(|_| money(input.byte())).collect());
-        Command::ChangeTerms(ChangeTerms { caller: seller(), terms, prices })
+        Command::ChangeTerms(ChangeTerms { caller: seller(), based_on: None, terms, prices })
     }
 }
 

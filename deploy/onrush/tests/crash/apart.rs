@@ -1,6 +1,7 @@
 //! Engines and edges as processes of their own: what becomes of the sale when one of them goes.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::audit;
@@ -66,9 +67,15 @@ fn an_engine_is_killed_behind_its_edge() {
     let performance = hall::open(&mut edge.connect(), &tokens);
 
     let load = Load::start(edge.address, &tokens, &performance, &format!("{seed:x}"), &mut random);
-    for _ in 0..cycles {
+    for cycle in 0..cycles {
         load.wait_for(20 + random.below(100) as usize);
-        engine.kill();
+        // Every fifth goes in good order.
+        if cycle % 5 == 4 {
+            engine.terminate();
+            engine.wait();
+        } else {
+            engine.kill();
+        }
         engine = places.start_engine(&address.to_string());
     }
     load.wait_for(20);
@@ -126,6 +133,7 @@ fn an_edge_with_another_key_serves_nothing_and_says_why() {
     let engine = places.start_engine("127.0.0.1:0");
     let stranger = places.dir.path().join("stranger.key");
     std::fs::write(&stranger, "7".repeat(64)).expect("a file");
+    std::fs::set_permissions(&stranger, std::fs::Permissions::from_mode(0o600)).expect("our file");
     let edge = start_edge(&places.edge(), engine.address, &stranger).expect("it starts, and waits");
     let answer = edge.connect().ask(&Call::get("/readyz"), "");
     assert_eq!(answer.status, 503, "{}", answer.text());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use onrush_api::performances::{self as api, PerformanceDraft, PerformancePatch, SaleDraft, Tier};
 use onrush_api::problem::Problem;
 use onrush_api::seat_map::{Row, RowSeats, SeatMapDraft, Section};
-use onrush_engine::feed::Publication;
+use onrush_engine::feed::{Publication, Rules};
 use onrush_engine::id::{AccountId, PerformanceId, ShowId};
 use onrush_engine::money::{Currency, Money};
 use onrush_engine::performance::{Approval, CancellationRules, Opening, RefundStep, Terms};
@@ -52,13 +52,13 @@ pub(crate) fn opening(
     Ok(Opening { performance, show, seller, plan, tiers, prices, terms })
 }
 
-/// The terms and prices that a patch leads to.
+/// The terms and prices that a patch leads to, from `rules` on.
 pub(crate) fn changed(
     patch: PerformancePatch,
     publication: &Publication,
+    rules: &Rules,
     now: Timestamp,
 ) -> Result<(Terms, Option<Vec<Money>>), Problem> {
-    let rules = publication.rules();
     let mut terms = Terms::clone(&rules.terms);
     if let Some(starts_at) = patch.starts_at.filter(|at| at.0 != terms.starts_at) {
         if terms.starts_at <= now {

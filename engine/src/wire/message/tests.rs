@@ -2,20 +2,21 @@
 
 use super::*;
 use crate::command::{
-    Caller, ChangeTerms, DecideBooking, Fallback, PaymentNotice, PaymentStatus, Preferred, RequestKey,
+    BestAvailable, Caller, CancelPerformance, ChangeTerms, DecideBooking, Fallback, PaymentNotice, PaymentStatus,
+    Preferred, RequestKey,
 };
 use crate::event::Standing;
-use crate::id::{BookingId, HoldId, TicketId};
+use crate::id::{BlockId, BookingId, HoldId, TicketId};
 use crate::inventory::{
-    Answer, BookingView, CalledOff, HoldView, Payment, PaymentView, Refund, Stage, Step, TicketView, Verdict,
+    Answer, BlockView, BookingView, CalledOff, HoldView, Payment, PaymentView, Refund, Stage, Step, TicketView, Verdict,
 };
 use crate::mailbox::{Answered, Failure};
 use crate::money::{Currency, Money};
 use crate::owner::{RegistryAnswered, RegistryFailure};
-use crate::performance::{Approval, CancellationRules, PriceList, RefundStep, Terms};
+use crate::performance::{Approval, CancellationRules, PriceList, PricesError, RefundStep, Terms, TermsError};
 use crate::refusal::Refusal;
 use crate::registry::{Duty, Field, RegistryMade, RegistryRefusal, ShowDetails};
-use crate::seat_map::{RowPlan, SeatNames, Seating, SectionPlan, Slot, TierIndex};
+use crate::seat_map::{RowPlan, SeatList, SeatNames, Seating, SectionPlan, Slot, TierIndex};
 use crate::wire::{VERSION, frame};
 
 const PERFORMANCE: PerformanceId = PerformanceId(7);
@@ -99,26 +100,84 @@ fn show() -> Show {
     Show { id: ShowId(8), seller: caller().account, details, created_at: at(5), performances, members }
 }
 
+/// One of each kind of command, and of wish.
+fn commands(key: Option<RequestKey>) -> Vec<Command> {
+    let (caller, booking) = (caller(), booking());
+    let (hold, block) = (
+        HoldId { performance: PERFORMANCE, number: 1, nonce: 2 },
+        BlockId { performance: PERFORMANCE, number: 1, nonce: 2 },
+    );
+    let ticket = TicketId::of(booking, 1);
+    let seats = || [SeatIndex(1), SeatIndex(2)].into_iter().collect::<SeatList>();
+    let wish = |wish| Command::HoldSeats(HoldSeats { caller, wish, nonce: 4, key });
+    let (quantity, tier, section) = (2, Some(TierIndex(1)), Some(SectionIndex(0)));
+    let preferred =
+        Preferred { quantity, sections: vec![SectionIndex(1)], price_max: Some(5), fallback: Fallback::Elsewhere };
+    let reason = || Some(Box::from("full"));
+    let status = PaymentStatus::Refunded(2);
+    let (reference, amount) = (Some(Box::from("pi_1")), Some(won(7)));
+    vec![
+        wish(Wish::Seats(seats())),
+        wish(Wish::SeatsOrNearest(seats())),
+        wish(Wish::BestAvailable(BestAvailable { quantity, tier, section, adjacent: true })),
+        wish(Wish::GeneralAdmission { section: SectionIndex(1), quantity }),
+        wish(Wish::Preferred(Box::new(preferred))),
+        Command::ReleaseHold { caller, hold },
+        Command::BookHold(BookHold { caller, hold, purpose: reason(), nonce: 3, key }),
+        Command::CancelSeats(CancelSeats { caller, booking, seats: Some(seats()), key }),
+        Command::BlockSeats(BlockSeats { caller, seats: seats().to_vec(), reason: reason(), nonce: 3, key }),
+        Command::LiftBlock { caller, block },
+        Command::ChangeTerms(ChangeTerms {
+            caller,
+            based_on: key.map(|_| Box::new((terms(), prices()))),
+            terms: terms(),
+            prices: Some(prices().0.to_vec()),
+        }),
+        Command::DecideBooking(DecideBooking { caller, booking, approve: false, reason: reason() }),
+        Command::NotePayment(PaymentNotice { booking, reference, amount, status }),
+        Command::CancelPerformance(CancelPerformance { caller, reason: reason() }),
+        Command::TransferTicket { caller, ticket, to: caller.account, key },
+        Command::CheckIn { caller, ticket, issue: Some(3), key },
+    ]
+}
+
+/// Whether a command comes to the same when it is asked twice: without a key, and with one.
+fn is_repeatable(command: &Command) -> (bool, bool) {
+    match command {
+        Command::HoldSeats(_)
+        | Command::BookHold(_)
+        | Command::CancelSeats(_)
+        | Command::BlockSeats(_)
+        | Command::TransferTicket { .. }
+        | Command::CheckIn { .. }
+        // Not a key, but what it is based on.
+        | Command::ChangeTerms(_) => (false, true),
+        Command::ReleaseHold { .. }
+        | Command::LiftBlock { .. }
+        | Command::DecideBooking(_)
+        | Command::NotePayment(_)
+        | Command::CancelPerformance(_) => (true, true),
+    }
+}
+
+#[test]
+fn what_may_be_asked_twice() {
+    let key = Some(RequestKey { key: [1, 2], fingerprint: 3 });
+    for (without, with) in commands(None).into_iter().zip(commands(key)) {
+        let expected = is_repeatable(&with);
+        let said = (Ask::Command(without).is_repeatable(), Ask::Command(with.clone()).is_repeatable());
+        assert_eq!(said, expected, "{with:?}");
+    }
+    let create = |key| RegistryCommand::CreateShow { show: ShowId(8), caller: caller(), details: show().details, key };
+    assert_eq!((create(None).is_repeatable(), create(key).is_repeatable()), (false, true));
+    let change =
+        RegistryCommand::ChangeShow { show: ShowId(8), caller: caller(), based_on: None, details: show().details };
+    assert!(!change.is_repeatable());
+    assert!(Ask::Booking(caller(), booking()).is_repeatable());
+}
+
 fn requests() -> Vec<Request> {
     let key = Some(RequestKey { key: [1, 2], fingerprint: 3 });
-    let hold = |wish| Command::HoldSeats(HoldSeats { caller: caller(), wish, nonce: 4, key });
-    let preferred =
-        Preferred { quantity: 2, sections: vec![SectionIndex(1)], price_max: Some(5), fallback: Fallback::Elsewhere };
-    let notice = PaymentNotice {
-        booking: booking(),
-        reference: Some("pi_1".into()),
-        amount: Some(won(7)),
-        status: PaymentStatus::Refunded(2),
-    };
-    let decide = DecideBooking { caller: caller(), booking: booking(), approve: false, reason: Some("full".into()) };
-    let commands = [
-        hold(Wish::Seats([SeatIndex(1), SeatIndex(2)].into_iter().collect())),
-        hold(Wish::Preferred(Box::new(preferred))),
-        hold(Wish::GeneralAdmission { section: SectionIndex(1), quantity: 3 }),
-        Command::ChangeTerms(ChangeTerms { caller: caller(), terms: terms(), prices: Some(prices().0.to_vec()) }),
-        Command::NotePayment(notice),
-        Command::DecideBooking(decide),
-    ];
     let ask = |ask| Request::Ask { number: 1, performance: PERFORMANCE, ask };
     let member = RegistryCommand::SetMember {
         show: ShowId(8),
@@ -127,13 +186,27 @@ fn requests() -> Vec<Request> {
         duty: Some(Duty::View),
     };
     let add = RegistryCommand::AddPerformance { show: ShowId(8), performance: PERFORMANCE, caller: caller(), key };
+    let create = RegistryCommand::CreateShow { show: ShowId(8), caller: caller(), details: show().details, key };
+    let change =
+        RegistryCommand::ChangeShow { show: ShowId(8), caller: caller(), based_on: None, details: show().details };
+    let release = RegistryCommand::ReleaseShow { show: ShowId(8) };
+    let register = |command| Request::Register { number: 6, command, opening: None };
     let others = [
+        register(create),
+        register(change),
+        register(release),
+        ask(Ask::Hold(caller(), HoldId { performance: PERFORMANCE, number: 1, nonce: 2 })),
+        ask(Ask::Booking(caller(), booking())),
+        ask(Ask::Ticket(caller(), TicketId::of(booking(), 1))),
+        ask(Ask::Tickets(caller(), booking())),
+        ask(Ask::Payment(booking())),
         ask(Ask::Bookings(caller(), 3..9)),
         Request::Register { number: 2, command: member, opening: None },
+        Request::Register { number: 5, command: RegistryCommand::AdoptShow { show: Box::new(show()) }, opening: None },
         Request::Register { number: 3, command: add, opening: Some(Box::new(opening())) },
         Request::History { number: 4, account: caller().account, newest: 5 },
     ];
-    commands.map(Ask::Command).map(ask).into_iter().chain(others).collect()
+    commands(key).into_iter().map(Ask::Command).map(ask).chain(others).collect()
 }
 
 fn answers() -> Vec<Answer> {
@@ -179,10 +252,18 @@ fn answers() -> Vec<Answer> {
         issue: 2,
         used_at: Some(at(3)),
     };
+    let block = BlockView {
+        id: BlockId { performance: PERFORMANCE, number: 1, nonce: 2 },
+        seats: vec![SeatIndex(1)],
+        reason: None,
+    };
     vec![
         Answer::Hold(hold),
+        Answer::Booking(view.clone()),
+        Answer::Block(block),
         Answer::Bookings(vec![view], 17),
         Answer::Payment(payment),
+        Answer::Ticket(ticket.clone()),
         Answer::Tickets(vec![ticket]),
         Answer::Done,
     ]
@@ -203,6 +284,17 @@ fn notices() -> Vec<Notice> {
     let failures = [
         Failure::Refused(Refusal::NotAdjacent { split: vec![[SeatIndex(1)].into_iter().collect()] }),
         Failure::Refused(Refusal::NotOnSale { opens_at: at(1), closes_at: at(2) }),
+        Failure::Refused(Refusal::SeatsTaken { seats: vec![SeatIndex(1)] }),
+        Failure::Refused(Refusal::SeatLimit { limit: 1, in_use: 2 }),
+        Failure::Refused(Refusal::HoldBooked { booking: booking() }),
+        Failure::Refused(Refusal::Prices(PricesError::Count { prices: 1, tiers: 2 })),
+        Failure::Refused(Refusal::Terms(TermsError::Refund(101))),
+        Failure::Refused(Refusal::TicketUsed { at: at(3) }),
+        Failure::Refused(Refusal::NoNumberLeft),
+        Failure::Refused(Refusal::Outdated),
+        Failure::Unknown,
+        Failure::Overloaded,
+        Failure::Nonsense,
         Failure::DiskLow,
     ];
     let history = AccountHistory { booked: vec![(at(1), booking())], total: 2, received: vec![booking()] };
@@ -215,6 +307,10 @@ fn notices() -> Vec<Notice> {
         Notice::Rules(PERFORMANCE, rules()),
         Notice::Seats(Box::new(delta)),
         Notice::Show(show()),
+        Notice::Withdrawn(ShowId(8)),
+        Notice::Due(booking()),
+        Notice::Stopping,
+        Notice::NotTaken(5),
         Notice::Registered(1, Ok(RegistryAnswered { made, sequence: Some(1), replayed: false })),
         Notice::Registered(2, Err(RegistryFailure::Refused(RegistryRefusal::TooManyMembers))),
         Notice::Registered(3, Err(RegistryFailure::TooLarge { bytes: 5 })),
@@ -231,7 +327,7 @@ fn pinned() {
     requests().iter().for_each(|request| assert!(frame::append(&mut bytes, request)));
     notices().iter().for_each(|notice| assert!(frame::append(&mut bytes, notice)));
     let digest = blake3::hash(&bytes).to_hex();
-    assert_eq!((VERSION, &digest[..16]), (1, "db03215db3df9def"));
+    assert_eq!((VERSION, &digest[..16]), (1, "d531b5dd79961d8c"));
 }
 
 fn archive<T>(message: &T) -> Vec<u8>
@@ -267,7 +363,7 @@ fn no_bit_that_flips_makes_a_reader_panic() {
             if is_request {
                 drop(frame::read::<Request>(&archive));
             } else if let Ok(Notice::Performance(introduction)) = frame::read::<Notice>(&archive) {
-                drop(introduction.publication());
+                drop(introduction.publication(None));
             }
             archive[bit / 8] ^= 1 << (bit % 8);
         }
@@ -285,7 +381,7 @@ fn parts_that_do_not_go_together_are_refused() {
         rules: rules(),
         seats: seats(),
     };
-    assert!(sound().publication().is_ok());
+    assert!(sound().publication(None).is_ok());
     let prices = PriceList([won(1)].into());
     let broken = [
         Introduction { tiers: vec!["VIP".into()], ..sound() },
@@ -293,7 +389,7 @@ fn parts_that_do_not_go_together_are_refused() {
         Introduction { seats: Published { packed: vec![0; 2], ..seats() }, ..sound() },
         Introduction { seats: Published { tallies: Vec::new(), ..seats() }, ..sound() },
     ];
-    broken.into_iter().for_each(|broken| assert!(broken.publication().is_err()));
+    broken.into_iter().for_each(|broken| assert!(broken.publication(None).is_err()));
 }
 
 #[test]

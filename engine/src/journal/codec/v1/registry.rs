@@ -35,6 +35,18 @@ enum RegistryWhat {
     },
     /// Since format 2.
     MemberSet(Box<MemberSet>),
+    /// Since format 3, as is the next one.
+    ShowAdopted(Box<Adopted>),
+    ShowReleased(u64),
+}
+
+#[derive(Archive, Serialize, Deserialize)]
+struct Adopted {
+    show: u64,
+    seller: String,
+    details: Details,
+    created_at: i64,
+    members: Vec<(String, u8)>,
 }
 
 #[derive(Archive, Serialize, Deserialize)]
@@ -55,6 +67,39 @@ struct Details {
     venue: String,
     description: String,
     poster_url: Option<String>,
+}
+
+fn write_duty(duty: registry::Duty) -> u8 {
+    DUTIES.iter().position(|known| *known == duty).expect("DUTIES has all") as u8
+}
+
+fn read_duty(place: u8) -> Read<registry::Duty> {
+    DUTIES.get(usize::from(place)).copied().ok_or(DecodeError::Field("duty"))
+}
+
+impl Adopted {
+    fn write(show: &registry::Show) -> Self {
+        let members = show.members.iter().map(|(member, duty)| (member.as_str().to_owned(), write_duty(*duty)));
+        Self {
+            show: show.id.0,
+            seller: show.seller.as_str().to_owned(),
+            details: Details::write(&show.details),
+            created_at: show.created_at.as_millis(),
+            members: members.collect(),
+        }
+    }
+
+    fn read(self) -> Read<registry::Show> {
+        let member = |(member, duty): (String, u8)| Ok((account("member", &member)?, read_duty(duty)?));
+        Ok(registry::Show {
+            id: ShowId(self.show),
+            seller: account("seller", &self.seller)?,
+            details: self.details.read()?,
+            created_at: time("created_at", self.created_at)?,
+            performances: Vec::new(),
+            members: self.members.into_iter().map(member).collect::<Read<_>>()?,
+        })
+    }
 }
 
 const FIELDS: [registry::Field; 6] = [
@@ -103,22 +148,20 @@ impl RegistryEntry {
             RegistryEvent::ShowChanged { show, details } => {
                 RegistryWhat::ShowChanged { show: show.0, details: Details::write(details) }
             }
-            RegistryEvent::MemberSet { show, member, duty, by } => {
-                let place =
-                    |duty: &registry::Duty| DUTIES.iter().position(|known| known == duty).expect("DUTIES has all");
-                RegistryWhat::MemberSet(Box::new(MemberSet {
-                    show: show.0,
-                    member: member.as_str().to_owned(),
-                    duty: duty.as_ref().map(|duty| place(duty) as u8),
-                    by: by.as_str().to_owned(),
-                }))
-            }
+            RegistryEvent::MemberSet { show, member, duty, by } => RegistryWhat::MemberSet(Box::new(MemberSet {
+                show: show.0,
+                member: member.as_str().to_owned(),
+                duty: duty.map(write_duty),
+                by: by.as_str().to_owned(),
+            })),
             RegistryEvent::PerformanceAdded { show, performance, by, key } => RegistryWhat::PerformanceAdded {
                 show: show.0,
                 performance: performance.0,
                 by: by.as_str().to_owned(),
                 key: Key::write(key),
             },
+            RegistryEvent::ShowAdopted { show } => RegistryWhat::ShowAdopted(Box::new(Adopted::write(show))),
+            RegistryEvent::ShowReleased { show } => RegistryWhat::ShowReleased(show.0),
         };
         Self { at: at.as_millis(), what }
     }
@@ -135,21 +178,20 @@ impl RegistryEntry {
             RegistryWhat::ShowChanged { show, details } => {
                 RegistryEvent::ShowChanged { show: ShowId(show), details: details.read()? }
             }
-            RegistryWhat::MemberSet(set) => {
-                let duty = |place: u8| DUTIES.get(usize::from(place)).copied().ok_or(DecodeError::Field("duty"));
-                RegistryEvent::MemberSet {
-                    show: ShowId(set.show),
-                    member: account("member", &set.member)?,
-                    duty: set.duty.map(duty).transpose()?,
-                    by: account("by", &set.by)?,
-                }
-            }
+            RegistryWhat::MemberSet(set) => RegistryEvent::MemberSet {
+                show: ShowId(set.show),
+                member: account("member", &set.member)?,
+                duty: set.duty.map(read_duty).transpose()?,
+                by: account("by", &set.by)?,
+            },
             RegistryWhat::PerformanceAdded { show, performance, by, key } => RegistryEvent::PerformanceAdded {
                 show: ShowId(show),
                 performance: PerformanceId(performance),
                 by: account("by", &by)?,
                 key: read_key(key),
             },
+            RegistryWhat::ShowAdopted(adopted) => RegistryEvent::ShowAdopted { show: Box::new(adopted.read()?) },
+            RegistryWhat::ShowReleased(show) => RegistryEvent::ShowReleased { show: ShowId(show) },
         };
         Ok((time("at", self.at)?, event))
     }
