@@ -6,7 +6,7 @@ pub mod guests;
 mod machines;
 pub mod password;
 mod record;
-mod secret;
+pub(crate) mod secret;
 mod sessions;
 pub mod throttle;
 mod turns;
@@ -108,7 +108,7 @@ impl Accounts {
     /// # Errors
     /// [`StoreError`], where it cannot be read.
     pub fn new(
-        store: Store,
+        store: Arc<Store>,
         keys: Arc<TokenKeys>,
         revocations: Arc<Revocations>,
         clock: Arc<dyn Clock + Send + Sync>,
@@ -117,7 +117,7 @@ impl Accounts {
         config: Config,
     ) -> Result<Self, StoreError> {
         let hasher = Hasher::new(config.hashes_at_once_max, config.hashes_waiting_max);
-        let (store, throttle) = (Arc::new(store), Throttle::default());
+        let throttle = Throttle::default();
         let store_places = Arc::new(Semaphore::new(STORE_PLACES));
         let tidied = Mutex::default();
         let accounts = Self {

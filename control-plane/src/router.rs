@@ -10,12 +10,13 @@ use onrush_api::page::Page;
 use onrush_api::peer::Peer;
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::session::Revocations;
-use onrush_api::token::TokenKeys;
+use onrush_api::token::{Caller, TokenKeys};
 use onrush_engine::time::Clock;
 
 use crate::accounts::guests::BookedUntil;
 use crate::accounts::{Accounts, Obligations};
 use crate::config::Config;
+use crate::deployments::{Deployments, Driver, Engines};
 use crate::reply::{Reply, at, done, json, replayed};
 use crate::store::{Store, StoreError};
 
@@ -23,6 +24,10 @@ use crate::store::{Store, StoreError};
 pub struct ControlPlane {
     /// Who has an account.
     pub accounts: Accounts,
+    /// Which shows have engines of their own; nothing where none can.
+    pub deployments: Option<Deployments>,
+    store: Arc<Store>,
+    clock: Arc<dyn Clock + Send + Sync>,
 }
 
 impl ControlPlane {
@@ -38,8 +43,24 @@ impl ControlPlane {
         obligations: Obligations,
         booked_until: BookedUntil,
     ) -> Result<Self, StoreError> {
-        let store = Store::open(&config.data.join("accounts"))?;
-        Ok(Self { accounts: Accounts::new(store, keys, revocations, clock, obligations, booked_until, config)? })
+        let store = Arc::new(Store::open(&config.data.join("accounts"))?);
+        let (kept, time) = (Arc::clone(&store), Arc::clone(&clock));
+        let accounts = Accounts::new(store, keys, revocations, clock, obligations, booked_until, config)?;
+        Ok(Self { accounts, deployments: None, store: kept, clock: time })
+    }
+
+    /// With engines for shows of their own; those that there are, are started from now on. Has to be called on a runtime.
+    ///
+    /// # Errors
+    /// [`StoreError`], where the store cannot be read.
+    pub fn with_deployments(mut self, driver: Driver, engines: Engines) -> Result<Self, StoreError> {
+        let deployments = Deployments::open(Arc::clone(&self.store), Arc::clone(&self.clock), driver, engines)?;
+        self.deployments = Some(deployments);
+        Ok(self)
+    }
+
+    fn deployments(&self) -> Result<&Deployments, Problem> {
+        self.deployments.as_ref().ok_or_else(|| Problem::new(Kind::NotFound).detail("Nothing is deployed from here."))
     }
 
     /// Answers a request that an edge has passed on.
@@ -90,12 +111,48 @@ impl ControlPlane {
                 accounts.sign_out(&accounts.bearer(access_token(&parts.headers)?)?).await?;
                 Ok(done())
             }
+            (&Method::GET | &Method::HEAD, ["v1", "templates"]) => {
+                let items = self.deployments()?.templates();
+                Ok(json(StatusCode::OK, &Page { items, next_cursor: None }))
+            }
+            (&Method::GET | &Method::HEAD, ["v1", "templates", template]) => {
+                Ok(json(StatusCode::OK, &self.deployments()?.template(template)?))
+            }
+            (method, ["v1", "deployments", rest @ ..]) => {
+                self.respond_of_deployments(method, rest, &caller()?, &body, parts.uri.query()).await
+            }
             // As of guests: no edge has a route to here for anybody else.
             (&Method::GET, ["v1", "roles", account]) => {
                 let account = account.parse().map_err(|_| Problem::new(Kind::NotFound))?;
                 Ok(json(StatusCode::OK, &accounts.role(account).await?))
             }
             (_, ["v1", "guests", rest @ ..]) => self.respond_of_guests(&parts.method, rest, &body, peer).await,
+            _ => Err(Problem::new(Kind::NotFound)),
+        }
+    }
+
+    async fn respond_of_deployments(
+        &self,
+        method: &Method,
+        rest: &[&str],
+        caller: &Caller,
+        body: &[u8],
+        query: Option<&str>,
+    ) -> Result<Reply, Problem> {
+        let deployments = self.deployments()?;
+        match (method, rest) {
+            (&Method::POST, []) => {
+                let (deployment, again) = deployments.create(caller, parse(body)?).await?;
+                Ok(replayed(json(StatusCode::ACCEPTED, &deployment), again))
+            }
+            (&Method::GET | &Method::HEAD, []) => {
+                Ok(json(StatusCode::OK, &Page { items: deployments.list(caller)?, next_cursor: None }))
+            }
+            (&Method::GET | &Method::HEAD, [id]) => Ok(json(StatusCode::OK, &deployments.read(caller, id)?)),
+            (&Method::DELETE, [id]) => {
+                deployments.delete(caller, id, query == Some("force=true")).await?;
+                Ok(done())
+            }
             _ => Err(Problem::new(Kind::NotFound)),
         }
     }

@@ -29,3 +29,5 @@ pub mod server;
 mod shed;
 mod socket;
 mod streams;
+
+pub use problems::of_registry as problem_of_registry;

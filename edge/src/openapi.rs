@@ -5,8 +5,8 @@ use utoipa::openapi::{Content, Ref, RefOr, Response};
 use utoipa::{Modify, OpenApi};
 
 use crate::routes::{
-    accounts, availability, blocks, bookings, document, guests, holds, members, operating, payments, performances,
-    selling, shows, tickets, wishes,
+    accounts, availability, blocks, bookings, deployments, document, guests, holds, members, operating, payments,
+    performances, selling, shows, tickets, wishes,
 };
 
 #[derive(OpenApi)]
@@ -22,6 +22,7 @@ use crate::routes::{
         selling::list_sold, selling::sales, blocks::block, blocks::lift,
         accounts::sign_up, accounts::read, accounts::change, accounts::close, accounts::make_key, accounts::list_keys,
         accounts::revoke_key, accounts::sign_in, accounts::refresh, accounts::sign_out,
+        deployments::templates, deployments::template, deployments::deploy, deployments::list, deployments::read, deployments::delete,
         operating::health, operating::ready, operating::metrics,
     ),
     components(schemas(onrush_api::problem::ProblemBody)),

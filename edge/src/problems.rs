@@ -89,7 +89,8 @@ fn limit_exceeded(what: &str, limit: u32, in_use: u32) -> Problem {
     problem.with(|body| body.in_use = Some(u64::from(in_use)))
 }
 
-pub(crate) fn of_registry(failure: RegistryFailure) -> Problem {
+/// A registry's failure.
+pub fn of_registry(failure: RegistryFailure) -> Problem {
     match failure {
         RegistryFailure::Refused(RegistryRefusal::UnknownShow) => {
             Problem::new(Kind::NotFound).detail("You have no such show.")

@@ -15,8 +15,8 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::request::{Request, check_head, read_body, segments};
 use crate::routes::{
-    accounts, availability, blocks, bookings, document, guests, holds, members, operating, payments, performances,
-    selling, shows, tickets, wishes,
+    accounts, availability, blocks, bookings, deployments, document, guests, holds, members, operating, payments,
+    performances, selling, shows, tickets, wishes,
 };
 use crate::shed::Priority;
 
@@ -124,6 +124,12 @@ routes! {
     SignIn             POST   "/v1/sessions"                       Everybody New   BODY_LEN_MAX       "sign_in"
     RefreshSession     POST   "/v1/sessions/refresh"               Everybody Begun BODY_LEN_MAX       "refresh_session"
     SignOut            DELETE "/v1/sessions/current"               Token     Begun BODY_LEN_MAX       "sign_out"
+    ListTemplates      GET    "/v1/templates"                      Everybody Read  BODY_LEN_MAX       "list_templates"
+    ReadTemplate       GET    "/v1/templates/*"                    Everybody Read  BODY_LEN_MAX       "read_template"
+    Deploy             POST   "/v1/deployments"                    Token     New   BODY_LEN_MAX       "deploy"
+    ListDeployments    GET    "/v1/deployments"                    Token     Read  BODY_LEN_MAX       "list_deployments"
+    ReadDeployment     GET    "/v1/deployments/*"                  Token     Read  BODY_LEN_MAX       "read_deployment"
+    DeleteDeployment   DELETE "/v1/deployments/*"                  Token     Begun BODY_LEN_MAX       "delete_deployment"
     OpenApi            GET    "/openapi.json"                      Everybody Read  BODY_LEN_MAX       "openapi"
     Docs               GET    "/docs"                              Everybody Read  BODY_LEN_MAX       "docs"
     Root               GET    "/"                                  Everybody Read  BODY_LEN_MAX       "root"
@@ -194,6 +200,12 @@ impl Route {
             Self::SignIn => accounts::sign_in(request).await,
             Self::RefreshSession => accounts::refresh(request).await,
             Self::SignOut => accounts::sign_out(request).await,
+            Self::ListTemplates => deployments::templates(request).await,
+            Self::ReadTemplate => deployments::template(request).await,
+            Self::Deploy => deployments::deploy(request).await,
+            Self::ListDeployments => deployments::list(request).await,
+            Self::ReadDeployment => deployments::read(request).await,
+            Self::DeleteDeployment => deployments::delete(request).await,
             Self::OpenApi => Ok(operating::openapi(request)),
             Self::Docs => Ok(operating::docs(request)),
             Self::Root => Ok(operating::root()),

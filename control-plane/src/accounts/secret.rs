@@ -64,7 +64,7 @@ fn digest(text: &str) -> String {
 }
 
 /// An id that nobody can guess.
-pub(super) fn id() -> Result<SessionId, Problem> {
+pub(crate) fn id() -> Result<SessionId, Problem> {
     random().map(|bytes| SessionId(u128::from_le_bytes(bytes)))
 }
 

@@ -1,6 +1,7 @@
 //! The binary that puts the parts together: one subcommand a role.
 
 mod demo;
+mod deployments;
 mod edge;
 mod engine;
 mod journal;

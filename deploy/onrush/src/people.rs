@@ -14,8 +14,10 @@ use onrush_control_plane::accounts::Obligations;
 use onrush_control_plane::accounts::guests::BookedUntil;
 use onrush_edge::context::Context;
 use onrush_edge::control_plane;
+use onrush_engine::client::Client;
 use onrush_engine::time::SystemClock;
 
+use crate::deployments;
 use crate::settings::Settings;
 
 /// See the module.
@@ -32,7 +34,7 @@ impl People {
     ///
     /// # Errors
     /// Where the first admin cannot be made as the settings say.
-    pub(crate) async fn open(settings: &Settings, keys: &Arc<TokenKeys>) -> anyhow::Result<Self> {
+    pub(crate) async fn open(settings: &Settings, keys: &Arc<TokenKeys>, client: &Client) -> anyhow::Result<Self> {
         let (edge, revocations) = (Arc::new(OnceLock::new()), Arc::new(Revocations::default()));
         let config = settings.control_plane.clone();
         let (shared_keys, shared_revocations) = (Arc::clone(keys), Arc::clone(&revocations));
@@ -40,6 +42,8 @@ impl People {
         let clock = Arc::new(SystemClock::start());
         let booked_until = booked_until(Arc::clone(&edge));
         let plane = ControlPlane::open(config, shared_keys, shared_revocations, clock, obligations, booked_until);
+        let (driver, key) = deployments::driver(settings)?;
+        let plane = plane.and_then(|plane| plane.with_deployments(driver, deployments::engines(client, key)));
         let plane = match plane {
             Ok(plane) => Some(Arc::new(plane)),
             Err(error) => {
@@ -86,6 +90,13 @@ impl People {
                 answered.unwrap_or_else(|_| Err(Problem::new(Kind::Internal)))
             })
         })
+    }
+
+    /// Stops the engines that shows have of their own.
+    pub(crate) async fn stop_engines(&self) {
+        if let Some(deployments) = self.plane.as_ref().and_then(|plane| plane.deployments.as_ref()) {
+            deployments.stop().await;
+        }
     }
 
     /// Tells the control plane which edge knows the engines.

@@ -98,7 +98,7 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     }
     let banner = banner(&settings, &client, &keys, address);
 
-    let people = People::open(&settings, &keys).await?;
+    let people = People::open(&settings, &keys, &client).await?;
     let context = Context::new(
         settings.edge.clone(),
         Directory::of(client.clone()),
@@ -140,6 +140,7 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
             connections.await.ok();
         }
         client.settle().await;
+        people.stop_engines().await;
     }
     let sound = *client.health().borrow() == Health::Running;
     if !sound {

@@ -162,6 +162,13 @@ impl Layers {
         text
     }
 
+    /// The values as variables, for an engine that is started by this process.
+    fn environment(&self) -> Vec<(String, String)> {
+        let own = ["data", "listen", "ops_listen", "engine_listen", "engines", "engine_key_file"];
+        let shared = self.0.iter().filter(|(name, _)| !own.contains(name));
+        shared.map(|(name, (value, _))| (format!("ONRUSH_{}", name.to_uppercase()), value.clone())).collect()
+    }
+
     fn get<T: FromStr<Err: fmt::Display>>(&self, name: &'static str) -> Result<T, SettingsError> {
         let (value, _) = &self.0[name];
         value.parse().map_err(|error: T::Err| self.wrong(name, error.to_string()))
@@ -217,6 +224,8 @@ pub(crate) struct Settings {
     /// The first admin's address, and the file with the password.
     pub(crate) admin: Option<(String, PathBuf)>,
     pub(crate) payments: PaymentSettings,
+    /// For engines that this server starts: what it was told itself, but for what each has of its own.
+    pub(crate) environment: Vec<(String, String)>,
 }
 
 /// Who takes payments.
@@ -256,6 +265,7 @@ impl Settings {
             control_plane: control_plane(layers)?,
             admin: admin(layers)?,
             payments: payments(layers)?,
+            environment: layers.environment(),
         };
         settings.engine.validate().map_err(|error| SettingsError::Contradiction(error.to_string()))?;
         settings.edge.validate().map_err(|error| SettingsError::Contradiction(error.to_string()))?;

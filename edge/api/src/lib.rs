@@ -19,6 +19,7 @@ pub mod accounts;
 pub mod availability;
 pub mod blocks;
 pub mod bookings;
+pub mod deployments;
 pub mod guests;
 pub mod holds;
 pub mod performances;

@@ -17,7 +17,7 @@ use crate::control_plane;
 use crate::request::Request;
 
 /// Asks the control plane, and answers what it says.
-async fn pass_on(request: &Request<'_>) -> Result<Answer, Problem> {
+pub(crate) async fn pass_on(request: &Request<'_>) -> Result<Answer, Problem> {
     let ask = request.context.control_plane.as_ref().ok_or_else(|| Problem::new(Kind::NotFound))?;
     if !request.body.is_empty() {
         request.check_is_json()?;

@@ -26,6 +26,7 @@ mod accounts;
 mod apart;
 mod checklist;
 mod cli;
+mod deployments;
 mod disk_full;
 mod guests;
 mod journals;

@@ -213,6 +213,18 @@ impl World {
         self.make(&seller, "POST", &path, &draft, "id")
     }
 
+    /// A show without performances, which the first seller may deploy.
+    fn new_show(&mut self) -> String {
+        let seller = self.token("seller");
+        self.make(&seller, "POST", "/v1/shows", &json!({"title": "Mice", "field": "musical"}), "id")
+    }
+
+    fn deployment(&mut self) -> String {
+        let (show, seller) = (self.new_show(), self.token("seller"));
+        let draft = json!({"template": "tpl_reserved-seating", "show": show});
+        self.make(&seller, "POST", "/v1/deployments", &draft, "id")
+    }
+
     /// The ticket of a new booking.
     fn ticket(&mut self) -> Value {
         let (booking, buyer) = (self.booking(), self.token("buyer"));
@@ -252,6 +264,10 @@ impl World {
         if path.contains("{block}") {
             path = path.replace("{block}", &self.block());
         }
+        path = path.replace("{template}", "tpl_reserved-seating");
+        if path.contains("{deployment}") {
+            path = path.replace("{deployment}", &self.deployment());
+        }
         if path.contains("{key}") {
             path = path.replace("{key}", &self.make_key("buyer", "book", "id"));
         }
@@ -280,6 +296,7 @@ impl World {
             "POST /v1/sessions" => json!({"email": "buyer@example.org", "password": PASSWORD}),
             "POST /v1/sessions/refresh" => json!({"refresh_token": self.sign_in("buyer", "refresh_token")}),
             "POST /v1/shows" => json!({"title": "Dogs", "field": "musical"}),
+            "POST /v1/deployments" => json!({"template": "tpl_reserved-seating", "show": self.new_show()}),
             "PATCH /v1/shows/{show}" => json!({"description": "With cats."}),
             "POST /v1/shows/{show}/performances" => {
                 json!({"starts_at": "2099-01-02T20:00:00Z", "venue_preset": "study-rooms"})
@@ -361,7 +378,9 @@ fn everybody_may_do_what_they_may_and_nothing_else() {
     );
     assert_eq!(world.ask(&stranger, "GET", "/v1/accounts/me", &Value::Null).status, 404);
     assert!(world.data.path().join("accounts").is_dir());
-    world.server.kill();
+    // In good order, so that the engines that it has started end, too.
+    world.server.terminate();
+    world.server.wait();
 }
 
 fn compare(table: &str) {

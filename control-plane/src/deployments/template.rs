@@ -1,0 +1,179 @@
+//! The templates that are shipped, and the plan that an answered template comes to. Pure.
+
+use std::collections::BTreeMap;
+
+use onrush_api::deployments::{Parameter, Template};
+use onrush_api::problem::{FieldError, Kind, Problem};
+use serde_json::Value;
+
+/// A template as it is shipped.
+struct Shipped {
+    id: &'static str,
+    title: &'static str,
+    about: &'static str,
+    questions: &'static [Question],
+}
+
+struct Question {
+    name: &'static str,
+    about: &'static str,
+    default: u64,
+    most: u64,
+}
+
+const CROWD: Question = Question {
+    name: "crowd",
+    about: "How many people you expect in the first minute of the sale",
+    default: 10_000,
+    most: 1_000_000,
+};
+
+const fn seats(about: &'static str, default: u64) -> Question {
+    Question { name: "seats", about, default, most: 200_000 }
+}
+
+const SHIPPED: [Shipped; 3] = [
+    Shipped {
+        id: "tpl_reserved-seating",
+        title: "Reserved seating",
+        about: "A theatre, an arena, a stadium: everybody has a seat with a number.",
+        questions: &[seats("Seats of the largest performance", 3_000), CROWD],
+    },
+    Shipped {
+        id: "tpl_general-admission",
+        title: "General admission",
+        about: "A club, a festival: so many people may come in, and nobody has a seat.",
+        questions: &[seats("How many people may come in", 2_000), CROWD],
+    },
+    Shipped {
+        id: "tpl_space-reservation",
+        title: "Rooms by the hour",
+        about: "Rooms, halls or courts that are reserved by time slot.",
+        questions: &[seats("Time slots of all rooms in one performance", 500), Question { default: 200, ..CROWD }],
+    },
+];
+
+/// What an engine is given to work with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// Commands that may wait for one performance.
+    pub(crate) mailbox_capacity: u64,
+    /// Events between two snapshots.
+    pub(crate) snapshot_every_events: u64,
+}
+
+/// Every template.
+pub(crate) fn all() -> Vec<Template> {
+    SHIPPED.iter().map(Shipped::describe).collect()
+}
+
+/// A template.
+///
+/// # Errors
+/// `not-found`.
+pub(crate) fn find(id: &str) -> Result<Template, Problem> {
+    let found = SHIPPED.iter().find(|shipped| shipped.id == id);
+    let names: Vec<_> = SHIPPED.iter().map(|shipped| shipped.id).collect();
+    let missing =
+        || Problem::new(Kind::NotFound).detail(format!("There is no such template; there are {}.", names.join(", ")));
+    found.map(Shipped::describe).ok_or_else(missing)
+}
+
+impl Shipped {
+    fn describe(&self) -> Template {
+        let parameter = |question: &Question| Parameter {
+            name: question.name.to_owned(),
+            about: question.about.to_owned(),
+            default: question.default,
+            min: 1,
+            max: question.most,
+        };
+        Template {
+            id: self.id.to_owned(),
+            title: self.title.to_owned(),
+            about: self.about.to_owned(),
+            parameters: self.questions.iter().map(parameter).collect(),
+        }
+    }
+}
+
+/// Every question with its answer, or with what holds where there is none.
+///
+/// # Errors
+/// `invalid-body`, with each wrong answer.
+pub(crate) fn answers(template: &Template, given: &BTreeMap<String, Value>) -> Result<BTreeMap<String, u64>, Problem> {
+    let known = |name: &String| template.parameters.iter().any(|parameter| parameter.name == *name);
+    let wrong = |name: &str, detail: String| FieldError { pointer: format!("/parameters/{}", escape(name)), detail };
+    let mut errors: Vec<_> = given
+        .keys()
+        .filter(|name| !known(name))
+        .map(|name| wrong(name, "the template does not ask this".to_owned()))
+        .collect();
+    let mut answers = BTreeMap::new();
+    for Parameter { name, default, min, max, .. } in &template.parameters {
+        let answer =
+            given.get(name).map_or(Some(*default), Value::as_u64).filter(|answer| (min..=max).contains(&answer));
+        match answer {
+            Some(answer) => drop(answers.insert(name.clone(), answer)),
+            None => errors.push(wrong(name, format!("a whole number from {min} to {max}"))),
+        }
+    }
+    if errors.is_empty() { Ok(answers) } else { Err(Problem::new(Kind::InvalidBody).errors(errors)) }
+}
+
+/// RFC 6901.
+fn escape(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+/// What an engine needs for a show of this size. A command waits a millisecond where the disk is quick; in the first second
+/// a sixtieth of the crowd of the first minute comes at once, and as many again.
+pub(crate) fn plan(answers: &BTreeMap<String, u64>) -> Plan {
+    let answer = |name: &str| answers.get(name).copied().unwrap_or(0);
+    let at_once = (answer("crowd") / 30).next_power_of_two();
+    Plan {
+        mailbox_capacity: at_once.clamp(1_024, 65_536),
+        // Often enough that a start replays a fifth of a second at most, seldom enough that a large hall is not written all
+        // the time.
+        snapshot_every_events: (answer("seats") * 10).clamp(20_000, 200_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn given(answers: Value) -> BTreeMap<String, Value> {
+        serde_json::from_value(answers).unwrap()
+    }
+
+    #[test]
+    fn what_is_not_said_has_a_default() {
+        for template in all() {
+            let answered = answers(&template, &BTreeMap::new()).unwrap();
+            assert_eq!(answered.len(), template.parameters.len());
+            assert_eq!(find(&template.id).unwrap(), template);
+        }
+        let answered = answers(&find("tpl_reserved-seating").unwrap(), &given(json!({"crowd": 5}))).unwrap();
+        assert_eq!(answered, [("crowd".to_owned(), 5), ("seats".to_owned(), 3_000)].into());
+    }
+
+    #[test]
+    fn every_wrong_answer_is_named() {
+        let template = find("tpl_general-admission").unwrap();
+        let wrong = answers(&template, &given(json!({"seats": 0, "crowd": "many", "a/b": 1}))).unwrap_err();
+        let pointers: Vec<_> = wrong.body().errors.clone().unwrap().into_iter().map(|error| error.pointer).collect();
+        assert_eq!(pointers, ["/parameters/a~1b", "/parameters/seats", "/parameters/crowd"]);
+        assert!(find("tpl_circus").unwrap_err().body().detail.contains("tpl_space-reservation"));
+    }
+
+    #[test]
+    fn a_larger_crowd_gets_more_room_and_never_more_than_there_may_be() {
+        let crowd = |crowd| plan(&[("crowd".to_owned(), crowd), ("seats".to_owned(), 1)].into()).mailbox_capacity;
+        assert_eq!((crowd(1), crowd(100_000), crowd(1_000_000)), (1_024, 4_096, 65_536));
+        let seats = |seats| plan(&[("seats".to_owned(), seats)].into()).snapshot_every_events;
+        assert_eq!((seats(1), seats(10_000), seats(200_000)), (20_000, 100_000, 200_000));
+    }
+}

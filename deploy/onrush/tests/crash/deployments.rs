@@ -1,0 +1,250 @@
+//! Shows with engines of their own: what one of them does not do to the other.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use crate::hall::Tokens;
+use crate::http::{Call, Connection, Response};
+use crate::payments::pay;
+use crate::server::Server;
+
+/// What takes longer never comes.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+struct Seller<'a> {
+    server: &'a Server,
+    tokens: Tokens,
+}
+
+impl Seller<'_> {
+    fn connect(&self) -> Connection {
+        self.server.connect()
+    }
+
+    fn ask(&self, method: &'static str, path: &str, body: &Value) -> Response {
+        self.connect().ask(&Call::of(method, path, body), &self.tokens.seller())
+    }
+
+    fn read(&self, path: &str) -> Value {
+        let answer = self.ask("GET", path, &Value::Null);
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        answer.json()
+    }
+
+    #[track_caller]
+    fn make(&self, path: &str, body: &Value, status: u16) -> String {
+        let made = self.ask("POST", path, body);
+        assert_eq!(made.status, status, "{path}: {}", made.text());
+        made.json::<Value>()["id"].as_str().expect("what is made has an id").to_owned()
+    }
+
+    fn show(&self, title: &str) -> String {
+        self.make("/v1/shows", &json!({"title": title, "field": "concert"}), 201)
+    }
+
+    fn deploy(&self, show: &str) -> String {
+        let draft = json!({"template": "tpl_general-admission", "show": show, "parameters": {"crowd": 1_000}});
+        let deployment = self.make("/v1/deployments", &draft, 202);
+        self.wait_until_ready(&deployment);
+        deployment
+    }
+
+    fn wait_until_ready(&self, deployment: &str) {
+        let begun = Instant::now();
+        loop {
+            let now = self.read(&format!("/v1/deployments/{deployment}"));
+            if now["status"]["conditions"][4]["status"] == true {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{now:#}");
+            std::thread::yield_now();
+        }
+    }
+
+    fn performance(&self, show: &str) -> String {
+        self.performance_at(show, 0)
+    }
+
+    fn performance_at(&self, show: &str, price: u64) -> String {
+        let draft = json!({
+            "starts_at": "2099-01-01T20:00:00Z",
+            "seat_map": {"sections": [{"kind": "general_admission", "name": "Floor", "tier": "All", "capacity": 1_000}]},
+            "tiers": [{"name": "All", "price": {"amount": price, "currency": "KRW"}}],
+            "sale": {"max_seats_per_buyer": 1_000, "max_holds_per_buyer": 1_000},
+        });
+        self.make(&format!("/v1/shows/{show}/performances"), &draft, 201)
+    }
+
+    /// Holds a place and books it; the booking's id.
+    fn sell(&self, performance: &str, key: &str) -> String {
+        text(&self.book(performance, key)["id"])
+    }
+
+    fn book(&self, performance: &str, key: &str) -> Value {
+        let (mut connection, buyer) = (self.connect(), self.tokens.buyer(1));
+        let place = json!({"general_admission": {"section": "Floor", "quantity": 1}});
+        let hold = Call::post(format!("/v1/performances/{performance}/holds"), key, &place);
+        let held = connection.ask(&hold, &buyer);
+        assert_eq!(held.status, 201, "{}", held.text());
+        let hold = held.json::<Value>()["id"].clone();
+        let booked = connection.ask(&Call::post("/v1/bookings", format!("{key}b"), &json!({"hold": hold})), &buyer);
+        assert_eq!(booked.status, 201, "{}", booked.text());
+        booked.json()
+    }
+
+    fn bookings(&self, performance: &str) -> Vec<String> {
+        let page = self.read(&format!("/v1/performances/{performance}/bookings?limit=200"));
+        let ids = page["items"].as_array().expect("a page has items").iter().map(|item| item["id"].as_str());
+        ids.map(|id| id.expect("a booking has an id").to_owned()).collect()
+    }
+}
+
+/// Ends the engines of a test that fails: whoever kills a server leaves them to the next one.
+struct Engines<'a>(&'a Path);
+
+impl Drop for Engines<'_> {
+    fn drop(&mut self) {
+        let places = std::fs::read_dir(self.0.join("engines")).into_iter().flatten().flatten();
+        for place in places {
+            let pid = std::fs::read_to_string(place.path().join("pid")).unwrap_or_default();
+            if let Some(pid) = pid.trim().parse().ok().and_then(Pid::from_raw) {
+                // It has ended where the test went well.
+                kill_process(pid, Signal::KILL).ok();
+            }
+        }
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
+}
+
+fn pid(data: &Path, deployment: &str) -> Pid {
+    let text = std::fs::read_to_string(data.join("engines").join(deployment).join("pid")).expect("it was started");
+    Pid::from_raw(text.trim().parse().expect("a number")).expect("a process")
+}
+
+#[test]
+fn a_show_has_an_engine_of_its_own() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let data = dir.path().join("data");
+    let _engines = Engines(&data);
+    let server = Server::start(&data);
+    let seller = Seller { server: &server, tokens: Tokens::of(&data) };
+    let shows = [seller.show("One"), seller.show("Other")];
+    let [one, other] = shows.each_ref().map(|show| seller.deploy(show));
+    let again = seller.ask("POST", "/v1/deployments", &json!({"template": "tpl_general-admission", "show": shows[0]}));
+    assert_eq!((again.status, again.replayed), (202, true), "{}", again.text());
+    let [first, second] = shows.each_ref().map(|show| seller.performance(show));
+    let mut sold = [vec![seller.sell(&first, "a")], vec![seller.sell(&second, "b")]];
+
+    // One engine is killed again and again; nobody sees more than a pause, and of the other show not even that.
+    for round in 0..3 {
+        kill_process(pid(&data, &one), Signal::KILL).expect("the engine runs");
+        sold[1].push(seller.sell(&second, &format!("other-{round}")));
+        sold[0].push(seller.sell(&first, &format!("one-{round}")));
+    }
+    assert_eq!([seller.bookings(&first), seller.bookings(&second)], sold);
+    let killed = seller.read(&format!("/v1/deployments/{one}"));
+    assert_eq!(killed["status"]["restarts"], 3, "{killed:#}");
+    assert_eq!(seller.read(&format!("/v1/deployments/{other}"))["status"]["restarts"], 0);
+
+    // The server is killed: its engines are found by the next one, as they run.
+    let before = [pid(&data, &one), pid(&data, &other)];
+    server.kill();
+    let server = Server::start(&data);
+    let seller = Seller { server: &server, tokens: Tokens::of(&data) };
+    [&one, &other].into_iter().for_each(|deployment| seller.wait_until_ready(deployment));
+    assert_eq!([pid(&data, &one), pid(&data, &other)], before);
+    assert_eq!([seller.bookings(&first), seller.bookings(&second)], sold);
+
+    // It stops in good order, with all its engines, and comes back with all of them.
+    server.terminate();
+    let (status, log) = server.wait();
+    assert!(status.success(), "{status}: {log}");
+    assert!(before.iter().all(|pid| rustix::process::test_kill_process(*pid).is_err()), "an engine was left behind");
+    let server = Server::start(&data);
+    let seller = Seller { server: &server, tokens: Tokens::of(&data) };
+    [&one, &other].into_iter().for_each(|deployment| seller.wait_until_ready(deployment));
+    sold[0].push(seller.sell(&first, "last"));
+    assert_eq!([seller.bookings(&first), seller.bookings(&second)], sold);
+
+    // One goes.
+    let path = format!("/v1/deployments/{one}");
+    let refused = seller.ask("DELETE", &path, &Value::Null);
+    assert_eq!(refused.status, 409, "{}", refused.text());
+    let deleted = seller.ask("DELETE", &format!("{path}?force=true"), &Value::Null);
+    assert_eq!(deleted.status, 204, "{}", deleted.text());
+    assert_eq!(seller.ask("GET", &path, &Value::Null).status, 404);
+    assert_eq!(seller.ask("GET", &format!("/v1/shows/{}", shows[0]), &Value::Null).status, 404);
+    assert!(data.join("exports").join(&one).join("journal").exists());
+    assert_eq!(seller.bookings(&second), sold[1]);
+    server.terminate();
+    server.wait();
+}
+
+#[test]
+fn what_is_paid_for_is_collected_from_every_engine() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let _engines = Engines(dir.path());
+    let server = Server::start_under(dir.path(), &["env", "ONRUSH_PAYMENT_PROVIDER=test-psp"]);
+    let seller = Seller { server: &server, tokens: Tokens::of(dir.path()) };
+    let show = seller.show("One");
+    let deployment = seller.deploy(&show);
+    let performance = seller.performance_at(&show, 50_000);
+    for key in ["quiet", "killed"] {
+        let booking = seller.book(&performance, key);
+        assert_eq!(booking["status"], "pending_payment", "{booking:#}");
+        if key == "killed" {
+            kill_process(pid(dir.path(), &deployment), Signal::KILL).expect("the engine runs");
+        }
+        assert_eq!(pay(&booking, ""), 200);
+        let (path, buyer) = (format!("/v1/bookings/{}", text(&booking["id"])), seller.tokens.buyer(1));
+        let begun = Instant::now();
+        loop {
+            let now: Value = seller.connect().ask(&Call::get(path.as_str()), &buyer).json();
+            if now["status"] == "confirmed" && now["payment"]["status"] == "captured" {
+                break;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{now:#}");
+            std::thread::yield_now();
+        }
+    }
+    server.terminate();
+    server.wait();
+}
+
+#[test]
+fn what_cannot_be_deployed_is_refused() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let server = Server::start(dir.path());
+    let seller = Seller { server: &server, tokens: Tokens::of(dir.path()) };
+    let show = seller.show("One");
+    let ask = |draft: &Value| seller.ask("POST", "/v1/deployments", draft);
+
+    let unknown = ask(&json!({"template": "tpl_circus", "show": show}));
+    assert_eq!(unknown.status, 404, "{}", unknown.text());
+    let wrong =
+        ask(&json!({"template": "tpl_reserved-seating", "show": show, "parameters": {"seats": 0, "colour": 1}}));
+    assert_eq!(wrong.status, 422, "{}", wrong.text());
+    assert!(
+        wrong.text().contains("/parameters/seats") && wrong.text().contains("/parameters/colour"),
+        "{}",
+        wrong.text()
+    );
+    let nobodys = ask(&json!({"template": "tpl_reserved-seating", "show": "show_0000000000001"}));
+    assert_eq!(nobodys.status, 404, "{}", nobodys.text());
+    let draft = json!({"template": "tpl_reserved-seating", "show": show});
+    let buyer = seller.connect().ask(&Call::of("POST", "/v1/deployments", &draft), &seller.tokens.buyer(1));
+    assert_eq!(buyer.status, 403, "{}", buyer.text());
+
+    seller.performance(&show);
+    let in_use = ask(&draft);
+    assert_eq!(in_use.status, 409, "{}", in_use.text());
+    assert!(in_use.text().contains("show-in-use"), "{}", in_use.text());
+    assert_eq!(seller.read("/v1/deployments")["items"], json!([]));
+    assert_eq!(seller.read("/v1/templates")["items"].as_array().map(Vec::len), Some(3));
+}

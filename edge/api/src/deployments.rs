@@ -1,0 +1,116 @@
+//! Deployments: a show's own engine, and what it is made from.
+
+use std::collections::BTreeMap;
+
+use onrush_engine::id::ShowId;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::text::{Text, Time};
+
+/// What a deployment can be made from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Template {
+    /// `tpl_…`
+    #[schema(example = "tpl_reserved-seating")]
+    pub id: String,
+    /// For people.
+    pub title: String,
+    /// When to choose it.
+    pub about: String,
+    /// What it asks.
+    pub parameters: Vec<Parameter>,
+}
+
+/// A question of a template, and which answers there are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Parameter {
+    /// What it is called in `parameters`.
+    pub name: String,
+    /// What it asks.
+    pub about: String,
+    /// What holds where nothing is said.
+    pub default: u64,
+    /// The least.
+    pub min: u64,
+    /// The most.
+    pub max: u64,
+}
+
+/// What is sent to give a show an engine of its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeploymentDraft {
+    /// Which template.
+    #[schema(example = "tpl_reserved-seating")]
+    pub template: String,
+    /// The show, which has no performances yet.
+    #[schema(value_type = String)]
+    pub show: Text<ShowId>,
+    /// Answers to the template's questions.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub parameters: BTreeMap<String, Value>,
+}
+
+/// A show's own engine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Deployment {
+    /// `dep_…`
+    pub id: String,
+    /// The show.
+    #[schema(value_type = String)]
+    pub show: Text<ShowId>,
+    /// What it was made from.
+    pub template: String,
+    /// Each question's answer.
+    pub parameters: BTreeMap<String, u64>,
+    /// When it was asked for.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Time,
+    /// How far it is.
+    pub status: DeploymentStatus,
+}
+
+/// How far a deployment is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DeploymentStatus {
+    /// Each step; `ready` says whether all is well.
+    pub conditions: Vec<Condition>,
+    /// How often the engine was started again, since the control plane was.
+    pub restarts: u32,
+}
+
+/// Whether one step is done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Condition {
+    /// Which.
+    #[serde(rename = "type")]
+    pub kind: ConditionKind,
+    /// Whether it is so.
+    pub status: bool,
+    /// Why it is, or is not, in one word.
+    pub reason: String,
+    /// The same, for people.
+    pub message: String,
+    /// Since when.
+    #[schema(value_type = String, format = DateTime)]
+    pub since: Time,
+}
+
+/// The steps of a deployment, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ConditionKind {
+    /// It is written down.
+    Accepted,
+    /// There is a place for its data.
+    NamespaceReady,
+    /// Its engine runs, and is heard.
+    EngineReady,
+    /// The show is there, and requests about it go there.
+    Routed,
+    /// All of that.
+    Ready,
+}

@@ -1,0 +1,66 @@
+//! Deployments and their templates: described here, because this is the face of the platform; answered by the control
+//! plane.
+
+use onrush_api::deployments::{Deployment, DeploymentDraft, Template};
+use onrush_api::page::Page;
+use onrush_api::problem::Problem;
+
+use crate::answer::Answer;
+use crate::auth::SELLERS;
+use crate::request::Request;
+use crate::routes::accounts::pass_on;
+
+/// List what a show can be deployed from
+#[utoipa::path(get, path = "/v1/templates", tag = "Operating", responses((status = 200, body = Page<Template>)))]
+pub(crate) async fn templates(request: &Request<'_>) -> Result<Answer, Problem> {
+    pass_on(request).await
+}
+
+/// Read a template
+#[utoipa::path(get, path = "/v1/templates/{template}", tag = "Operating",
+    params(("template" = String, Path)), responses((status = 200, body = Template)))]
+pub(crate) async fn template(request: &Request<'_>) -> Result<Answer, Problem> {
+    pass_on(request).await
+}
+
+/// Give a show an engine of its own
+///
+/// Before it has performances: those, and what is sold of them, live in that engine then, and nothing that becomes of other
+/// shows touches it. Answered once it is written down; `status.conditions` say how far it is. Twice is once.
+#[utoipa::path(post, path = "/v1/deployments", tag = "Operating", security(("token" = [])),
+    request_body = DeploymentDraft,
+    responses((status = 202, body = Deployment), (status = 404, description = "`not-found`"),
+              (status = 409, description = "`show-in-use`"), (status = 422, description = "`invalid-body`")))]
+pub(crate) async fn deploy(request: &Request<'_>) -> Result<Answer, Problem> {
+    request.caller_as(&SELLERS)?;
+    pass_on(request).await
+}
+
+/// List your deployments
+///
+/// An admin's are all.
+#[utoipa::path(get, path = "/v1/deployments", tag = "Operating", security(("token" = [])),
+    responses((status = 200, body = Page<Deployment>)))]
+pub(crate) async fn list(request: &Request<'_>) -> Result<Answer, Problem> {
+    request.caller_as(&SELLERS)?;
+    pass_on(request).await
+}
+
+/// Read a deployment
+#[utoipa::path(get, path = "/v1/deployments/{deployment}", tag = "Operating", security(("token" = [])),
+    params(("deployment" = String, Path)), responses((status = 200, body = Deployment)))]
+pub(crate) async fn read(request: &Request<'_>) -> Result<Answer, Problem> {
+    request.caller_as(&SELLERS)?;
+    pass_on(request).await
+}
+
+/// Delete a deployment, and its show with it
+///
+/// Its journal is put aside, in `exports`.
+#[utoipa::path(delete, path = "/v1/deployments/{deployment}", tag = "Operating", security(("token" = [])),
+    params(("deployment" = String, Path), ("force" = Option<bool>, Query, description = "Also where performances are not over")),
+    responses((status = 204), (status = 409, description = "`bookings-outstanding`")))]
+pub(crate) async fn delete(request: &Request<'_>) -> Result<Answer, Problem> {
+    request.caller_as(&SELLERS)?;
+    pass_on(request).await
+}
