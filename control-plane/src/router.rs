@@ -49,14 +49,11 @@ impl ControlPlane {
         Ok(Self { accounts, deployments: None, store: kept, clock: time })
     }
 
-    /// With engines for shows of their own; those that there are, are started from now on. Has to be called on a runtime.
-    ///
-    /// # Errors
-    /// [`StoreError`], where the store cannot be read.
-    pub fn with_deployments(mut self, driver: Driver, engines: Engines) -> Result<Self, StoreError> {
-        let deployments = Deployments::open(Arc::clone(&self.store), Arc::clone(&self.clock), driver, engines)?;
-        self.deployments = Some(deployments);
-        Ok(self)
+    /// With engines for shows of their own; none is started before [`Deployments::start`]. Has to be called on a runtime.
+    #[must_use]
+    pub fn with_deployments(self, driver: Driver, engines: Engines) -> Self {
+        let deployments = Deployments::new(Arc::clone(&self.store), Arc::clone(&self.clock), driver, engines);
+        Self { deployments: Some(deployments), ..self }
     }
 
     fn deployments(&self) -> Result<&Deployments, Problem> {

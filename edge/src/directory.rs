@@ -34,6 +34,11 @@ impl Directory {
         self.engine.durability()
     }
 
+    /// Whether there is an engine in this process, whether it answers or not.
+    pub(crate) fn has_engine_here(&self) -> bool {
+        self.engine.has_engine_here()
+    }
+
     /// Whether there is an engine that answers.
     pub(crate) fn is_ready(&self) -> bool {
         self.engine.is_ready()

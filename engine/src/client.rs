@@ -167,6 +167,11 @@ impl Client {
         self.0.here.as_ref().map_or_else(|| self.0.elsewhere.health(), |here| here.health.clone())
     }
 
+    /// Whether there is an engine in this process.
+    pub fn has_engine_here(&self) -> bool {
+        self.0.here.is_some()
+    }
+
     /// Whether there is an engine to ask: the one that is here runs, or one elsewhere has told what it has.
     pub fn is_ready(&self) -> bool {
         self.0
@@ -236,6 +241,14 @@ impl Client {
         answer.await.unwrap_or(Err(RegistryFailure::Failed(Failure::Unknown)))
     }
 
+    /// Takes a show that has no performances out of the engine of this process, so that nobody adds one here. Twice is once.
+    ///
+    /// # Errors
+    /// [`RegistryFailure`], where it does not go.
+    pub async fn give_away(&self, id: ShowId) -> Result<(), RegistryFailure> {
+        self.register_here(RegistryCommand::ReleaseShow { show: id }, None).await.map(drop)
+    }
+
     /// Gives a show that has no performances away, from the engine of this process to the one at an address. Twice is once:
     /// what was begun and broke off, whatever went down meanwhile, is brought to its end by doing it again.
     ///
@@ -243,7 +256,7 @@ impl Client {
     /// [`RegistryFailure`], where one of the two does not do its part, or the show was never here.
     pub async fn move_show(&self, id: ShowId, address: &str) -> Result<(), RegistryFailure> {
         let link = self.0.elsewhere.link(address).ok_or(RegistryFailure::Failed(Failure::Overloaded))?;
-        self.register_here(RegistryCommand::ReleaseShow { show: id }, None).await?;
+        self.give_away(id).await?;
         let show = self.shows().released(id).ok_or(RegistryRefusal::UnknownShow)?;
         link.register(RegistryCommand::AdoptShow { show: Box::new(Show::clone(&show)) }, None).await?;
         Ok(())

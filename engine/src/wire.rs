@@ -57,7 +57,7 @@ pub enum WireError {
         theirs: u16,
     },
     /// Its key is another one.
-    #[error("the other end has another engine key")]
+    #[error("the other end has another engine key: both need the same file, see --engine-key-file")]
     Key,
     /// A frame is longer than there may be.
     #[error("a frame is longer than {} MiB", FRAME_LEN_MAX >> 20)]
@@ -68,4 +68,11 @@ pub enum WireError {
     /// A message makes no sense.
     #[error("a message cannot be: {0}")]
     Nonsense(&'static str),
+}
+
+impl WireError {
+    /// Whether it stays so until somebody does something about it.
+    pub(crate) fn is_lasting(&self) -> bool {
+        matches!(self, Self::Stranger | Self::Version { .. } | Self::Key)
+    }
 }

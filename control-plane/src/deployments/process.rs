@@ -2,18 +2,22 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 use tokio::process::{Child, Command};
 
 use super::template::Plan;
 
-/// Between two looks whether an adopted process is still there.
-const LOOK: Duration = Duration::from_millis(50);
+/// Between two looks whether an adopted engine is still there.
+const LOOK: Duration = Duration::from_millis(20);
+/// Where an engine says at which address it listens.
+const ADDRESS: &str = "engine-address";
 
 /// How engines are started.
 #[derive(Debug, Clone)]
@@ -37,7 +41,7 @@ pub(super) enum Running {
     /// This process started it.
     Child(Child),
     /// An earlier one did, and has ended.
-    Adopted(Pid),
+    Adopted(OwnedFd),
 }
 
 impl Place {
@@ -53,23 +57,19 @@ impl Place {
 
     /// Where the engine listens, once it has said so.
     pub(super) fn address(&self) -> Option<String> {
-        let text = fs::read_to_string(self.0.join("engine-address")).ok()?;
+        let text = fs::read_to_string(self.0.join(ADDRESS)).ok()?;
         text.strip_suffix('\n').map(str::to_owned)
     }
 
-    fn pid_file(&self) -> PathBuf {
-        self.0.join("pid")
-    }
-
-    /// The engine that an earlier control plane has left here, if it still runs.
+    /// The engine that runs here, whoever has started it: it writes its number down once it has the directory's lock.
     pub(super) fn adopt(&self) -> Option<Running> {
-        let pid = fs::read_to_string(self.pid_file()).ok()?.trim().parse().ok().and_then(Pid::from_raw)?;
-        // Numbers are used again: it has to be ours.
+        let pid = fs::read_to_string(self.0.join("pid")).ok()?.trim().parse().ok().and_then(Pid::from_raw)?;
+        let process = pidfd_open(pid, PidfdFlags::NONBLOCK).ok()?;
+        // Numbers are used again, so that it is ours is looked at once nobody else can get it.
         let command = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).ok()?;
-        let ours = command
-            .split(|byte| *byte == 0)
-            .any(|word| Path::new(std::ffi::OsStr::new(&*String::from_utf8_lossy(word))) == self.0);
-        ours.then_some(Running::Adopted(pid))
+        let own = self.0.as_os_str().as_encoded_bytes();
+        let is_ours = command.split(|byte| *byte == 0).any(|word| word == own);
+        is_ours.then_some(Running::Adopted(process))
     }
 
     /// Starts the engine; at `address`, where it was before, if it was.
@@ -77,41 +77,46 @@ impl Place {
         let mut command = std::process::Command::new(&driver.program);
         command.arg("engine").arg("--data").arg(&self.0).arg("--engine-key-file").arg(&driver.key_file);
         command.args(["--engine-listen", address.unwrap_or("127.0.0.1:0")]);
+        // What the server was told for itself is not for its engines.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"ONRUSH_")) {
+            command.env_remove(name);
+        }
         command.envs(driver.environment.iter().cloned());
         command.env("ONRUSH_MAILBOX_CAPACITY", plan.mailbox_capacity.to_string());
         command.env("ONRUSH_SNAPSHOT_EVERY_EVENTS", plan.snapshot_every_events.to_string());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(self.log()?);
         // What is typed at the terminal of the server is for the server, which stops its engines itself.
         command.process_group(0);
-        let child = Command::from(command).spawn()?;
-        if let Some(pid) = child.id() {
-            fs::write(self.pid_file(), pid.to_string())?;
+        // That it is there again, it says itself.
+        match fs::remove_file(self.0.join(ADDRESS)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
         }
-        Ok(Running::Child(child))
+        Ok(Running::Child(Command::from(command).spawn()?))
     }
 
     fn log(&self) -> io::Result<File> {
         OpenOptions::new().create(true).append(true).open(self.0.join("engine.log"))
     }
 
-    /// Moves it out of the way, with all that was sold.
+    /// Moves it out of the way, with all that was sold. Twice is once.
     pub(super) fn export(&self, to: &Path) -> io::Result<PathBuf> {
         let name = self.0.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         fs::create_dir_all(to)?;
         let exported = to.join(name);
-        fs::rename(&self.0, &exported)?;
-        Ok(exported)
+        match fs::rename(&self.0, &exported) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && exported.exists() => Ok(exported),
+            renamed => {
+                renamed?;
+                // Room for a start that does not come.
+                fs::remove_file(exported.join("ballast")).ok();
+                Ok(exported)
+            }
+        }
     }
 }
 
 impl Running {
-    fn pid(&self) -> Option<Pid> {
-        match self {
-            Self::Child(child) => child.id().and_then(|id| Pid::from_raw(id.cast_signed())),
-            Self::Adopted(pid) => Some(*pid),
-        }
-    }
-
     /// Returns when it has ended, with how.
     pub(super) async fn ended(&mut self) -> String {
         match self {
@@ -119,28 +124,43 @@ impl Running {
                 Ok(status) => status.to_string(),
                 Err(error) => error.to_string(),
             },
-            Self::Adopted(pid) => {
-                while test_kill_process(*pid).is_ok() {
+            Self::Adopted(process) => {
+                while !has_ended(process) {
                     tokio::time::sleep(LOOK).await;
                 }
-                "an unknown status".to_owned()
+                "a status that only its parent was told".to_owned()
             }
         }
     }
 
     /// Asks it to end in good order.
     pub(super) fn terminate(&self) {
-        if let Some(pid) = self.pid() {
-            // It may have ended by itself.
-            kill_process(pid, Signal::TERM).ok();
-        }
+        self.signal(Signal::TERM);
     }
 
     /// Ends it.
     pub(super) fn kill(&self) {
-        if let Some(pid) = self.pid() {
-            // It may have ended by itself.
-            kill_process(pid, Signal::KILL).ok();
+        self.signal(Signal::KILL);
+    }
+
+    fn signal(&self, signal: Signal) {
+        // It may have ended by itself.
+        match self {
+            Self::Child(child) => {
+                // A number of a child that was not waited for is nobody else's.
+                if let Some(pid) = child.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
+                    kill_process(pid, signal).ok();
+                }
+            }
+            Self::Adopted(process) => {
+                pidfd_send_signal(process, signal).ok();
+            }
         }
     }
+}
+
+/// A process that has ended can be read from, also where nobody has waited for it yet.
+fn has_ended(process: &OwnedFd) -> bool {
+    let mut polled = [PollFd::new(process, PollFlags::IN)];
+    poll(&mut polled, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }

@@ -1,44 +1,116 @@
 //! Engines of their own for shows, in the process of a server: how they are started, and what the server's edge is asked.
 
 use anyhow::Context as _;
-use onrush_control_plane::deployments::{Driver, Engines, Known};
+use onrush_api::problem::{Kind, Problem};
+use onrush_control_plane::ControlPlane;
+use onrush_control_plane::deployments::{Driver, Engines, Known, Outstanding};
 use onrush_edge::problem_of_registry;
-use onrush_engine::client::Client;
+use onrush_engine::client::{Client, Performance};
+use onrush_engine::command::Caller;
+use onrush_engine::id::ShowId;
+use onrush_engine::inventory::{Answer, BookingView, Stage};
+use onrush_engine::mailbox::Ask;
 use onrush_engine::wire::Key;
 
 use crate::settings::Settings;
 
+/// Room that an engine of a show keeps for a start on a full disk, in MiB: as little as may be, as there are many.
+const BALLAST: &str = "17";
+
+/// A control plane that gives shows engines of their own; one that does not, where that cannot be, and the log says why.
+pub(crate) fn add(plane: ControlPlane, settings: &Settings, client: &Client) -> ControlPlane {
+    match driver(settings) {
+        Ok((driver, key)) => plane.with_deployments(driver, engines(client, key)),
+        Err(error) => {
+            let error: &dyn std::error::Error = error.as_ref();
+            tracing::error!(error, "no show has an engine of its own until this is mended");
+            plane
+        }
+    }
+}
+
 /// How engines are started: this program, with this server's settings.
-///
-/// # Errors
-/// Where there is no key for them.
-pub(crate) fn driver(settings: &Settings) -> anyhow::Result<(Driver, Key)> {
+fn driver(settings: &Settings) -> anyhow::Result<(Driver, Key)> {
     let data = std::path::absolute(&settings.engine.data).context("the data directory's own path")?;
     let key_file = std::path::absolute(&settings.engine_key_file).context("the engine key's own path")?;
     let key = Key::open_or_create(&key_file)?;
     let program = std::env::current_exe().context("the program's own file")?;
-    Ok((Driver { program, directory: data.join("engines"), key_file, environment: settings.environment.clone() }, key))
+    let mut environment = settings.environment.clone();
+    let ballast = environment.iter_mut().find(|(name, value)| name == "ONRUSH_BALLAST_MIB" && value != "0");
+    ballast.into_iter().for_each(|(_, value)| BALLAST.clone_into(value));
+    Ok((Driver { program, directory: data.join("engines"), key_file, environment }, key))
 }
 
 /// What is asked of the edge of this process.
-pub(crate) fn engines(client: &Client, key: Key) -> Engines {
+fn engines(client: &Client, key: Key) -> Engines {
     let of = || client.clone();
-    let (known, connecting, gone, heard, moving) = (of(), of(), of(), of(), of());
+    let (known, connecting, gone, heard, leaving, moving, asked) = (of(), of(), of(), of(), of(), of(), of());
     Engines {
         show: Box::new(move |id| {
             let show = known.shows().get(id)?;
-            let goes_on = show.performances.iter().filter_map(|id| known.performance(*id)).any(|performance| {
-                let rules = performance.publication.rules();
-                rules.called_off.is_none() && rules.terms.ends_at > known.now()
-            });
-            Some(Known { seller: show.seller, has_performances: !show.performances.is_empty(), goes_on })
+            Some(Known { seller: show.seller, has_performances: !show.performances.is_empty() })
         }),
         connect: Box::new(move |address| connecting.connect(address, &key)),
         disconnect: Box::new(move |address| gone.disconnect(address)),
         is_connected: Box::new(move |address| heard.is_connected(address)),
+        give_away: Box::new(move |show| {
+            let client = leaving.clone();
+            Box::pin(async move { client.give_away(show).await.map_err(problem_of_registry) })
+        }),
         move_show: Box::new(move |show, address| {
             let client = moving.clone();
             Box::pin(async move { client.move_show(show, &address).await.map_err(problem_of_registry) })
         }),
+        outstanding: Box::new(move |show| {
+            let client = asked.clone();
+            Box::pin(async move { outstanding(&client, show).await.ok_or_else(unheard) })
+        }),
     }
+}
+
+fn unheard() -> Problem {
+    Problem::new(Kind::Overloaded).detail("The show's engine does not say what it has. Try again.").retry_after(1)
+}
+
+/// What is left to be done for a show; nothing where its engine does not say.
+async fn outstanding(client: &Client, show: ShowId) -> Option<Outstanding> {
+    let show = client.shows().get(show)?;
+    let caller = Caller { account: show.seller, admin: true };
+    let mut outstanding = Outstanding::Nothing;
+    for id in &show.performances {
+        let performance = client.performance(*id)?;
+        let rules = performance.publication.rules();
+        let goes_on = rules.called_off.is_none() && rules.terms.ends_at > client.now();
+        let (mut number, mut total) = (0, 1);
+        while number < total {
+            let page =
+                client.ask(&performance, Ask::Bookings(caller, number..number.saturating_add(PAGE))).await.ok()?;
+            let Answer::Bookings(bookings, all) = page.answer else { return None };
+            (number, total) = (number.saturating_add(PAGE), all);
+            for booking in bookings {
+                if has_money(client, &performance, &booking, goes_on).await? {
+                    return Some(Outstanding::Money);
+                }
+            }
+        }
+        if goes_on {
+            outstanding = Outstanding::Performances;
+        }
+    }
+    Some(outstanding)
+}
+
+/// Bookings that are asked for at once.
+const PAGE: u32 = 200;
+
+/// Whether money is under way for a booking, or was paid for what is still to come.
+async fn has_money(client: &Client, performance: &Performance, booking: &BookingView, goes_on: bool) -> Option<bool> {
+    let Some(payment) = &booking.payment else { return Some(false) };
+    let gone_back: i64 = payment.refunds.iter().map(|refund| refund.amount).sum();
+    if goes_on && payment.stage == Stage::Captured && gone_back < payment.amount {
+        return Some(true);
+    }
+    let asked = client.ask(performance, Ask::Payment(booking.id)).await.ok()?;
+    let Answer::Payment(payment) = asked.answer else { return None };
+    Some(payment.step.is_some())
 }

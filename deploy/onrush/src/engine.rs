@@ -90,6 +90,7 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     let key = Key::open_or_create(&settings.engine_key_file)?;
     let engine = Engine::open(&settings.engine)?;
     running::withdraw(data, running::ENGINE_ADDRESS)?;
+    std::fs::write(data.join("pid"), std::process::id().to_string()).context("cannot write this process's number")?;
     tracing::info!(events = engine.recovered_events, took = ?engine.recovery, "the journal is recovered");
     let owner = Arbiter::new();
     let client = engine.start(&owner.handle()).await.context("the owner's thread ended")?;

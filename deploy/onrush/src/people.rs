@@ -12,6 +12,7 @@ use onrush_api::token::TokenKeys;
 use onrush_control_plane::ControlPlane;
 use onrush_control_plane::accounts::Obligations;
 use onrush_control_plane::accounts::guests::BookedUntil;
+use onrush_control_plane::deployments::Deployments;
 use onrush_edge::context::Context;
 use onrush_edge::control_plane;
 use onrush_engine::client::Client;
@@ -42,10 +43,8 @@ impl People {
         let clock = Arc::new(SystemClock::start());
         let booked_until = booked_until(Arc::clone(&edge));
         let plane = ControlPlane::open(config, shared_keys, shared_revocations, clock, obligations, booked_until);
-        let (driver, key) = deployments::driver(settings)?;
-        let plane = plane.and_then(|plane| plane.with_deployments(driver, deployments::engines(client, key)));
         let plane = match plane {
-            Ok(plane) => Some(Arc::new(plane)),
+            Ok(plane) => Some(Arc::new(deployments::add(plane, settings, client))),
             Err(error) => {
                 tracing::error!(%error, "there are no accounts until this is mended; the sale goes on");
                 None
@@ -92,9 +91,20 @@ impl People {
         })
     }
 
-    /// Stops the engines that shows have of their own.
+    fn deployments(&self) -> Option<&Deployments> {
+        self.plane.as_ref().and_then(|plane| plane.deployments.as_ref())
+    }
+
+    /// Starts the engines that shows have of their own, or finds them.
+    pub(crate) fn start_engines(&self) {
+        if let Some(Err(error)) = self.deployments().map(Deployments::start) {
+            tracing::error!(%error, "shows with engines of their own are not there");
+        }
+    }
+
+    /// Stops them.
     pub(crate) async fn stop_engines(&self) {
-        if let Some(deployments) = self.plane.as_ref().and_then(|plane| plane.deployments.as_ref()) {
+        if let Some(deployments) = self.deployments() {
             deployments.stop().await;
         }
     }

@@ -26,11 +26,30 @@ fn explain<T: DeserializeOwned>(bytes: &[u8]) -> Problem {
         Err(error) => (pointer(error.path()), error.into_inner()),
     };
     match error.classify() {
-        serde_json::error::Category::Data => {
-            Problem::new(Kind::InvalidBody).errors(vec![FieldError { pointer, detail: error.to_string() }])
-        }
+        serde_json::error::Category::Data => wrong_field(pointer, error.to_string()),
+        // Of a number where one of some words should be, serde_json says that it is no JSON.
+        _ if is_json(bytes) => wrong_field(pointer, "a value of another type is expected".to_owned()),
         _ => malformed(&error),
     }
+}
+
+fn is_json(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<serde_json::Value>(bytes).is_ok()
+}
+
+fn wrong_field(mut pointer: String, detail: String) -> Problem {
+    // Where a field is missing serde names the object, and the field in words.
+    let missing = detail.strip_prefix("missing field `").and_then(|rest| rest.split_once('`'));
+    if let Some((name, _)) = missing {
+        pointer.push('/');
+        pointer.push_str(&escape(name));
+    }
+    Problem::new(Kind::InvalidBody).errors(vec![FieldError { pointer, detail }])
+}
+
+/// A segment of a pointer, by RFC 6901.
+fn escape(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
 }
 
 fn trailing(json: &mut serde_json::Deserializer<serde_json::de::SliceRead<'_>>) -> Problem {
@@ -50,7 +69,7 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
     path.iter()
         .filter_map(|segment| match segment {
             Segment::Seq { index } => Some(format!("/{index}")),
-            Segment::Map { key } => Some(format!("/{}", key.replace('~', "~0").replace('/', "~1"))),
+            Segment::Map { key } => Some(format!("/{}", escape(key))),
             Segment::Enum { .. } | Segment::Unknown => None,
         })
         .collect()
@@ -70,6 +89,22 @@ mod tests {
         assert_eq!(refused("{").kind, Kind::MalformedBody);
         assert_eq!(refused("").kind, Kind::MalformedBody);
         assert_eq!(refused(r#"{"seats":["A-1-1"]} x"#).kind, Kind::MalformedBody);
+    }
+
+    #[test]
+    fn a_word_that_is_no_word_and_a_field_that_is_missing_have_their_pointers() {
+        use crate::shows::ShowDraft;
+        for (body, pointer) in [
+            (r#"{"title":"x","field":3}"#, "/field"),
+            (r#"{"title":"x","field":["concert"]}"#, "/field"),
+            (r#"{"title":"x","field":"circus"}"#, "/field"),
+            (r#"{"field":"concert"}"#, "/title"),
+        ] {
+            let problem = parse::<ShowDraft>(body.as_bytes()).unwrap_err();
+            assert_eq!(problem.kind, Kind::InvalidBody, "{body}: {problem:?}");
+            assert_eq!(problem.body().errors.as_ref().unwrap()[0].pointer, pointer, "{body}");
+        }
+        assert_eq!(parse::<ShowDraft>(br#"{"title":"x","field":}"#).unwrap_err().kind, Kind::MalformedBody);
     }
 
     #[test]

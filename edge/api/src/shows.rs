@@ -96,6 +96,9 @@ pub struct Show {
     pub performances: Vec<Text<onrush_engine::id::PerformanceId>>,
     /// Whether one of them can be bought now.
     pub on_sale: bool,
+    /// In the list of your own shows, of those that you were invited to: what you may do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub your_role: Option<MemberRole>,
 }
 
 /// What a member may do for a show.

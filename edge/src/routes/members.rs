@@ -64,7 +64,7 @@ pub(crate) async fn remove(request: &Request<'_>) -> Result<Answer, Problem> {
     Ok(Answer::done())
 }
 
-fn role(duty: Duty) -> MemberRole {
+pub(crate) fn role(duty: Duty) -> MemberRole {
     match duty {
         Duty::Manage => MemberRole::Manage,
         Duty::Door => MemberRole::Door,

@@ -39,7 +39,11 @@ pub(crate) fn ready(request: &Request<'_>) -> Result<Answer, Problem> {
     match request.context.directory.is_ready() {
         true => Ok(Answer::text(StatusCode::OK, "text/plain; charset=utf-8", "ready\n")),
         false => {
-            let detail = "The journal has failed; the engine must be started again.";
+            let detail = if request.context.directory.has_engine_here() {
+                "The journal has failed; the engine must be started again."
+            } else {
+                "No engine is heard: see the log, and onrush_engine_connected in the metrics."
+            };
             Err(Problem::new(Kind::Overloaded).detail(detail).retry_after(1))
         }
     }

@@ -3,7 +3,7 @@
 use hyper::StatusCode;
 use onrush_api::page::{Cursor, Page};
 use onrush_api::problem::{FieldError, Kind, Problem};
-use onrush_api::shows::{Field, Show, ShowDraft, ShowPatch};
+use onrush_api::shows::{Field, MemberRole, Show, ShowDraft, ShowPatch};
 use onrush_api::text::{Text, Time};
 use onrush_engine::id::ShowId;
 use onrush_engine::registry::{self, RegistryCommand, RegistryMade, ShowDetails};
@@ -12,6 +12,7 @@ use crate::answer::Answer;
 use crate::auth::SELLERS;
 use crate::context::{Context, MERGES_MAX};
 use crate::request::Request;
+use crate::routes::members;
 
 /// Make a show
 #[utoipa::path(post, path = "/v1/shows", tag = "Shows", params(("Idempotency-Key" = Option<String>, Header)),
@@ -40,7 +41,7 @@ pub(crate) async fn create(request: &Request<'_>) -> Result<Answer, Problem> {
     ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before")))]
 pub(crate) fn list(request: &Request<'_>) -> Result<Answer, Problem> {
     let filter = Filter::read(request)?;
-    page_of(request, |show| filter.matches(request.context, show))
+    page_of(request, |show| filter.matches(request.context, show), |_| None)
 }
 
 /// List your shows
@@ -51,10 +52,15 @@ pub(crate) fn list(request: &Request<'_>) -> Result<Answer, Problem> {
     params(("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query)))]
 pub(crate) fn own(request: &Request<'_>) -> Result<Answer, Problem> {
     let caller = request.caller_as(&SELLERS)?;
-    page_of(request, |show| show.seller == caller.account || show.members.contains_key(&caller.account))
+    let own = |show: &registry::Show| show.seller == caller.account || show.members.contains_key(&caller.account);
+    page_of(request, own, |show| show.members.get(&caller.account).copied().map(members::role))
 }
 
-fn page_of(request: &Request<'_>, matches: impl Fn(&registry::Show) -> bool) -> Result<Answer, Problem> {
+fn page_of(
+    request: &Request<'_>,
+    matches: impl Fn(&registry::Show) -> bool,
+    role: impl Fn(&registry::Show) -> Option<MemberRole>,
+) -> Result<Answer, Problem> {
     let page = request.page()?;
     let shows = request.context.directory.shows();
     let mut items = Vec::new();
@@ -66,7 +72,7 @@ fn page_of(request: &Request<'_>, matches: impl Fn(&registry::Show) -> bool) -> 
             let next_cursor = Some(Cursor(place as u64).to_string());
             return Ok(Answer::json(StatusCode::OK, &Page { items, next_cursor }));
         }
-        items.push(body(request.context, show));
+        items.push(Show { your_role: role(show), ..body(request.context, show) });
     }
     Ok(Answer::json(StatusCode::OK, &Page { items, next_cursor: None }))
 }
@@ -191,6 +197,7 @@ fn body(context: &Context, show: &registry::Show) -> Show {
         poster_url: details.poster_url.as_deref().map(str::to_owned),
         created_at: Time(show.created_at),
         on_sale: on_sale(context, show),
+        your_role: None,
         performances: show.performances.iter().copied().map(Text).collect(),
     }
 }

@@ -31,10 +31,12 @@ fn a_member_may_do_what_the_seller_said_and_nothing_else() {
         format!("/v1/bookings/{booking}/document"),
         format!("/v1/tickets/{ticket}"),
     ];
-    let sees_it_listed = || {
+    let listed_as = || {
         let listed = hall.get("/v1/accounts/me/shows").token(&member).expect(200).json()["items"].clone();
-        listed.as_array().expect("a list").iter().any(|show| show["id"] == hall.show.as_str())
+        let own = listed.as_array().expect("a list").iter().find(|show| show["id"] == hall.show.as_str());
+        own.map(|show| show["your_role"].as_str().expect("a member has a role").to_owned())
     };
+    let sees_it_listed = || listed_as().is_some();
     let may_read = || one.each_ref().map(|path| hall.get(path).token(&member).send().status == 200);
     assert_eq!((may_view(), may_manage(), may_read(), sees_it_listed()), (false, false, [false; 3], false));
     invite("view");
@@ -42,7 +44,7 @@ fn a_member_may_do_what_the_seller_said_and_nothing_else() {
     invite("door");
     assert_eq!((may_view(), may_enter(), may_manage(), may_read()), (false, true, false, [false; 3]));
     invite("manage");
-    assert_eq!((may_view(), may_manage()), (true, true));
+    assert_eq!((may_view(), may_manage(), listed_as().as_deref()), (true, true, Some("manage")));
     let listed = hall.get(&members).token(&seller).expect(200).json();
     assert_eq!(listed["items"], json!([{"account": account, "role": "manage"}]));
     let cancel = format!("/v1/bookings/{booking}/cancel");
@@ -64,7 +66,7 @@ fn a_member_may_do_what_the_seller_said_and_nothing_else() {
     assert_eq!((may_view(), may_manage(), sees_it_listed()), (false, false, false));
     hall.unchanged(|| by_manager().refused(404, "not-found"));
     let own = hall.get("/v1/accounts/me/shows").token(&seller).expect(200).json();
-    assert_eq!(own["items"][0]["id"], hall.show.as_str());
+    assert_eq!((&own["items"][0]["id"], own["items"][0].get("your_role")), (&json!(hall.show), None));
     hall.get("/v1/accounts/me/shows").refused(401, "unauthenticated");
     hall.get("/v1/accounts/me/shows").token(&kim).refused(403, "forbidden");
 }

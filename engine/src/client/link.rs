@@ -31,6 +31,8 @@ const WAITING_APART_MAX: usize = 2_048;
 /// Between two tries to connect, at first and at most.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
+/// The same, where somebody has to do something about it first.
+const PAUSE_LASTING: Duration = Duration::from_secs(5);
 
 /// See the module.
 pub(crate) struct Link {
@@ -223,7 +225,7 @@ impl Link {
                 "no connection to an engine"
             );
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(PAUSE_MAX);
+            pause = if error.is_lasting() { PAUSE_LASTING } else { (pause * 2).min(PAUSE_MAX) };
         }
     }
 

@@ -122,6 +122,12 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
 }
 
+/// Whether a process has not ended yet, also where nobody has waited for it.
+fn runs(pid: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+    stat.rsplit(") ").next().is_some_and(|state| !state.is_empty() && !state.starts_with(['Z', 'X']))
+}
+
 fn pid(data: &Path, deployment: &str) -> Pid {
     let text = std::fs::read_to_string(data.join("engines").join(deployment).join("pid")).expect("it was started");
     Pid::from_raw(text.trim().parse().expect("a number")).expect("a process")
@@ -136,8 +142,14 @@ fn a_show_has_an_engine_of_its_own() {
     let seller = Seller { server: &server, tokens: Tokens::of(&data) };
     let shows = [seller.show("One"), seller.show("Other")];
     let [one, other] = shows.each_ref().map(|show| seller.deploy(show));
-    let again = seller.ask("POST", "/v1/deployments", &json!({"template": "tpl_general-admission", "show": shows[0]}));
-    assert_eq!((again.status, again.replayed), (202, true), "{}", again.text());
+    let again = json!({"template": "tpl_general-admission", "show": shows[0], "parameters": {"crowd": 1_000}});
+    let answer = seller.ask("POST", "/v1/deployments", &again);
+    assert_eq!((answer.status, answer.replayed), (202, true), "{}", answer.text());
+    assert_eq!(text(&answer.json::<Value>()["id"]), one);
+    let other_answers = json!({"template": "tpl_general-admission", "show": shows[0], "parameters": {"crowd": 2_000}});
+    let answer = seller.ask("POST", "/v1/deployments", &other_answers);
+    assert_eq!(answer.status, 409, "{}", answer.text());
+    assert!(answer.text().contains(&one), "{}", answer.text());
     let [first, second] = shows.each_ref().map(|show| seller.performance(show));
     let mut sold = [vec![seller.sell(&first, "a")], vec![seller.sell(&second, "b")]];
 
@@ -165,7 +177,7 @@ fn a_show_has_an_engine_of_its_own() {
     server.terminate();
     let (status, log) = server.wait();
     assert!(status.success(), "{status}: {log}");
-    assert!(before.iter().all(|pid| rustix::process::test_kill_process(*pid).is_err()), "an engine was left behind");
+    assert!(!before.iter().any(|pid| runs(*pid)), "an engine was left behind");
     let server = Server::start(&data);
     let seller = Seller { server: &server, tokens: Tokens::of(&data) };
     [&one, &other].into_iter().for_each(|deployment| seller.wait_until_ready(deployment));
@@ -190,7 +202,10 @@ fn a_show_has_an_engine_of_its_own() {
 fn what_is_paid_for_is_collected_from_every_engine() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let _engines = Engines(dir.path());
-    let server = Server::start_under(dir.path(), &["env", "ONRUSH_PAYMENT_PROVIDER=test-psp"]);
+    // What a server is told for itself is not for its engines: the same address, say.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound");
+    let ops = format!("ONRUSH_OPS_LISTEN={free}");
+    let server = Server::start_under(dir.path(), &["env", "ONRUSH_PAYMENT_PROVIDER=test-psp", &ops]);
     let seller = Seller { server: &server, tokens: Tokens::of(dir.path()) };
     let show = seller.show("One");
     let deployment = seller.deploy(&show);
@@ -213,8 +228,124 @@ fn what_is_paid_for_is_collected_from_every_engine() {
             std::thread::yield_now();
         }
     }
+    // No deletion takes what was paid with it: first it goes back.
+    let path = format!("/v1/deployments/{deployment}");
+    let refused = seller.ask("DELETE", &format!("{path}?force=true"), &Value::Null);
+    assert_eq!(refused.status, 409, "{}", refused.text());
+    let called_off = seller.ask("POST", &format!("/v1/performances/{performance}/cancel"), &json!({}));
+    assert_eq!(called_off.status, 200, "{}", called_off.text());
+    let begun = Instant::now();
+    while seller.ask("DELETE", &path, &Value::Null).status != 204 {
+        assert!(begun.elapsed() < PATIENCE, "the money does not go back");
+        std::thread::yield_now();
+    }
+    let book = std::fs::read_to_string(dir.path().join("test-psp/payments.jsonl")).expect("the provider's book");
+    let last = book.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line of the book"));
+    let last: std::collections::BTreeMap<_, _> = last.map(|line| (line["id"].to_string(), line)).collect();
+    assert!(last.values().all(|payment| payment["refunds"][0]["amount"] == 50_000), "{last:#?}");
     server.terminate();
     server.wait();
+}
+
+#[test]
+fn an_engine_that_hangs_is_started_again() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let _engines = Engines(dir.path());
+    let server = Server::start(dir.path());
+    let seller = Seller { server: &server, tokens: Tokens::of(dir.path()) };
+    let show = seller.show("One");
+    let deployment = seller.deploy(&show);
+    let performance = seller.performance(&show);
+    let hanging = pid(dir.path(), &deployment);
+    kill_process(hanging, Signal::STOP).expect("the engine runs");
+    let begun = Instant::now();
+    while seller.read(&format!("/v1/deployments/{deployment}"))["status"]["restarts"] == 0 {
+        assert!(begun.elapsed() < PATIENCE, "nobody notices");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    seller.wait_until_ready(&deployment);
+    assert_ne!(pid(dir.path(), &deployment), hanging);
+    seller.sell(&performance, "a");
+    server.terminate();
+    server.wait();
+}
+
+#[test]
+fn of_two_requests_at_once_for_one_show_one_counts() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let _engines = Engines(dir.path());
+    let server = Server::start(dir.path());
+    let seller = Seller { server: &server, tokens: Tokens::of(dir.path()) };
+    for round in 0..5 {
+        let draft = json!({"template": "tpl_reserved-seating", "show": seller.show("One")});
+        let (call, token) = (Call::of("POST", "/v1/deployments", &draft), seller.tokens.seller());
+        let mut connections = [seller.connect(), seller.connect()];
+        let ids = std::thread::scope(|scope| {
+            let both = connections.each_mut().map(|connection| scope.spawn(|| connection.ask(&call, &token)));
+            both.map(|one| one.join().expect("it is answered"))
+        });
+        let ids = ids.map(|made| text(&made.json::<Value>()["id"]));
+        assert_eq!(ids[0], ids[1]);
+        let listed = seller.read("/v1/deployments")["items"].as_array().map(Vec::len);
+        assert_eq!(listed, Some(round + 1));
+    }
+    server.terminate();
+    server.wait();
+}
+
+#[test]
+fn a_seller_has_so_many_engines_and_no_more() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let _engines = Engines(dir.path());
+    let server = Server::start(dir.path());
+    let seller = Seller { server: &server, tokens: Tokens::of(dir.path()) };
+    let draft = || json!({"template": "tpl_space-reservation", "show": seller.show("Room")});
+    let all: Vec<_> = (0..20).map(|_| seller.make("/v1/deployments", &draft(), 202)).collect();
+    let one_more = draft();
+    let refused = seller.ask("POST", "/v1/deployments", &one_more);
+    assert_eq!(refused.status, 403, "{}", refused.text());
+    assert!(refused.text().contains("limit-exceeded"), "{}", refused.text());
+    seller.wait_until_ready(&all[19]);
+    assert_eq!(seller.ask("DELETE", &format!("/v1/deployments/{}", all[0]), &Value::Null).status, 204);
+    seller.make("/v1/deployments", &one_more, 202);
+    server.terminate();
+    server.wait();
+}
+
+#[test]
+fn a_deletion_that_broke_off_is_brought_to_its_end() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let _engines = Engines(dir.path());
+    for round in 0..4 {
+        let server = Server::start(dir.path());
+        let seller = Seller { server: &server, tokens: Tokens::of(dir.path()) };
+        let show = seller.show("One");
+        let deployment = seller.deploy(&show);
+        let call = Call::of("DELETE", &format!("/v1/deployments/{deployment}"), &Value::Null);
+        let (mut connection, token) = (seller.connect(), seller.tokens.seller());
+        std::thread::scope(|scope| {
+            // What it is answered, if it is, is not what this is about.
+            scope.spawn(|| connection.exchange(&call, &token).ok());
+            std::thread::sleep(Duration::from_millis(4 * round));
+            server.kill();
+        });
+
+        let server = Server::start(dir.path());
+        let seller = Seller { server: &server, tokens: Tokens::of(dir.path()) };
+        if seller.ask("GET", &format!("/v1/deployments/{deployment}"), &Value::Null).status == 200 {
+            // It was not begun.
+            seller.wait_until_ready(&deployment);
+        } else {
+            let (begun, exported) = (Instant::now(), dir.path().join("exports").join(&deployment));
+            while dir.path().join("engines").join(&deployment).exists() || !exported.exists() {
+                assert!(begun.elapsed() < PATIENCE, "round {round}: it is not put aside");
+                std::thread::yield_now();
+            }
+            assert_eq!(seller.ask("GET", &format!("/v1/shows/{show}"), &Value::Null).status, 404);
+        }
+        server.terminate();
+        server.wait();
+    }
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::server::Server;
 
 /// Who calls. The first buyer and the first seller own what is called upon; the first seller has invited a manager, somebody
 /// for the door, and a viewer.
-const CALLERS: [&str; 13] = [
+const CALLERS: [&str; 14] = [
     "nobody",
     "signed-out",
     "buyer",
@@ -31,6 +31,7 @@ const CALLERS: [&str; 13] = [
     "admin",
     "buyers-machine",
     "sellers-machine",
+    "admins-machine",
     "guest",
 ];
 
@@ -47,6 +48,7 @@ struct World {
     keys: TokenKeys,
     show: String,
     performance: String,
+    deployment: String,
     /// Of each caller; the one of nobody is no token.
     tokens: Vec<String>,
     /// A seller's account that helps, and a buyer's that tickets are given to.
@@ -68,7 +70,7 @@ impl World {
         let server = Server::start_under(data.path(), &["env", "ONRUSH_ADMIN_EMAIL=admin@example.org", &file]);
         let connection = server.connect();
         let keys = KeyFile::open(&KeyFile::path_in(data.path())).expect("the server has made its key");
-        let [show, performance, helper, friend] = [const { String::new() }; 4];
+        let [show, performance, deployment, helper, friend] = [const { String::new() }; 5];
         let mut world = Self {
             server,
             data,
@@ -76,6 +78,7 @@ impl World {
             keys,
             show,
             performance,
+            deployment,
             tokens: Vec::new(),
             helper,
             friend,
@@ -106,7 +109,7 @@ impl World {
             let token = match caller {
                 "nobody" => String::new(),
                 "guest" => self.make("", "POST", "/v1/sessions", &json!({"guest": true}), "access_token"),
-                "buyers-machine" | "sellers-machine" => self.machine(caller),
+                "buyers-machine" | "sellers-machine" | "admins-machine" => self.machine(caller),
                 _ => self.person(caller),
             };
             self.tokens.push(token);
@@ -132,7 +135,12 @@ impl World {
     }
 
     fn machine(&mut self, caller: &str) -> String {
-        let (owner, scope) = if caller == "buyers-machine" { ("buyer", "book") } else { ("seller", "sell") };
+        // The admin's is good for selling only.
+        let (owner, scope) = match caller {
+            "buyers-machine" => ("buyer", "book"),
+            "sellers-machine" => ("seller", "sell"),
+            _ => ("admin", "sell"),
+        };
         let key = self.make_key(owner, scope, "key");
         self.make("", "POST", "/v1/sessions", &json!({"api_key": key}), "access_token")
     }
@@ -219,10 +227,21 @@ impl World {
         self.make(&seller, "POST", "/v1/shows", &json!({"title": "Mice", "field": "musical"}), "id")
     }
 
+    /// The first seller's, a new one where the last one is gone: a seller has so many and no more.
     fn deployment(&mut self) -> String {
-        let (show, seller) = (self.new_show(), self.token("seller"));
+        let seller = self.token("seller");
+        let path = format!("/v1/deployments/{}", self.deployment);
+        if !self.deployment.is_empty() && self.ask(&seller, "GET", &path, &Value::Null).status == 200 {
+            return self.deployment.clone();
+        }
+        let show = self.new_show();
         let draft = json!({"template": "tpl_reserved-seating", "show": show});
-        self.make(&seller, "POST", "/v1/deployments", &draft, "id")
+        self.deployment = self.make(&seller, "POST", "/v1/deployments", &draft, "id");
+        // Before its engine is heard nobody knows what it has.
+        while self.ask(&seller, "GET", &format!("/v1/shows/{show}"), &Value::Null).status != 200 {
+            std::thread::yield_now();
+        }
+        self.deployment.clone()
     }
 
     /// The ticket of a new booking.
