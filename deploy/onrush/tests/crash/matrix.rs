@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::accounts::PASSWORD;
+use crate::deployments::Engines;
 use crate::hall;
 use crate::http::{Call, Connection, Response};
 use crate::server::Server;
@@ -375,6 +376,8 @@ fn routes(world: &mut World) -> Vec<(&'static str, String, bool)> {
 #[test]
 fn everybody_may_do_what_they_may_and_nothing_else() {
     let mut world = World::open();
+    let place = world.data.path().to_owned();
+    let _engines = Engines(&place);
     let mut table = format!("{:52}{}\n", "", CALLERS.map(|caller| format!("{caller:>16}")).concat());
     for (method, path, needs_token) in routes(&mut world) {
         write!(table, "{:52}", format!("{method} {path}")).expect("memory takes text");
