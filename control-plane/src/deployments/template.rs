@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use onrush_api::body::escape;
 use onrush_api::deployments::{Parameter, Template};
 use onrush_api::problem::{FieldError, Kind, Problem};
 use serde_json::Value;
@@ -119,11 +120,6 @@ pub(crate) fn answers(template: &Template, given: &BTreeMap<String, Value>) -> R
         }
     }
     if errors.is_empty() { Ok(answers) } else { Err(Problem::new(Kind::InvalidBody).errors(errors)) }
-}
-
-/// RFC 6901.
-fn escape(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
 }
 
 /// What an engine needs for a show of this size. A command waits a millisecond where the disk is quick; in the first second

@@ -1,6 +1,5 @@
 //! `onrush edge`: the API, for engines in other processes.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -17,9 +16,10 @@ use onrush_engine::time::SystemClock;
 use onrush_engine::wire::Key;
 use tokio_util::sync::CancellationToken;
 
+use crate::arguments::Shared;
 use crate::running::{self, StopSignals};
-use crate::settings::{Layers, Settings, SettingsError};
-use crate::{listen, logging, people, telemetry};
+use crate::settings::{Settings, SettingsError};
+use crate::{listen, people, telemetry};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "It keeps nothing: any number of edges may serve the same engines, with the same keys.\n\n\
@@ -27,58 +27,32 @@ use crate::{listen, logging, people, telemetry};
     onrush edge --engines 127.0.0.1:7411 --engine-key-file ./engine-data/engine.key --data ./edge-data\n  \
     onrush edge --engines engine-0:7411,engine-1:7411 --listen 0.0.0.0:8080 --data /keys")]
 pub(crate) struct Arguments {
+    #[command(flatten)]
+    shared: Shared,
     /// Engines, as host:port, with commas between them; they need not be there yet
     #[arg(long, value_name = "ADDRS")]
     engines: Option<String>,
     /// The key of the engines [default: engine.key in the data directory]
     #[arg(long, value_name = "FILE")]
     engine_key_file: Option<String>,
-    /// Directory of the signing keys; edges that serve the same engines need the same [default: ./onrush-data]
-    #[arg(long, value_name = "DIR")]
-    data: Option<String>,
     /// Address of the API [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// Address of /healthz, /readyz and /metrics [default: the API's]
-    #[arg(long, value_name = "ADDR")]
-    ops_listen: Option<String>,
-    /// A TOML file with settings
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// text or json [default: text]
-    #[arg(long, value_name = "FORMAT")]
-    log_format: Option<String>,
-    /// Print what is in force and where each value came from, and stop
-    #[arg(long)]
-    print_config: bool,
-}
-
-impl Arguments {
-    fn layers(&self) -> Result<Layers, SettingsError> {
-        let layers = Layers::defaults().file(self.config.as_deref())?.variables(|name| std::env::var(name).ok());
-        Ok(layers
-            .flag("engines", self.engines.clone())
-            .flag("engine_key_file", self.engine_key_file.clone())
-            .flag("data", self.data.clone())
-            .flag("listen", self.listen.clone())
-            .flag("ops_listen", self.ops_listen.clone())
-            .flag("log_format", self.log_format.clone()))
-    }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let layers = arguments.layers()?;
-    let settings = Settings::read(&layers)?;
-    if arguments.print_config {
-        running::print(&layers.print());
+    let role = [
+        ("engines", &arguments.engines),
+        ("engine_key_file", &arguments.engine_key_file),
+        ("listen", &arguments.listen),
+    ];
+    let Some(settings) = arguments.shared.begin(&arguments.shared.layers(&role)?)? else {
         return Ok(ExitCode::SUCCESS);
-    }
+    };
     if settings.engines.is_empty() {
         let reason = "an edge needs engines: onrush edge --engines HOST:PORT,…".to_owned();
         return Err(SettingsError::Contradiction(reason).into());
     }
-    logging::start(&settings.log, settings.log_format)?;
-    running::use_small_pages();
     System::new().block_on(serve(settings))
 }
 

@@ -1,6 +1,5 @@
 //! `onrush engine`: performances and their journal, for edges in other processes.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -17,9 +16,10 @@ use onrush_engine::engine::Engine;
 use onrush_engine::wire::Key;
 use tokio_util::sync::CancellationToken;
 
+use crate::arguments::Shared;
 use crate::running::{self, StopSignals};
-use crate::settings::{Layers, Settings, SettingsError};
-use crate::{listen, logging, telemetry};
+use crate::settings::Settings;
+use crate::{listen, telemetry};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Edges find it at --engine-listen, and need the file engine.key of its data directory.\n\n\
@@ -27,54 +27,28 @@ use crate::{listen, logging, telemetry};
     onrush engine --data ./engine-data\n  \
     onrush engine --data /data --engine-listen 0.0.0.0:7411 --ops-listen 0.0.0.0:9090 --engine-key-file /keys/engine.key")]
 pub(crate) struct Arguments {
-    /// Directory of the journal and the snapshots [default: ./onrush-data]
-    #[arg(long, value_name = "DIR")]
-    data: Option<String>,
+    #[command(flatten)]
+    shared: Shared,
     /// Address for edges [default: 127.0.0.1:7411]
     #[arg(long, value_name = "ADDR")]
     engine_listen: Option<String>,
     /// The key that edges need, too; made where it is not there [default: engine.key in the data directory]
     #[arg(long, value_name = "FILE")]
     engine_key_file: Option<String>,
-    /// Address of /healthz, /readyz and /metrics [default: none]
-    #[arg(long, value_name = "ADDR")]
-    ops_listen: Option<String>,
-    /// A TOML file with settings
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
     /// fsync: an answer means that the disk has it; relaxed: up to a second may be lost [default: fsync]
     #[arg(long, value_name = "WHEN")]
     durability: Option<String>,
-    /// text or json [default: text]
-    #[arg(long, value_name = "FORMAT")]
-    log_format: Option<String>,
-    /// Print what is in force and where each value came from, and stop
-    #[arg(long)]
-    print_config: bool,
-}
-
-impl Arguments {
-    fn layers(&self) -> Result<Layers, SettingsError> {
-        let layers = Layers::defaults().file(self.config.as_deref())?.variables(|name| std::env::var(name).ok());
-        Ok(layers
-            .flag("data", self.data.clone())
-            .flag("engine_listen", self.engine_listen.clone())
-            .flag("engine_key_file", self.engine_key_file.clone())
-            .flag("ops_listen", self.ops_listen.clone())
-            .flag("durability", self.durability.clone())
-            .flag("log_format", self.log_format.clone()))
-    }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let layers = arguments.layers()?;
-    let settings = Settings::read(&layers)?;
-    if arguments.print_config {
-        running::print(&layers.print());
+    let role = [
+        ("engine_listen", &arguments.engine_listen),
+        ("engine_key_file", &arguments.engine_key_file),
+        ("durability", &arguments.durability),
+    ];
+    let Some(settings) = arguments.shared.begin(&arguments.shared.layers(&role)?)? else {
         return Ok(ExitCode::SUCCESS);
-    }
-    logging::start(&settings.log, settings.log_format)?;
-    running::use_small_pages();
+    };
     System::new().block_on(serve(settings))
 }
 

@@ -1,5 +1,6 @@
 //! The binary that puts the parts together: one subcommand a role.
 
+mod arguments;
 mod demo;
 mod deployments;
 mod edge;

@@ -1,7 +1,6 @@
 //! `onrush serve`: engine and edge in one process.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,11 +18,12 @@ use onrush_engine::client::Client;
 use onrush_engine::engine::Engine;
 use tokio_util::sync::CancellationToken;
 
+use crate::arguments::Shared;
 use crate::payments::Collecting;
 use crate::people::People;
 use crate::running::{self, StopSignals};
-use crate::settings::{Layers, Settings, SettingsError};
-use crate::{demo, listen, logging, people, telemetry};
+use crate::settings::Settings;
+use crate::{demo, listen, people, telemetry};
 
 #[derive(Debug, Default, clap::Args)]
 #[command(
@@ -33,50 +33,21 @@ use crate::{demo, listen, logging, people, telemetry};
     onrush serve --print-config > onrush.toml && onrush serve --config onrush.toml"
 )]
 pub(crate) struct Arguments {
-    /// Directory of the journal, the snapshots and the signing key [default: ./onrush-data]
-    #[arg(long, value_name = "DIR")]
-    data: Option<String>,
+    #[command(flatten)]
+    shared: Shared,
     /// Address of the API [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// Address of /healthz, /readyz and /metrics [default: the API's]
-    #[arg(long, value_name = "ADDR")]
-    ops_listen: Option<String>,
-    /// A TOML file with settings
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
     /// fsync: an answer means that the disk has it; relaxed: up to a second may be lost [default: fsync]
     #[arg(long, value_name = "WHEN")]
     durability: Option<String>,
-    /// text or json [default: text]
-    #[arg(long, value_name = "FORMAT")]
-    log_format: Option<String>,
-    /// Print what is in force and where each value came from, and stop
-    #[arg(long)]
-    print_config: bool,
-}
-
-impl Arguments {
-    fn layers(&self) -> Result<Layers, SettingsError> {
-        let layers = Layers::defaults().file(self.config.as_deref())?.variables(|name| std::env::var(name).ok());
-        Ok(layers
-            .flag("data", self.data.clone())
-            .flag("listen", self.listen.clone())
-            .flag("ops_listen", self.ops_listen.clone())
-            .flag("durability", self.durability.clone())
-            .flag("log_format", self.log_format.clone()))
-    }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let layers = arguments.layers()?;
-    let settings = Settings::read(&layers)?;
-    if arguments.print_config {
-        running::print(&layers.print());
+    let role = [("listen", &arguments.listen), ("durability", &arguments.durability)];
+    let Some(settings) = arguments.shared.begin(&arguments.shared.layers(&role)?)? else {
         return Ok(ExitCode::SUCCESS);
-    }
-    logging::start(&settings.log, settings.log_format)?;
-    running::use_small_pages();
+    };
     System::new().block_on(serve(settings))
 }
 

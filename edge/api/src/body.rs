@@ -47,8 +47,8 @@ fn wrong_field(mut pointer: String, detail: String) -> Problem {
     Problem::new(Kind::InvalidBody).errors(vec![FieldError { pointer, detail }])
 }
 
-/// A segment of a pointer, by RFC 6901.
-fn escape(name: &str) -> String {
+/// A segment of a JSON pointer, by RFC 6901.
+pub fn escape(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
