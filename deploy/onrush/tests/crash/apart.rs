@@ -12,6 +12,8 @@ use crate::random::{Random, seed};
 use crate::server::{Process, Server};
 use crate::{number, say};
 
+/// What takes longer never comes.
+const PATIENCE: std::time::Duration = std::time::Duration::from_mins(1);
 /// Kills, where nothing else is asked for: a part of what a server in one process goes through.
 const CYCLES: u64 = 5;
 
@@ -42,6 +44,16 @@ impl Places {
         let edge = start_edge(&self.edge(), engine, &self.engine().join("engine.key"));
         edge.unwrap_or_else(|reason| panic!("the edge does not start: {reason}"))
     }
+
+    /// With the same keys.
+    fn start_other_edge(&self, engine: SocketAddr) -> Server {
+        let data = self.dir.path().join("other");
+        std::fs::create_dir(&data).expect("a directory");
+        for key in ["token.key", "ticket.key"] {
+            std::fs::copy(self.edge().join(key), data.join(key)).expect("a key to share");
+        }
+        start_edge(&data, engine, &self.engine().join("engine.key")).expect("it starts")
+    }
 }
 
 fn start_edge(data: &Path, engine: SocketAddr, key: &Path) -> Result<Server, String> {
@@ -50,8 +62,9 @@ fn start_edge(data: &Path, engine: SocketAddr, key: &Path) -> Result<Server, Str
 
 /// Waits until an answer has a text in it.
 fn wait_for(server: &Server, call: &Call, text: &str) {
-    let mut connection = server.connect();
+    let (mut connection, begun) = (server.connect(), std::time::Instant::now());
     while !connection.ask(call, "").text().contains(text) {
+        assert!(begun.elapsed() < PATIENCE, "{text} never comes");
         std::thread::yield_now();
     }
 }
@@ -109,12 +122,7 @@ fn a_second_edge_serves_the_same_sale() {
     let one = places.start_edge(engine.address);
     let tokens = Tokens::of(&places.edge());
     let performance = hall::open(&mut one.connect(), &tokens);
-    let other_data = places.dir.path().join("other");
-    std::fs::create_dir(&other_data).expect("a directory");
-    for key in ["token.key", "ticket.key"] {
-        std::fs::copy(places.edge().join(key), other_data.join(key)).expect("a key to share");
-    }
-    let other = start_edge(&other_data, engine.address, &places.engine().join("engine.key")).expect("it starts");
+    let other = places.start_other_edge(engine.address);
     wait_for(&other, &Call::get("/readyz"), "ready");
 
     let wish = serde_json::json!({"seats": ["A-1-1"]});
@@ -125,6 +133,37 @@ fn a_second_edge_serves_the_same_sale() {
     assert_eq!((again.status, again.replayed, &again.body), (201, true, &held.body), "{}", again.text());
     let elses = other.connect().ask(&hold, &tokens.buyer(2));
     assert_eq!(elses.status, 409, "{}", elses.text());
+}
+
+#[test]
+fn changes_over_two_edges_at_once_both_count() {
+    const FIELDS: [&str; 2] = ["title", "venue"];
+    let places = Places::new();
+    let engine = places.start_engine("127.0.0.1:0");
+    let first = places.start_edge(engine.address);
+    let tokens = Tokens::of(&places.edge());
+    let draft = serde_json::json!({"title": "0", "field": "concert"});
+    let show = first.connect().ask(&Call::of("POST", "/v1/shows", &draft), &tokens.seller());
+    let path = format!("/v1/shows/{}", show.json::<serde_json::Value>()["id"].as_str().expect("an id"));
+    let second = places.start_other_edge(engine.address);
+    wait_for(&second, &Call::get("/readyz"), "ready");
+    let edges = [first, second];
+    for round in 1..=50 {
+        let said = round.to_string();
+        std::thread::scope(|scope| {
+            for (edge, field) in edges.iter().zip(FIELDS) {
+                let call = Call::of("PATCH", &path, &serde_json::json!({ field: &said }));
+                let (mut connection, token) = (edge.connect(), tokens.seller());
+                scope.spawn(move || {
+                    let changed = connection.ask(&call, &token);
+                    assert_eq!(changed.status, 200, "{}", changed.text());
+                });
+            }
+        });
+        // Either edge hears of the other's change a moment later.
+        let both = edges.iter().zip(FIELDS.iter().rev());
+        both.for_each(|(edge, field)| wait_for(edge, &Call::get(path.as_str()), &format!("\"{field}\":\"{said}\"")));
+    }
 }
 
 #[test]

@@ -14,12 +14,25 @@ use crate::server::Server;
 /// What takes longer never comes.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-struct Seller<'a> {
-    server: &'a Server,
+struct Seller {
+    server: Server,
     tokens: Tokens,
 }
 
-impl Seller<'_> {
+impl Seller {
+    /// At a server that starts on a data directory, perhaps under another program.
+    fn at(data: &Path, wrapper: &[&str]) -> Self {
+        let server = Server::start_under(data, wrapper);
+        Self { server, tokens: Tokens::of(data) }
+    }
+
+    /// The server stops in good order, and its engines with it.
+    fn leave(self) {
+        self.server.terminate();
+        let (status, log) = self.server.wait();
+        assert!(status.success(), "{status}: {log}");
+    }
+
     fn connect(&self) -> Connection {
         self.server.connect()
     }
@@ -138,8 +151,7 @@ fn a_show_has_an_engine_of_its_own() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let data = dir.path().join("data");
     let _engines = Engines(&data);
-    let server = Server::start(&data);
-    let seller = Seller { server: &server, tokens: Tokens::of(&data) };
+    let seller = Seller::at(&data, &[]);
     let shows = [seller.show("One"), seller.show("Other")];
     let [one, other] = shows.each_ref().map(|show| seller.deploy(show));
     let again = json!({"template": "tpl_general-admission", "show": shows[0], "parameters": {"crowd": 1_000}});
@@ -166,20 +178,16 @@ fn a_show_has_an_engine_of_its_own() {
 
     // The server is killed: its engines are found by the next one, as they run.
     let before = [pid(&data, &one), pid(&data, &other)];
-    server.kill();
-    let server = Server::start(&data);
-    let seller = Seller { server: &server, tokens: Tokens::of(&data) };
+    seller.server.kill();
+    let seller = Seller::at(&data, &[]);
     [&one, &other].into_iter().for_each(|deployment| seller.wait_until_ready(deployment));
     assert_eq!([pid(&data, &one), pid(&data, &other)], before);
     assert_eq!([seller.bookings(&first), seller.bookings(&second)], sold);
 
     // It stops in good order, with all its engines, and comes back with all of them.
-    server.terminate();
-    let (status, log) = server.wait();
-    assert!(status.success(), "{status}: {log}");
+    seller.leave();
     assert!(!before.iter().any(|pid| runs(*pid)), "an engine was left behind");
-    let server = Server::start(&data);
-    let seller = Seller { server: &server, tokens: Tokens::of(&data) };
+    let seller = Seller::at(&data, &[]);
     [&one, &other].into_iter().for_each(|deployment| seller.wait_until_ready(deployment));
     sold[0].push(seller.sell(&first, "last"));
     assert_eq!([seller.bookings(&first), seller.bookings(&second)], sold);
@@ -194,8 +202,7 @@ fn a_show_has_an_engine_of_its_own() {
     assert_eq!(seller.ask("GET", &format!("/v1/shows/{}", shows[0]), &Value::Null).status, 404);
     assert!(data.join("exports").join(&one).join("journal").exists());
     assert_eq!(seller.bookings(&second), sold[1]);
-    server.terminate();
-    server.wait();
+    seller.leave();
 }
 
 #[test]
@@ -205,8 +212,7 @@ fn what_is_paid_for_is_collected_from_every_engine() {
     // What a server is told for itself is not for its engines: the same address, say.
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound");
     let ops = format!("ONRUSH_OPS_LISTEN={free}");
-    let server = Server::start_under(dir.path(), &["env", "ONRUSH_PAYMENT_PROVIDER=test-psp", &ops]);
-    let seller = Seller { server: &server, tokens: Tokens::of(dir.path()) };
+    let seller = Seller::at(dir.path(), &["env", "ONRUSH_PAYMENT_PROVIDER=test-psp", &ops]);
     let show = seller.show("One");
     let deployment = seller.deploy(&show);
     let performance = seller.performance_at(&show, 50_000);
@@ -243,16 +249,14 @@ fn what_is_paid_for_is_collected_from_every_engine() {
     let last = book.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line of the book"));
     let last: std::collections::BTreeMap<_, _> = last.map(|line| (line["id"].to_string(), line)).collect();
     assert!(last.values().all(|payment| payment["refunds"][0]["amount"] == 50_000), "{last:#?}");
-    server.terminate();
-    server.wait();
+    seller.leave();
 }
 
 #[test]
 fn an_engine_that_hangs_is_started_again() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let _engines = Engines(dir.path());
-    let server = Server::start(dir.path());
-    let seller = Seller { server: &server, tokens: Tokens::of(dir.path()) };
+    let seller = Seller::at(dir.path(), &[]);
     let show = seller.show("One");
     let deployment = seller.deploy(&show);
     let performance = seller.performance(&show);
@@ -266,16 +270,14 @@ fn an_engine_that_hangs_is_started_again() {
     seller.wait_until_ready(&deployment);
     assert_ne!(pid(dir.path(), &deployment), hanging);
     seller.sell(&performance, "a");
-    server.terminate();
-    server.wait();
+    seller.leave();
 }
 
 #[test]
 fn of_two_requests_at_once_for_one_show_one_counts() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let _engines = Engines(dir.path());
-    let server = Server::start(dir.path());
-    let seller = Seller { server: &server, tokens: Tokens::of(dir.path()) };
+    let seller = Seller::at(dir.path(), &[]);
     for round in 0..5 {
         let draft = json!({"template": "tpl_reserved-seating", "show": seller.show("One")});
         let (call, token) = (Call::of("POST", "/v1/deployments", &draft), seller.tokens.seller());
@@ -289,16 +291,14 @@ fn of_two_requests_at_once_for_one_show_one_counts() {
         let listed = seller.read("/v1/deployments")["items"].as_array().map(Vec::len);
         assert_eq!(listed, Some(round + 1));
     }
-    server.terminate();
-    server.wait();
+    seller.leave();
 }
 
 #[test]
 fn a_seller_has_so_many_engines_and_no_more() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let _engines = Engines(dir.path());
-    let server = Server::start(dir.path());
-    let seller = Seller { server: &server, tokens: Tokens::of(dir.path()) };
+    let seller = Seller::at(dir.path(), &[]);
     let draft = || json!({"template": "tpl_space-reservation", "show": seller.show("Room")});
     let all: Vec<_> = (0..20).map(|_| seller.make("/v1/deployments", &draft(), 202)).collect();
     let one_more = draft();
@@ -308,56 +308,64 @@ fn a_seller_has_so_many_engines_and_no_more() {
     seller.wait_until_ready(&all[19]);
     assert_eq!(seller.ask("DELETE", &format!("/v1/deployments/{}", all[0]), &Value::Null).status, 204);
     seller.make("/v1/deployments", &one_more, 202);
-    server.terminate();
-    server.wait();
+    seller.leave();
 }
 
 #[test]
 fn a_deletion_that_broke_off_is_brought_to_its_end() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let _engines = Engines(dir.path());
-    for round in 0..4 {
-        let server = Server::start(dir.path());
-        let seller = Seller { server: &server, tokens: Tokens::of(dir.path()) };
-        let show = seller.show("One");
-        let deployment = seller.deploy(&show);
-        let call = Call::of("DELETE", &format!("/v1/deployments/{deployment}"), &Value::Null);
-        let (mut connection, token) = (seller.connect(), seller.tokens.seller());
-        std::thread::scope(|scope| {
-            // What it is answered, if it is, is not what this is about.
-            scope.spawn(|| connection.exchange(&call, &token).ok());
-            std::thread::sleep(Duration::from_millis(4 * round));
-            server.kill();
-        });
-
-        let server = Server::start(dir.path());
-        let seller = Seller { server: &server, tokens: Tokens::of(dir.path()) };
-        if seller.ask("GET", &format!("/v1/deployments/{deployment}"), &Value::Null).status == 200 {
-            // It was not begun.
-            seller.wait_until_ready(&deployment);
-        } else {
-            let (begun, exported) = (Instant::now(), dir.path().join("exports").join(&deployment));
-            while dir.path().join("engines").join(&deployment).exists() || !exported.exists() {
-                assert!(begun.elapsed() < PATIENCE, "round {round}: it is not put aside");
-                std::thread::yield_now();
-            }
-            let status = || seller.ask("GET", &format!("/v1/shows/{show}"), &Value::Null).status;
-            // Until the engines of other rounds are heard nobody says that it is not there.
-            while status() == 503 {
-                std::thread::yield_now();
-            }
-            assert_eq!(status(), 404);
-        }
-        server.terminate();
-        server.wait();
+    let seller = Seller::at(dir.path(), &[]);
+    let show = seller.show("One");
+    let deployment = seller.deploy(&show);
+    let (path, show) = (format!("/v1/deployments/{deployment}"), format!("/v1/shows/{show}"));
+    // An engine that does not stop, so that the deletion waits for it.
+    let engine = pid(dir.path(), &deployment);
+    kill_process(engine, Signal::STOP).expect("the engine runs");
+    let (mut connection, token) = (seller.connect(), seller.tokens.seller());
+    let (call, begun) = (Call::of("DELETE", &path, &Value::Null), Instant::now());
+    let asked = std::thread::spawn(move || connection.exchange(&call, &token).is_ok());
+    while seller.ask("GET", &show, &Value::Null).status != 404 {
+        assert!(begun.elapsed() < PATIENCE, "it is not begun");
     }
+    seller.server.kill();
+    assert!(!asked.join().expect("it does not panic"), "it was answered");
+    kill_process(engine, Signal::CONT).expect("the engine is there");
+
+    let (seller, exported) = (Seller::at(dir.path(), &[]), dir.path().join("exports").join(&deployment));
+    while dir.path().join("engines").join(&deployment).exists() || !exported.join("journal").exists() {
+        assert!(begun.elapsed() < PATIENCE, "it is not put aside");
+        std::thread::yield_now();
+    }
+    for gone in [&path, &show] {
+        assert_eq!(seller.ask("GET", gone, &Value::Null).status, 404, "{gone}");
+    }
+    seller.leave();
+}
+
+#[test]
+fn what_is_added_before_the_engine_is_ready_is_added_to_it() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let _engines = Engines(dir.path());
+    let seller = Seller::at(dir.path(), &[]);
+    let show = seller.show("One");
+    let draft = json!({"template": "tpl_general-admission", "show": show});
+    let deployment = seller.make("/v1/deployments", &draft, 202);
+    let path = format!("/v1/shows/{show}/performances");
+    let room = json!({"starts_at": "2099-01-01T20:00:00Z", "venue_preset": "study-rooms"});
+    let begun = Instant::now();
+    while seller.ask("POST", &path, &room).status != 201 {
+        assert!(begun.elapsed() < PATIENCE, "nothing can be added");
+    }
+    // In the engine that the server shares it would keep the show there for good.
+    seller.wait_until_ready(&deployment);
+    seller.leave();
 }
 
 #[test]
 fn what_cannot_be_deployed_is_refused() {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let server = Server::start(dir.path());
-    let seller = Seller { server: &server, tokens: Tokens::of(dir.path()) };
+    let seller = Seller::at(dir.path(), &[]);
     let show = seller.show("One");
     let ask = |draft: &Value| seller.ask("POST", "/v1/deployments", draft);
 

@@ -269,8 +269,8 @@ fn answers() -> Vec<Answer> {
     ]
 }
 
-fn notices() -> Vec<Notice> {
-    let publication = Introduction {
+fn introduction() -> Introduction {
+    Introduction {
         performance: PERFORMANCE,
         show: ShowId(8),
         seller: caller().account,
@@ -278,7 +278,10 @@ fn notices() -> Vec<Notice> {
         tiers: vec!["VIP".into(), "R".into()],
         rules: rules(),
         seats: seats(),
-    };
+    }
+}
+
+fn notices() -> Vec<Notice> {
     let delta = Delta::between(PERFORMANCE, &[0, 1, 9], &seats());
     let answered = |answer| Ok(Answered { answer, sequence: Some(8), replayed: true });
     let failures = [
@@ -303,7 +306,7 @@ fn notices() -> Vec<Notice> {
     let notices = [
         Notice::Pulse,
         Notice::CaughtUp { relaxed: true },
-        Notice::Performance(Box::new(publication)),
+        Notice::Performance(Box::new(introduction())),
         Notice::Rules(PERFORMANCE, rules()),
         Notice::Seats(Box::new(delta)),
         Notice::Show(show()),
@@ -372,15 +375,7 @@ fn no_bit_that_flips_makes_a_reader_panic() {
 
 #[test]
 fn parts_that_do_not_go_together_are_refused() {
-    let sound = || Introduction {
-        performance: PERFORMANCE,
-        show: ShowId(8),
-        seller: caller().account,
-        plan: plan(),
-        tiers: vec!["VIP".into(), "R".into()],
-        rules: rules(),
-        seats: seats(),
-    };
+    let sound = introduction;
     assert!(sound().publication(None).is_ok());
     let prices = PriceList([won(1)].into());
     let broken = [
