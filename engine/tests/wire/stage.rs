@@ -30,14 +30,19 @@ pub(crate) fn on_runtime(test: impl Future<Output = ()>) {
     System::new().block_on(test);
 }
 
-/// Waits for what is to come true; what does not within a minute never does.
+/// What does not come within a minute never does.
+pub(crate) async fn soon<T>(coming: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_mins(1), coming).await.expect("it comes")
+}
+
+/// Waits for what is to come true.
 pub(crate) async fn until(condition: impl Fn() -> bool) {
-    let waited = async {
+    soon(async {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
-    };
-    tokio::time::timeout(Duration::from_mins(1), waited).await.expect("it comes true");
+    })
+    .await;
 }
 
 pub(crate) fn key() -> Key {
