@@ -27,6 +27,8 @@ pub(crate) fn overloaded() -> Problem {
 pub(crate) fn of_refusal(refusal: Refusal, map: &SeatMap) -> Problem {
     let labels = |seats: &[SeatIndex]| seats.iter().map(|seat| map.label(*seat).to_string()).collect::<Vec<_>>();
     match refusal {
+        // Whoever asked waited for as long as one waits.
+        Refusal::HandedOver => overloaded(),
         Refusal::NotOnSale { opens_at, closes_at } => Problem::new(Kind::NotOnSale).with(|body| {
             body.opens_at = Some(Time(opens_at));
             body.closes_at = Some(Time(closes_at));
@@ -100,11 +102,9 @@ pub fn of_registry(failure: RegistryFailure) -> Problem {
             let detail = format!("A show has at most {MEMBERS_MAX} members.");
             Problem::new(Kind::LimitExceeded).detail(detail).limit(MEMBERS_MAX as u64)
         }
-        RegistryFailure::Refused(RegistryRefusal::IdTaken) | RegistryFailure::Failed(Failure::Nonsense) => {
-            Problem::new(Kind::Internal)
-        }
+        RegistryFailure::Refused(RegistryRefusal::IdTaken | RegistryRefusal::NotHandedOver)
+        | RegistryFailure::Failed(Failure::Nonsense) => Problem::new(Kind::Internal),
         RegistryFailure::Refused(RegistryRefusal::Outdated) => Problem::new(Kind::ChangedMeanwhile),
-        RegistryFailure::Refused(RegistryRefusal::HasPerformances) => Problem::new(Kind::ShowInUse),
         RegistryFailure::Opening(OpeningError::SeatMap(error)) => of_seat_map(&error),
         RegistryFailure::Opening(OpeningError::Terms(error)) => of_terms(error),
         RegistryFailure::Opening(error @ (OpeningError::Prices(_) | OpeningError::TooManyTiers)) => {

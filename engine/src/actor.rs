@@ -3,12 +3,14 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use actix::{Actor, Context, Handler, Message};
+use actix::{Actor, ActorContext as _, Context, Handler, Message};
 use tokio::sync::oneshot;
 
 use crate::command::Command;
 use crate::committer::Committer;
 use crate::event::{Entry, Event};
+use crate::handover::HandOverFailure;
+use crate::id::EngineId;
 use crate::inventory::{Answer, Decision, Inventory};
 use crate::mailbox::{Answered, Ask, Envelope, Failure, Outcome, Wake};
 use crate::metrics::CommandResult;
@@ -73,6 +75,9 @@ impl SeatActor {
 
     fn answer(&mut self, envelope: Envelope, now: Timestamp) {
         let Envelope { ask, deadline, reply } = envelope;
+        if self.inventory.handed_over().is_some() {
+            return self.reply(reply, Err(Refusal::HandedOver.into()));
+        }
         if now > deadline {
             if let Ask::Command(command) = &ask {
                 self.committer.borrow().count(command, CommandResult::Dropped);
@@ -177,6 +182,77 @@ impl Handler<TakeSnapshot> for SeatActor {
             let stream = self.staging.borrow().stream();
             self.committer.borrow().write_snapshot(&self.committer, &self.staging, stream, captured);
         }
+    }
+}
+
+/// Give the performance to another engine: from now on nothing is decided about it here. Twice is once.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), HandOverFailure>")]
+pub(crate) struct GiveAway {
+    pub(crate) to: EngineId,
+}
+
+impl Handler<GiveAway> for SeatActor {
+    type Result = Result<(), HandOverFailure>;
+    fn handle(&mut self, GiveAway { to }: GiveAway, _: &mut Context<Self>) -> Self::Result {
+        if self.committer.borrow().has_failed() {
+            return Err(Failure::Unknown.into());
+        }
+        match self.inventory.handed_over() {
+            Some(before) if before == to => return Ok(()),
+            Some(before) => return Err(HandOverFailure::GoesTo(before)),
+            None => {}
+        }
+        let now = self.committer.borrow().now();
+        self.expire(now);
+        self.apply(now, Event::HandedOver { to });
+        self.stage();
+        Ok(())
+    }
+}
+
+/// Go on with a performance that was given to this engine, and give those who hold the time back that it took.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct TakeUp {
+    pub(crate) by_millis: u32,
+}
+
+impl Handler<TakeUp> for SeatActor {
+    type Result = ();
+    fn handle(&mut self, TakeUp { by_millis }: TakeUp, _: &mut Context<Self>) {
+        let now = self.committer.borrow().now();
+        self.apply(now, Event::TakenOver);
+        if by_millis > 0 {
+            self.apply(now, Event::HoldsExtended { by_millis });
+        }
+        self.stage();
+    }
+}
+
+/// Write down what was given away, once that is durable.
+#[derive(Debug, Message)]
+#[rtype(result = "Vec<u8>")]
+pub(crate) struct Pack;
+
+impl Handler<Pack> for SeatActor {
+    type Result = Vec<u8>;
+    fn handle(&mut self, _: Pack, _: &mut Context<Self>) -> Vec<u8> {
+        let (staging, epoch) = (self.staging.borrow(), self.committer.borrow().epoch());
+        staging.snapshot(epoch, self.inventory.image()).encode()
+    }
+}
+
+/// The performance is another engine's: who still asks is told so, and the actor ends.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Leave;
+
+impl Handler<Leave> for SeatActor {
+    type Result = ();
+    fn handle(&mut self, _: Leave, context: &mut Context<Self>) {
+        self.staging.borrow().mailbox.refuse_all();
+        context.stop();
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod elsewhere;
 mod link;
+mod moving;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -10,18 +11,20 @@ use std::time::Duration;
 use actix::Addr;
 use dashmap::DashMap;
 use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, timeout_at};
 
 use self::elsewhere::Elsewhere;
 use self::link::Link;
 use crate::committer::Health;
 use crate::dues::Dues;
 use crate::feed::{AccountHistory, Histories, Publication, Shows};
-use crate::id::{AccountId, PerformanceId, ShowId};
+use crate::id::{AccountId, EngineId, PerformanceId};
 use crate::journal::Durability;
 use crate::mailbox::{Ask, Envelope, Failure, Mailbox, Outcome};
 use crate::owner::{Owner, Register, RegistryFailure, RegistryOutcome, Settle, Tick};
 use crate::performance::Opening;
-use crate::registry::{RegistryCommand, RegistryRefusal, Show};
+use crate::refusal::Refusal;
+use crate::registry::{RegistryCommand, RegistryRefusal};
 use crate::time::{Clock, Timestamp};
 use crate::wire::{Key, PATIENCE};
 
@@ -47,6 +50,16 @@ pub(crate) enum Road {
 struct Views {
     performances: DashMap<PerformanceId, Performance>,
     shows: Shows,
+    /// What was given to another engine and not let go of yet; by which engine, with nothing for the one of this process.
+    left: DashMap<(PerformanceId, Option<Box<str>>), EngineId>,
+    /// How often something has come or gone.
+    moves: watch::Sender<u64>,
+}
+
+impl Views {
+    fn note_move(&self) {
+        self.moves.send_modify(|moves| *moves += 1);
+    }
 }
 
 struct Shared {
@@ -63,12 +76,34 @@ struct Here {
     histories: Arc<Histories>,
     durability: Durability,
     health: watch::Receiver<Health>,
+    /// What other engines know it by, once that is durable.
+    name: watch::Sender<Option<EngineId>>,
     owner: OnceLock<Addr<Owner>>,
 }
 
 /// See the module. Cheap to clone; usable from any thread.
 #[derive(Clone)]
 pub struct Client(Arc<Shared>);
+
+impl Performance {
+    /// Whom the engine of this process has given it to, if it has.
+    pub(crate) fn handed_over(&self) -> Option<EngineId> {
+        match &self.road {
+            Road::Mailbox(mailbox) => mailbox.handed_over(),
+            Road::Link(_) => None,
+        }
+    }
+}
+
+impl Road {
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Mailbox(one), Self::Mailbox(other)) => Arc::ptr_eq(one, other),
+            (Self::Link(one), Self::Link(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+}
 
 impl Client {
     pub(crate) fn new(
@@ -80,7 +115,8 @@ impl Client {
         health: watch::Receiver<Health>,
     ) -> Self {
         let (histories, dues) = (Arc::clone(histories), Arc::clone(dues));
-        let here = Some(Here { histories, durability, health, owner: OnceLock::new() });
+        let name = watch::channel(None).0;
+        let here = Some(Here { histories, durability, health, name, owner: OnceLock::new() });
         Self::with(here, clock, command_age_max, dues)
     }
 
@@ -118,6 +154,7 @@ impl Client {
 
     pub(crate) fn add(&self, performance: Performance) {
         self.0.views.performances.insert(performance.publication.performance, performance);
+        self.0.views.note_move();
     }
 
     /// A performance.
@@ -206,6 +243,16 @@ impl Client {
     /// # Errors
     /// [`Failure`], which says whether anything may have happened.
     pub async fn ask(&self, performance: &Performance, ask: Ask) -> Outcome {
+        // Next to what the rest of a request costs, a copy is nothing.
+        let outcome = self.ask_once(performance, ask.clone()).await;
+        if outcome == Err(Failure::Refused(Refusal::HandedOver)) {
+            return self.follow(performance, ask).await;
+        }
+        outcome
+    }
+
+    /// The same, where nobody follows a performance that was given away.
+    pub(crate) async fn ask_once(&self, performance: &Performance, ask: Ask) -> Outcome {
         match &performance.road {
             Road::Mailbox(mailbox) => {
                 let deadline = self.now() + self.0.command_age_max;
@@ -217,13 +264,39 @@ impl Client {
         }
     }
 
+    /// Asks where the performance goes: it was given away, and nothing was done.
+    async fn follow(&self, asked: &Performance, ask: Ask) -> Outcome {
+        let (mut asked, give_up) = (asked.clone(), Instant::now() + PATIENCE);
+        let mut moves = self.0.views.moves.subscribe();
+        loop {
+            let known = self.performance(asked.publication.performance).ok_or(Failure::Overloaded)?;
+            if known.road.is(&asked.road) {
+                // Whoever would say so lives as long as this client.
+                let moved = timeout_at(give_up, moves.changed()).await;
+                moved.map_err(|_| Failure::Overloaded)?.map_err(|_| Failure::Overloaded)?;
+                continue;
+            }
+            let outcome = self.ask_once(&known, ask.clone()).await;
+            if outcome != Err(Failure::Refused(Refusal::HandedOver)) {
+                return outcome;
+            }
+            asked = known;
+        }
+    }
+
     /// Asks the registry for a change; `opening` belongs to a command that adds a performance.
     ///
     /// # Errors
     /// [`RegistryFailure`], which says whether anything may have happened.
     pub async fn register(&self, command: RegistryCommand, opening: Option<Box<Opening>>) -> RegistryOutcome {
-        if let Some(link) = self.0.elsewhere.home(&command, self.0.here.is_none()) {
-            return link.register(command, opening).await;
+        let show = command.show_that_is();
+        while let Some(link) = self.home(&command).await? {
+            let outcome = link.register(command.clone(), opening.clone()).await;
+            let has_left = outcome == Err(RegistryRefusal::UnknownShow.into())
+                && show.is_some_and(|show| !self.0.elsewhere.is_home(show, &link));
+            if !has_left {
+                return outcome;
+            }
         }
         if self.0.here.is_none() {
             let unknown = command.show_that_is().is_some() && self.knows_all();
@@ -233,33 +306,20 @@ impl Client {
         self.register_here(command, opening).await
     }
 
+    /// The engine elsewhere that a command is for, if it is one of those; waits for a show that is on its way to one.
+    async fn home(&self, command: &RegistryCommand) -> Result<Option<Arc<Link>>, Failure> {
+        if let Some(show) = command.show_that_is().filter(|_| !self.0.elsewhere.is_empty()) {
+            self.arrival(show).await?;
+        }
+        Ok(self.0.elsewhere.home(command, self.0.here.is_none()))
+    }
+
     async fn register_here(&self, command: RegistryCommand, opening: Option<Box<Opening>>) -> RegistryOutcome {
         let (reply, answer) = oneshot::channel();
         let owner = self.owner().ok_or(RegistryFailure::Failed(Failure::Overloaded))?;
         let sent = owner.try_send(Register { command, opening, reply });
         sent.map_err(|_| RegistryFailure::Failed(Failure::Overloaded))?;
         answer.await.unwrap_or(Err(RegistryFailure::Failed(Failure::Unknown)))
-    }
-
-    /// Takes a show that has no performances out of the engine of this process, so that nobody adds one here. Twice is once.
-    ///
-    /// # Errors
-    /// [`RegistryFailure`], where it does not go.
-    pub async fn give_away(&self, id: ShowId) -> Result<(), RegistryFailure> {
-        self.register_here(RegistryCommand::ReleaseShow { show: id }, None).await.map(drop)
-    }
-
-    /// Gives a show that has no performances away, from the engine of this process to the one at an address. Twice is once:
-    /// what was begun and broke off, whatever went down meanwhile, is brought to its end by doing it again.
-    ///
-    /// # Errors
-    /// [`RegistryFailure`], where one of the two does not do its part, or the show was never here.
-    pub async fn move_show(&self, id: ShowId, address: &str) -> Result<(), RegistryFailure> {
-        let link = self.0.elsewhere.link(address).ok_or(RegistryFailure::Failed(Failure::Overloaded))?;
-        self.give_away(id).await?;
-        let show = self.shows().released(id).ok_or(RegistryRefusal::UnknownShow)?;
-        link.register(RegistryCommand::AdoptShow { show: Box::new(Show::clone(&show)) }, None).await?;
-        Ok(())
     }
 
     /// Lets time pass, for an engine that has no timer of its own; says whether the owner is there to see it.

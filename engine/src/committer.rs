@@ -129,6 +129,28 @@ impl Committer {
         }
     }
 
+    /// Written into every record and snapshot of this owner's.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    pub(crate) fn histories(&self) -> &Histories {
+        &self.histories
+    }
+
+    pub(crate) fn snapshots(&self) -> &Snapshots {
+        &self.snapshots
+    }
+
+    pub(crate) fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
+    /// From now on every record is younger than those of a performance that comes.
+    pub(crate) fn raise_epoch(&mut self, epoch: u64) {
+        self.epoch = self.epoch.max(epoch);
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }

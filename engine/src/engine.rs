@@ -16,6 +16,7 @@ use crate::committer::{Health, Setup};
 use crate::config::{Config, ConfigError};
 use crate::dues::Dues;
 use crate::feed::Histories;
+use crate::id::EngineId;
 use crate::inventory::Inventory;
 use crate::journal::directory::Directory;
 use crate::journal::disk::{self, Ballast};
@@ -27,7 +28,7 @@ use crate::journal::writer::{Workplace, Writer};
 use crate::journal::{Journal, Stream};
 use crate::metrics::Metrics;
 use crate::owner::{Owner, Start};
-use crate::time::{Clock, SystemClock, Timestamp};
+use crate::time::{Clock, SystemClock};
 
 /// An engine whose journal has been read; it answers once it is started.
 pub struct Engine {
@@ -107,28 +108,31 @@ impl Engine {
     fn open_journal(config: &Config, journal: &Path, snapshots: Snapshots, lock: File) -> Result<Self, OpenError> {
         let store = Box::new(SledStore::open(journal)?);
         let clock = Arc::new(SystemClock::start());
-        Self::with(config, store, snapshots, clock, Some(lock), Workplace::Thread)
+        let name = EngineId(getrandom::u64().map_err(|error| OpenError::Thread(io::Error::other(error)))?);
+        Self::with(config, name, store, snapshots, clock, Some(lock), Workplace::Thread)
     }
 
-    /// An engine on another store, directory of snapshots and clock: what a simulation runs, on the thread that calls,
-    /// which must run actix. [`Client::tick`] lets time pass.
+    /// An engine on another store, directory of snapshots and clock, and with this name where it has none: what a simulation
+    /// runs, on the thread that calls, which must run actix. [`Client::tick`] lets time pass.
     ///
     /// # Errors
     /// [`OpenError`], where what they hold cannot be used.
     pub fn simulated(
         config: &Config,
+        name: EngineId,
         store: Box<dyn Store>,
         directory: Arc<dyn Directory>,
         clock: Arc<dyn Clock + Send + Sync>,
     ) -> Result<Self, OpenError> {
         let io = |source| OpenError::Data { path: directory.path("").display().to_string(), source };
         let snapshots = Snapshots::within(Arc::clone(&directory)).map_err(io)?;
-        Self::with(config, store, snapshots, clock, None, Workplace::Beside)
+        Self::with(config, name, store, snapshots, clock, None, Workplace::Beside)
     }
 
     #[expect(clippy::disallowed_methods, reason = "how long recovery takes is measured, not decided by")]
     fn with(
         config: &Config,
+        name: EngineId,
         store: Box<dyn Store>,
         snapshots: Snapshots,
         clock: Arc<dyn Clock + Send + Sync>,
@@ -150,7 +154,8 @@ impl Engine {
             );
         }
         let alive_at = mark.alive_at;
-        let histories = Arc::new(histories(&found.inventories));
+        let histories = Arc::new(Histories::default());
+        histories.add(found.inventories.values());
         let dues = Arc::new(dues(&found.inventories));
         let (health, watched) = watch::channel(Health::Running);
         let client =
@@ -163,6 +168,7 @@ impl Engine {
         let epoch = found.epoch + 1;
         let chain = |stream| found.chains.get(&stream).copied().unwrap_or_default();
         let inventories = found.inventories.into_iter().map(|(id, inventory)| (id, (inventory, chain(Stream(id.0)))));
+        let ends = found.gone.into_keys().map(|id| (id, chain(Stream(id.0)).next_sequence)).collect();
         let (inventories, registry) = (inventories.collect(), chain(Stream::REGISTRY));
         let journal = Journal::new(store, epoch, found.chains, config.durability);
         let disk_free_bytes = journal.disk_free_bytes();
@@ -182,7 +188,9 @@ impl Engine {
         };
         let start = Start {
             registry: found.registry,
+            name,
             inventories,
+            ends,
             replayed: found.events,
             snapshots: written,
             setup,
@@ -191,6 +199,7 @@ impl Engine {
             snapshot_every_events: config.snapshot_every_events,
             ticking: workplace == Workplace::Thread,
             extension: away.min(config.downtime_extension_max),
+            extension_max: config.downtime_extension_max,
         };
         Ok(Self { start, client, recovered_events, recovery })
     }
@@ -214,17 +223,6 @@ impl Engine {
         self.client.belongs_to(owner);
         self.client
     }
-}
-
-/// Every account's bookings in the order in which they were made.
-fn histories(inventories: &BTreeMap<crate::id::PerformanceId, Inventory>) -> Histories {
-    let mut bookings: Vec<_> = inventories.values().flat_map(Inventory::booking_owners).collect();
-    bookings.sort_by_key(|(_, id, created_at): &(_, _, Timestamp)| (*created_at, *id));
-    let histories = Histories::default();
-    bookings.into_iter().for_each(|(account, id, at)| histories.push(account, at, id));
-    let given = inventories.values().flat_map(Inventory::given_tickets);
-    given.for_each(|(account, id)| histories.receive(account, id));
-    histories
 }
 
 /// The bookings whose payment somebody has to see to.

@@ -1,7 +1,7 @@
 //! What happened to an inventory: the journal's content. Replay applies these and nothing else.
 
 use crate::command::RequestKey;
-use crate::id::AccountId;
+use crate::id::{AccountId, EngineId};
 use crate::money::Money;
 use crate::performance::{Opening, Terms};
 use crate::seat_map::{SeatIndex, SeatList};
@@ -72,6 +72,13 @@ pub enum Event {
     TicketTransferred(TicketTransferred),
     /// Somebody came in with a ticket.
     TicketCheckedIn(TicketCheckedIn),
+    /// The performance was given to another engine. Nothing happens to it here any more, unless it comes back.
+    HandedOver {
+        /// To this one, and to no other.
+        to: EngineId,
+    },
+    /// The engine that it was given to has it.
+    TakenOver,
     /// The seller called the performance off: every hold ends, every booking is cancelled, all that was paid goes back.
     PerformanceCancelled(PerformanceCancelled),
 }

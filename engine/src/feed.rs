@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
@@ -13,7 +13,7 @@ use dashmap::DashMap;
 use crate::id::{AccountId, BookingId, PerformanceId, ShowId};
 use crate::inventory::{CalledOff, Inventory, SeatState, Tally};
 use crate::performance::{PriceList, Terms};
-use crate::registry::Show;
+use crate::registry::{MadeBefore, Show};
 use crate::seat_map::{SeatIndex, SeatMap};
 use crate::time::Timestamp;
 use rkyv::{Archive, Deserialize, Serialize};
@@ -195,15 +195,29 @@ struct Listed {
     order: BTreeSet<(Timestamp, ShowId)>,
     /// What is not here any more, each with the number of that change.
     withdrawn: Vec<(u64, ShowId)>,
+    /// What is on its way to another engine: it can be read as it was.
+    leaving: BTreeSet<ShowId>,
     /// What the engine of this process has given away.
-    released: BTreeMap<ShowId, Arc<Show>>,
+    released: BTreeMap<ShowId, Arc<Leaving>>,
     changes: u64,
 }
 
 impl Listed {
+    fn note_withdrawn(&mut self, id: ShowId) {
+        self.changes += 1;
+        self.withdrawn.push((self.changes, id));
+    }
+
     fn in_order(&self) -> impl Iterator<Item = &(u64, Arc<Show>)> {
         self.order.iter().map(|(_, id)| &self.by_id[id])
     }
+}
+
+/// A show that was given away, as it was, and the request keys that it and its performances were made under.
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub(crate) struct Leaving {
+    pub(crate) show: Show,
+    pub(crate) made: Vec<MadeBefore>,
 }
 
 /// What changed in a list of shows.
@@ -238,31 +252,50 @@ impl Shows {
             return ShowNews { changes, ..ShowNews::default() };
         }
         let withdrawn = listed.withdrawn.iter().filter(|(change, _)| *change > changes).map(|(_, id)| *id);
-        let shows = listed.in_order().filter(|(change, _)| *change > changes).map(|(_, show)| Arc::clone(show));
+        let is_news = |(change, show): &&(u64, Arc<Show>)| *change > changes && !listed.leaving.contains(&show.id);
+        let shows = listed.in_order().filter(is_news).map(|(_, show)| Arc::clone(show));
         ShowNews { withdrawn: withdrawn.collect(), shows: shows.collect(), changes: listed.changes }
     }
 
     /// A show that the engine of this process has given away, as it was given.
-    pub(crate) fn released(&self, id: ShowId) -> Option<Arc<Show>> {
+    pub(crate) fn released(&self, id: ShowId) -> Option<Arc<Leaving>> {
         self.read().released.get(&id).cloned()
     }
 
-    pub(crate) fn note_released(&self, show: Arc<Show>) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).released.insert(show.id, show);
+    pub(crate) fn note_released(&self, leaving: Leaving) {
+        self.write().released.insert(leaving.show.id, Arc::new(leaving));
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Listed> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a show is on its way to another engine, which does not have it yet.
+    pub(crate) fn is_leaving(&self, id: ShowId) -> bool {
+        self.read().leaving.contains(&id)
+    }
+
+    /// The show is on its way to another engine.
+    pub(crate) fn leave(&self, id: ShowId) {
+        let mut listed = self.write();
+        if listed.by_id.contains_key(&id) && listed.leaving.insert(id) {
+            listed.note_withdrawn(id);
+        }
     }
 
     /// The show is not here any more.
     pub(crate) fn withdraw(&self, id: ShowId) {
-        let mut listed = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut listed = self.write();
         let Some((_, show)) = listed.by_id.remove(&id) else { return };
         listed.order.remove(&(show.created_at, id));
-        listed.changes += 1;
-        let change = listed.changes;
-        listed.withdrawn.push((change, id));
+        if !listed.leaving.remove(&id) {
+            listed.note_withdrawn(id);
+        }
     }
 
     pub(crate) fn publish(&self, show: Arc<Show>) {
-        let mut listed = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut listed = self.write();
+        listed.leaving.remove(&show.id);
         listed.changes += 1;
         let change = listed.changes;
         listed.order.insert((show.created_at, show.id));
@@ -292,11 +325,16 @@ impl AccountHistory {
     /// With what another engine knows.
     #[must_use]
     pub(crate) fn and(mut self, other: Self, newest: usize) -> Self {
+        // What is handed over just now, two know of.
+        let both = other.booked.iter().filter(|booking| self.booked.contains(booking)).count();
         self.booked.extend(other.booked);
         self.booked.sort_by(|one, two| two.cmp(one));
+        self.booked.dedup();
         self.booked.truncate(newest);
-        self.total += other.total;
+        self.total += other.total - both as u64;
         self.received.extend(other.received);
+        self.received.sort_unstable();
+        self.received.dedup();
         self
     }
 }
@@ -312,7 +350,30 @@ impl Histories {
     }
 
     pub(crate) fn push(&self, account: AccountId, at: Timestamp, booking: BookingId) {
-        self.booked.entry(account).or_default().push((at, booking));
+        let mut booked = self.booked.entry(account).or_default();
+        // Nearly always the last place: only a performance that comes from elsewhere has older ones.
+        let place = booked.partition_point(|known| *known <= (at, booking));
+        booked.insert(place, (at, booking));
+    }
+
+    /// The performance is another engine's.
+    pub(crate) fn forget(&self, performance: PerformanceId) {
+        self.booked.alter_all(|_, mut bookings| {
+            bookings.retain(|(_, booking)| booking.performance != performance);
+            bookings
+        });
+        self.received.alter_all(|_, mut bookings| {
+            bookings.retain(|booking| booking.performance != performance);
+            bookings
+        });
+    }
+
+    /// What an inventory's buyers have booked, and whom tickets were given to.
+    pub(crate) fn add<'a>(&self, inventories: impl IntoIterator<Item = &'a Inventory>) {
+        for inventory in inventories {
+            inventory.booking_owners().for_each(|(account, id, at)| self.push(account, at, id));
+            inventory.given_tickets().for_each(|(account, id)| self.receive(account, id));
+        }
     }
 
     pub(crate) fn receive(&self, account: AccountId, booking: BookingId) {

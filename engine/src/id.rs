@@ -93,6 +93,7 @@ macro_rules! word_id {
 
 word_id!(ShowId, "show_", "a show");
 word_id!(PerformanceId, "perf_", "a performance");
+word_id!(EngineId, "eng_", "an engine, by its journal");
 
 macro_rules! place_id {
     ($name:ident, $prefix:literal, $what:literal) => {

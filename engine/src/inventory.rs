@@ -45,7 +45,7 @@ use self::replays::Replays;
 use self::seats::Seats;
 use crate::command::RequestKey;
 use crate::event::{Event, SeatsBlocked, SeatsHeld, SoldRules};
-use crate::id::{AccountId, PerformanceId, ShowId};
+use crate::id::{AccountId, EngineId, PerformanceId, ShowId};
 use crate::money::Money;
 use crate::performance::{Offer, Opening, OpeningError, PriceList, Terms};
 use crate::seat_map::{SeatIndex, SeatMap};
@@ -75,6 +75,8 @@ pub struct Inventory {
     next_block: u32,
     buyers: Buyers,
     replays: Replays,
+    /// Whom it was given to, if it was: then it is not decided about here.
+    handed_over: Option<EngineId>,
     /// Journal time. Invariant (B6): never goes back.
     now: Timestamp,
 }
@@ -119,6 +121,7 @@ impl Inventory {
             next_block: 0,
             buyers: Buyers::default(),
             replays: Replays::default(),
+            handed_over: None,
             now: at,
         })
     }
@@ -178,6 +181,11 @@ impl Inventory {
         self.called_off.as_ref()
     }
 
+    /// The engine that it was given to, if it was.
+    pub fn handed_over(&self) -> Option<EngineId> {
+        self.handed_over
+    }
+
     /// Its bookings, by number.
     pub fn bookings(&self) -> &[Booking] {
         &self.bookings
@@ -201,6 +209,9 @@ impl Inventory {
 
     /// When [`Self::pulse`] should be asked next; nothing where nothing runs out.
     pub fn next_end(&self) -> Option<Timestamp> {
+        if self.handed_over.is_some() {
+            return None;
+        }
         let (hold, booking) = (self.holds.next_end(), self.waiting.first().copied());
         hold.into_iter().chain(booking).map(|(at, _)| at).min()
     }
@@ -208,6 +219,9 @@ impl Inventory {
     /// Which holds and bookings have run out at `now`; to be applied before a command of that time is decided, until
     /// there is nothing more.
     pub fn pulse(&self, now: Timestamp) -> Option<Event> {
+        if self.handed_over.is_some() {
+            return None;
+        }
         let now = now.max(self.now);
         let expired = if self.holds.is_due(now) { self.expired(now) } else { None };
         expired.or_else(|| self.lapsed(now))
@@ -250,6 +264,8 @@ impl Inventory {
             Event::PerformanceCancelled(cancelled) => self.apply_called_off(cancelled),
             Event::TicketTransferred(transferred) => self.apply_transferred(transferred),
             Event::TicketCheckedIn(checked_in) => self.apply_checked_in(checked_in),
+            Event::HandedOver { to } => self.handed_over = Some(*to),
+            Event::TakenOver => self.handed_over = None,
         }
     }
 

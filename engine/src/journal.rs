@@ -126,6 +126,15 @@ impl Journal {
         })
     }
 
+    /// Goes on behind the end of a stream that another engine's journal has, and whose state is durable here. Records are
+    /// of `epoch` from now on, at least.
+    pub(crate) fn adopt(&mut self, stream: Stream, chain: Chain, epoch: u64) {
+        let before = self.chain(stream).next_sequence;
+        self.records += chain.next_sequence.saturating_sub(before);
+        self.chains.insert(stream, chain);
+        self.epoch = self.epoch.max(epoch);
+    }
+
     fn frame(&mut self, stream: Stream, body: &Body) -> (Key, Vec<u8>) {
         let chain = self.chains.entry(stream).or_default();
         let sequence = chain.next_sequence;

@@ -25,6 +25,7 @@ mod actor;
 mod committer;
 pub mod dues;
 pub mod feed;
+pub mod handover;
 pub mod journal;
 pub mod mailbox;
 pub mod owner;

@@ -12,7 +12,7 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 
 use crate::command::{Caller, Command};
-use crate::id::{BookingId, HoldId, TicketId};
+use crate::id::{BookingId, EngineId, HoldId, TicketId};
 use crate::inventory::Answer;
 use crate::refusal::Refusal;
 use crate::time::Timestamp;
@@ -93,11 +93,18 @@ pub(crate) struct Mailbox {
     /// Whether a [`Wake`] is on its way.
     armed: AtomicBool,
     actor: OnceLock<Recipient<Wake>>,
+    /// Whom the performance was given to, once that is durable: then nobody has to be woken.
+    handed_over: OnceLock<EngineId>,
 }
 
 impl Mailbox {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { ring: ArrayQueue::new(capacity), armed: AtomicBool::new(false), actor: OnceLock::new() }
+        Self {
+            ring: ArrayQueue::new(capacity),
+            armed: AtomicBool::new(false),
+            actor: OnceLock::new(),
+            handed_over: OnceLock::new(),
+        }
     }
 
     /// Tells the mailbox whom to wake; once, before anybody knows of it.
@@ -109,9 +116,30 @@ impl Mailbox {
     /// Puts an envelope in; gives the refusal of a full mailbox to whoever waits for the reply.
     pub(crate) fn push(&self, envelope: Envelope) {
         match self.ring.push(Box::new(envelope)) {
+            // The actor may have ended before it came.
+            Ok(()) if self.handed_over().is_some() => self.refuse_all(),
             Ok(()) => self.wake(),
             // A receiver that has gone away needs no answer.
             Err(envelope) => drop(envelope.reply.send(Err(Failure::Overloaded))),
+        }
+    }
+
+    /// Notes that the performance was given away, durably.
+    pub(crate) fn give_away(&self, to: EngineId) {
+        // Twice is once: it goes to one engine.
+        self.handed_over.set(to).ok();
+    }
+
+    /// Whom the performance was given to, if it was.
+    pub(crate) fn handed_over(&self) -> Option<EngineId> {
+        self.handed_over.get().copied()
+    }
+
+    /// Tells whoever waits that the performance was given away.
+    pub(crate) fn refuse_all(&self) {
+        while let Some(envelope) = self.pop() {
+            // A receiver that has gone away needs no answer.
+            drop(envelope.reply.send(Err(Refusal::HandedOver.into())));
         }
     }
 

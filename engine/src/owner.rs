@@ -3,7 +3,7 @@
 #![expect(missing_docs, reason = "what rkyv derives from variants with named fields has no comments")]
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,18 +13,21 @@ use actix::{
 };
 use tokio::sync::oneshot;
 
-use crate::actor::{Extend, SeatActor, TakeSnapshot};
+use crate::actor::{Extend, SeatActor, TakeSnapshot, TakeUp};
 use crate::client::{Client, Performance, Road};
 use crate::committer::{Committer, Setup};
 use crate::event::{Entry, Event};
-use crate::id::PerformanceId;
+use crate::feed::Leaving;
+use crate::id::{EngineId, PerformanceId};
 use crate::inventory::Inventory;
 use crate::journal::codec;
 use crate::journal::frame::Chain;
 use crate::journal::{BODY_LEN_MAX, Stream};
 use crate::mailbox::{Failure, Mailbox};
 use crate::performance::{Opening, OpeningError};
-use crate::registry::{Registry, RegistryCommand, RegistryDecision, RegistryEvent, RegistryMade, RegistryRefusal};
+use crate::registry::{
+    Registry, RegistryCommand, RegistryDecision, RegistryEvent, RegistryMade, RegistryRefusal, Show,
+};
 use crate::seeded::Bug;
 use crate::staging::Staging;
 use crate::time::Timestamp;
@@ -86,17 +89,23 @@ pub(crate) struct Register {
 #[rtype(result = "()")]
 pub(crate) struct Tick;
 
-struct Seated {
-    actor: Addr<SeatActor>,
-    staging: Rc<RefCell<Staging>>,
+pub(crate) struct Seated {
+    pub(crate) actor: Addr<SeatActor>,
+    pub(crate) staging: Rc<RefCell<Staging>>,
 }
 
 /// See the module.
 pub(crate) struct Owner {
-    registry: Registry,
-    committer: Rc<RefCell<Committer>>,
-    client: Client,
-    performances: BTreeMap<PerformanceId, Seated>,
+    pub(crate) registry: Registry,
+    pub(crate) committer: Rc<RefCell<Committer>>,
+    pub(crate) client: Client,
+    pub(crate) performances: BTreeMap<PerformanceId, Seated>,
+    /// Those whose state is being taken over from another engine.
+    pub(crate) arriving: BTreeSet<PerformanceId>,
+    /// Of those that were here, the number of the record that would have come next: an older state is none that comes back.
+    pub(crate) ends: BTreeMap<PerformanceId, u64>,
+    /// How much time holders get back at most.
+    pub(crate) extension_max: Duration,
     ticks: u64,
     mailbox_capacity: usize,
     snapshot_every_events: u64,
@@ -109,8 +118,12 @@ pub(crate) struct Owner {
 /// What an owner is started with.
 pub(crate) struct Start {
     pub(crate) registry: Registry,
+    /// What other engines are to know this one by, where it has no name yet.
+    pub(crate) name: EngineId,
     /// With the ends of their streams.
     pub(crate) inventories: BTreeMap<PerformanceId, (Inventory, Chain)>,
+    /// See [`Owner::ends`].
+    pub(crate) ends: BTreeMap<PerformanceId, u64>,
     /// Events that no snapshot stands for yet.
     pub(crate) replayed: BTreeMap<Stream, u64>,
     /// The last records that snapshots stand for: what is before them may go.
@@ -122,6 +135,8 @@ pub(crate) struct Start {
     pub(crate) ticking: bool,
     /// How much time holders get back.
     pub(crate) extension: Duration,
+    /// The most that they get.
+    pub(crate) extension_max: Duration,
 }
 
 impl Owner {
@@ -136,6 +151,9 @@ impl Owner {
             committer: Rc::new(RefCell::new(Committer::new(start.setup))),
             client: start.client,
             performances: BTreeMap::new(),
+            arriving: BTreeSet::new(),
+            ends: start.ends,
+            extension_max: start.extension_max,
             ticks: 0,
             mailbox_capacity: start.mailbox_capacity,
             snapshot_every_events: start.snapshot_every_events,
@@ -143,13 +161,19 @@ impl Owner {
             maintaining: Rc::default(),
         };
         owner.committer.borrow_mut().expect_trims(start.snapshots);
-        owner.announce_epoch();
+        owner.announce(start.name);
         owner.registry.shows().for_each(|show| owner.client.shows().publish(Arc::clone(show)));
-        owner.registry.released().for_each(|show| owner.client.shows().note_released(Arc::clone(show)));
+        for show in owner.registry.released() {
+            owner.client.shows().note_released(owner.leaving(show));
+        }
         for (id, (inventory, chain)) in start.inventories {
-            let running = inventory.has_deadlines();
+            let (running, handed_over) = (inventory.has_deadlines(), inventory.handed_over());
             let staging = owner.seat(id, inventory, chain);
             owner.publish(id);
+            if let Some(to) = handed_over {
+                owner.resume(id, to, start.extension);
+                continue;
+            }
             staging.borrow_mut().events_since_snapshot = start.replayed.get(&Stream(id.0)).copied().unwrap_or(0);
             owner.extend(id, running, start.extension);
         }
@@ -157,10 +181,37 @@ impl Owner {
     }
 
     /// The first record of this owner: a later start refuses an older owner's records behind it. It also proves the disk.
-    fn announce_epoch(&mut self) {
+    /// The engine is known by its name once that is durable.
+    fn announce(&mut self, name: EngineId) {
         let now = self.committer.borrow().now();
         let body = codec::encode_registry(now, &RegistryEvent::EngineStarted);
         Committer::enlist_registry(&self.committer, Some(body), Box::new(|_| {}));
+        let named = self.registry.name().is_none().then_some(RegistryEvent::EngineNamed { engine: name });
+        named.iter().for_each(|event| self.registry.apply(now, event));
+        let (client, name) = (self.client.clone(), self.registry.name().unwrap_or(name));
+        let known = move |durable: Result<u64, Failure>| {
+            if durable.is_ok() {
+                client.note_name(name);
+            }
+        };
+        let body = named.map(|event| codec::encode_registry(now, &event));
+        Committer::enlist_registry(&self.committer, body, Box::new(known));
+    }
+
+    /// A handing over that broke off: away from here it is done again by whoever began it; what came here goes on.
+    fn resume(&self, id: PerformanceId, to: EngineId, extension: Duration) {
+        let seated = &self.performances[&id];
+        if Some(to) == self.registry.name() {
+            let by_millis = u32::try_from(extension.as_millis()).unwrap_or(u32::MAX);
+            seated.actor.do_send(TakeUp { by_millis });
+        } else {
+            seated.staging.borrow().mailbox.give_away(to);
+            self.client.note_left_here(id, to);
+        }
+    }
+
+    fn leaving(&self, show: &Show) -> Leaving {
+        Leaving { show: show.clone(), made: self.registry.made_for(show) }
     }
 
     fn extend(&self, id: PerformanceId, running: bool, extension: Duration) {
@@ -171,7 +222,7 @@ impl Owner {
     }
 
     /// Gives a performance its actor, and makes it known.
-    fn seat(&mut self, id: PerformanceId, inventory: Inventory, chain: Chain) -> Rc<RefCell<Staging>> {
+    pub(crate) fn seat(&mut self, id: PerformanceId, inventory: Inventory, chain: Chain) -> Rc<RefCell<Staging>> {
         let mailbox = Arc::new(Mailbox::new(self.mailbox_capacity));
         let staging = Rc::new(RefCell::new(Staging::new(&inventory, chain, Arc::clone(&mailbox))));
         let actor = SeatActor::new(inventory, Rc::clone(&staging), Rc::clone(&self.committer)).start();
@@ -185,7 +236,7 @@ impl Owner {
         self.client.add(self.performance(id));
     }
 
-    fn performance(&self, id: PerformanceId) -> Performance {
+    pub(crate) fn performance(&self, id: PerformanceId) -> Performance {
         let staging = self.performances[&id].staging.borrow();
         Performance { road: Road::Mailbox(Arc::clone(&staging.mailbox)), publication: Arc::clone(&staging.publication) }
     }
@@ -229,17 +280,23 @@ impl Owner {
             }
             Err(refusal) => return Err(Box::new(Err(refusal.into()))),
         };
+        if let RegistryEvent::PerformanceReleased { performance } = &event
+            && !self.was_handed_over(*performance)
+        {
+            return Err(Box::new(Err(RegistryRefusal::NotHandedOver.into())));
+        }
         if !fits(&event, opening.as_deref(), &self.registry) {
             return Err(Box::new(Err(RegistryFailure::Failed(Failure::Nonsense))));
         }
         let opened = opening.map(|opening| self.open(opening)).transpose().map_err(|error| Box::new(Err(error)))?;
         let made = match command {
-            RegistryCommand::AddPerformance { performance, .. } => RegistryMade::Performance(*performance),
+            RegistryCommand::AddPerformance { performance, .. }
+            | RegistryCommand::ReleasePerformance { performance } => RegistryMade::Performance(*performance),
             RegistryCommand::CreateShow { show, .. }
             | RegistryCommand::ChangeShow { show, .. }
             | RegistryCommand::SetMember { show, .. }
             | RegistryCommand::ReleaseShow { show } => RegistryMade::Show(*show),
-            RegistryCommand::AdoptShow { show } => RegistryMade::Show(show.id),
+            RegistryCommand::AdoptShow { show, .. } => RegistryMade::Show(show.id),
         };
         Ok((event, made, opened))
     }
@@ -269,22 +326,34 @@ impl Owner {
             | RegistryEvent::ShowChanged { show, .. }
             | RegistryEvent::MemberSet { show, .. }
             | RegistryEvent::PerformanceAdded { show, .. } => self.registry.show(*show).cloned(),
-            RegistryEvent::ShowAdopted { show } => self.registry.show(show.id).cloned(),
-            RegistryEvent::EngineStarted | RegistryEvent::ShowReleased { .. } => None,
-        };
-        let released = match &event {
-            RegistryEvent::ShowReleased { show } => self.registry.released().find(|known| known.id == *show).cloned(),
+            RegistryEvent::ShowAdopted { show, .. } => self.registry.show(show.id).cloned(),
             _ => None,
         };
+        let released = match &event {
+            RegistryEvent::ShowReleased { show } => self.registry.released().find(|known| known.id == *show),
+            _ => None,
+        };
+        let released = released.map(|show| self.leaving(show));
+        let gone = match &event {
+            RegistryEvent::PerformanceReleased { performance } => Some(*performance),
+            _ => None,
+        };
+        gone.into_iter().for_each(|id| self.let_go(id));
+        let histories = Rc::clone(&self.committer);
         let client = self.client.clone();
         let waiter = move |durable: Result<u64, Failure>| {
             let outcome = durable.map(|sequence| RegistryAnswered { made, sequence: Some(sequence), replayed: false });
             if outcome.is_ok() {
                 performance.into_iter().for_each(|performance| client.add(performance));
                 show.into_iter().for_each(|show| client.shows().publish(show));
-                if let Some(show) = released {
-                    client.shows().note_released(Arc::clone(&show));
-                    client.shows().withdraw(show.id);
+                if let Some(leaving) = released {
+                    let id = leaving.show.id;
+                    client.shows().note_released(leaving);
+                    client.shows().leave(id);
+                }
+                if let Some(id) = gone {
+                    client.forget_here(id);
+                    histories.borrow().histories().forget(id);
                 }
             }
             // A receiver that has gone away needs no answer.

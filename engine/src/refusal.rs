@@ -139,6 +139,9 @@ pub enum Refusal {
         /// Those that were.
         seats: Vec<SeatIndex>,
     },
+    /// The performance is another engine's by now, or becomes it.
+    #[error("the performance was handed over to another engine")]
+    HandedOver,
     /// Every number that a hold or a block can have was given.
     #[error("the performance has no number left")]
     NoNumberLeft,

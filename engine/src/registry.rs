@@ -8,7 +8,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::command::{Caller, RequestKey};
-use crate::id::{AccountId, PerformanceId, ShowId};
+use crate::id::{AccountId, EngineId, PerformanceId, ShowId};
 use crate::time::Timestamp;
 use rkyv::{Archive, Deserialize, Serialize};
 
@@ -130,17 +130,24 @@ pub enum RegistryCommand {
         /// Whether the request is one that may have come before.
         key: Option<RequestKey>,
     },
-    /// Take over a show that another engine has given away. Twice is once. For whoever moves shows, and for nobody who comes
-    /// from outside.
+    /// Take over a show that another engine has given away; its performances come one by one. Twice is once. For whoever
+    /// moves shows, and for nobody who comes from outside.
     AdoptShow {
         /// As it was there.
         show: Box<Show>,
+        /// The request keys that it and its performances were made under.
+        made: Vec<MadeBefore>,
     },
-    /// Give a show away that has no performances yet: from now on it is another engine's. Twice is once. As
-    /// [`Self::AdoptShow`].
+    /// Give a show away: from now on it is another engine's. Its performances stay until each is handed over. Twice is once.
+    /// As [`Self::AdoptShow`].
     ReleaseShow {
         /// The show.
         show: ShowId,
+    },
+    /// Forget a performance that was handed over, now that the other engine has it. Twice is once. As [`Self::AdoptShow`].
+    ReleasePerformance {
+        /// The performance.
+        performance: PerformanceId,
     },
 }
 
@@ -148,7 +155,7 @@ impl RegistryCommand {
     /// The show that it is about, where there has to be one.
     pub(crate) fn show_that_is(&self) -> Option<ShowId> {
         match self {
-            Self::CreateShow { .. } | Self::AdoptShow { .. } => None,
+            Self::CreateShow { .. } | Self::AdoptShow { .. } | Self::ReleasePerformance { .. } => None,
             Self::ChangeShow { show, .. }
             | Self::SetMember { show, .. }
             | Self::AddPerformance { show, .. }
@@ -206,11 +213,33 @@ pub enum RegistryEvent {
     ShowAdopted {
         /// As it was there.
         show: Box<Show>,
+        /// The request keys that it and its performances were made under.
+        made: Vec<MadeBefore>,
     },
     /// A show is another engine's now.
     ShowReleased {
         /// Which.
         show: ShowId,
+    },
+    /// The engine got its name, which other engines know it by.
+    EngineNamed {
+        /// The name.
+        engine: EngineId,
+    },
+    /// The state of a performance that another engine gives away is on its way: what there is of it is not this engine's yet.
+    PerformanceExpected {
+        /// Which.
+        performance: PerformanceId,
+    },
+    /// A performance of another engine's is this one's now.
+    PerformanceAdopted {
+        /// Which.
+        performance: PerformanceId,
+    },
+    /// A performance that was handed over is the other engine's now.
+    PerformanceReleased {
+        /// Which.
+        performance: PerformanceId,
     },
 }
 
@@ -232,9 +261,9 @@ pub enum RegistryRefusal {
     /// A show or a performance has this id already.
     #[error("the id is another's")]
     IdTaken,
-    /// What has performances stays where it is.
-    #[error("the show has performances, and stays with its engine")]
-    HasPerformances,
+    /// Only what was handed over is forgotten.
+    #[error("the performance is this engine's, and was not handed over")]
+    NotHandedOver,
 }
 
 /// Members of one show.
@@ -252,9 +281,12 @@ pub enum RegistryMisfit {
     /// A key makes one thing.
     #[error("the request key of {0} was used before")]
     KeyUsed(AccountId),
-    /// Only a show without performances moves.
-    #[error("{0} has performances, and is given away")]
-    HasPerformances(ShowId),
+    /// What comes was not here, and what goes was.
+    #[error("{0} comes or goes, but is where it would come to, or not where it would leave")]
+    Place(PerformanceId),
+    /// An engine has one name.
+    #[error("the engine is named a second time")]
+    NamedTwice,
 }
 
 /// What was made under a request key.
@@ -264,6 +296,28 @@ pub enum RegistryMade {
     Show(ShowId),
     /// This performance.
     Performance(PerformanceId),
+}
+
+/// A request key and what was made under it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct MadeBefore {
+    /// Who asked.
+    pub by: AccountId,
+    /// The key.
+    pub key: RequestKey,
+    /// What was made.
+    pub made: RegistryMade,
+}
+
+/// Where a performance is that did not come into being here, or did not stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// It is on its way.
+    Expected,
+    /// It is here.
+    Here,
+    /// It is at another engine.
+    Gone,
 }
 
 /// What a command comes to, where it is not refused.
@@ -283,6 +337,9 @@ pub struct Registry {
     order: Vec<ShowId>,
     /// What was given away, as it was given: where the other engine has not taken it over yet, it is given again.
     released: BTreeMap<ShowId, Arc<Show>>,
+    /// Those that came or went; any other is here where a show of this engine's lists it.
+    places: BTreeMap<PerformanceId, Place>,
+    name: Option<EngineId>,
     replays: BTreeMap<(AccountId, [u64; 2]), (u64, RegistryMade)>,
 }
 
@@ -302,9 +359,35 @@ impl Registry {
         self.shows.get(&id)
     }
 
-    /// Every performance of every show.
+    /// What other engines know this one by, once it has a name.
+    pub fn name(&self) -> Option<EngineId> {
+        self.name
+    }
+
+    /// Every performance that is here.
     pub fn performances(&self) -> impl Iterator<Item = PerformanceId> {
-        self.shows().flat_map(|show| show.performances.iter().copied())
+        let came = self.places.iter().filter(|(_, place)| **place == Place::Here).map(|(id, _)| *id);
+        let stayed = self.shows().flat_map(|show| show.performances.iter().copied());
+        stayed.filter(|id| !self.places.contains_key(id)).chain(came)
+    }
+
+    /// Whether a performance was here, or was to come.
+    pub fn is_elsewhere(&self, id: PerformanceId) -> bool {
+        matches!(self.places.get(&id), Some(Place::Gone | Place::Expected))
+    }
+
+    /// The request keys that a show and its performances were made under.
+    pub(crate) fn made_for(&self, show: &Show) -> Vec<MadeBefore> {
+        let is_its = |made: &RegistryMade| match made {
+            RegistryMade::Show(id) => *id == show.id,
+            RegistryMade::Performance(id) => show.performances.contains(id),
+        };
+        let its = self.replays.iter().filter(|(_, (_, made))| is_its(made));
+        its.map(|((by, key), (fingerprint, made))| {
+            let key = RequestKey { key: *key, fingerprint: *fingerprint };
+            MadeBefore { by: *by, key, made: *made }
+        })
+        .collect()
     }
 
     /// What `command` comes to. Changes nothing.
@@ -344,20 +427,34 @@ impl Registry {
                 self.own_show(&caller, show)?;
                 let by = caller.account;
                 let decision = self.once(by, key, RegistryEvent::PerformanceAdded { show, performance, by, key })?;
-                self.if_new(decision, !self.performances().any(|known| known == performance))
+                let known =
+                    self.places.contains_key(&performance) || self.performances().any(|known| known == performance);
+                self.if_new(decision, !known)
             }
-            RegistryCommand::AdoptShow { show } if self.shows.contains_key(&show.id) => {
+            RegistryCommand::AdoptShow { show, .. } if self.shows.contains_key(&show.id) => {
                 Ok(RegistryDecision::Replayed(RegistryMade::Show(show.id)))
             }
-            RegistryCommand::AdoptShow { show } if !show.performances.is_empty() => {
-                Err(RegistryRefusal::HasPerformances)
+            RegistryCommand::AdoptShow { show, made } => {
+                Ok(RegistryDecision::Event(RegistryEvent::ShowAdopted { show, made }))
             }
-            RegistryCommand::AdoptShow { show } => Ok(RegistryDecision::Event(RegistryEvent::ShowAdopted { show })),
             RegistryCommand::ReleaseShow { show } => match self.shows.get(&show) {
                 None => Ok(RegistryDecision::Replayed(RegistryMade::Show(show))),
-                Some(known) if !known.performances.is_empty() => Err(RegistryRefusal::HasPerformances),
                 Some(_) => Ok(RegistryDecision::Event(RegistryEvent::ShowReleased { show })),
             },
+            RegistryCommand::ReleasePerformance { performance } if !self.has(performance) => {
+                Ok(RegistryDecision::Replayed(RegistryMade::Performance(performance)))
+            }
+            RegistryCommand::ReleasePerformance { performance } => {
+                Ok(RegistryDecision::Event(RegistryEvent::PerformanceReleased { performance }))
+            }
+        }
+    }
+
+    /// Whether a performance is here.
+    pub fn has(&self, id: PerformanceId) -> bool {
+        match self.places.get(&id) {
+            Some(place) => *place == Place::Here,
+            None => self.shows().any(|show| show.performances.contains(&id)),
         }
     }
 
@@ -406,11 +503,18 @@ impl Registry {
         };
         match event {
             RegistryEvent::ShowCreated { show, .. } if known(show) => Err(RegistryMisfit::ShowTwice(*show)),
-            RegistryEvent::ShowAdopted { show } if known(&show.id) => Err(RegistryMisfit::ShowTwice(show.id)),
-            RegistryEvent::ShowReleased { show }
-                if self.shows.get(show).is_some_and(|known| !known.performances.is_empty()) =>
+            RegistryEvent::ShowAdopted { show, .. } if known(&show.id) => Err(RegistryMisfit::ShowTwice(show.id)),
+            RegistryEvent::EngineNamed { .. } if self.name.is_some() => Err(RegistryMisfit::NamedTwice),
+            RegistryEvent::PerformanceExpected { performance } if self.has(*performance) => {
+                Err(RegistryMisfit::Place(*performance))
+            }
+            RegistryEvent::PerformanceAdopted { performance }
+                if self.places.get(performance) != Some(&Place::Expected) =>
             {
-                Err(RegistryMisfit::HasPerformances(*show))
+                Err(RegistryMisfit::Place(*performance))
+            }
+            RegistryEvent::PerformanceReleased { performance } if !self.has(*performance) => {
+                Err(RegistryMisfit::Place(*performance))
             }
             RegistryEvent::ShowChanged { show, .. }
             | RegistryEvent::MemberSet { show, .. }
@@ -455,16 +559,33 @@ impl Registry {
                 self.change(*show, |show| show.performances.push(*performance));
                 self.remember(*by, *key, RegistryMade::Performance(*performance));
             }
-            RegistryEvent::ShowAdopted { show } => {
+            RegistryEvent::ShowAdopted { show, made } => {
+                for performance in &show.performances {
+                    self.places.entry(*performance).or_insert(Place::Gone);
+                }
                 self.order.push(show.id);
                 self.shows.insert(show.id, Arc::new(Show::clone(show)));
                 self.released.remove(&show.id);
+                made.iter().for_each(|made| self.remember(made.by, Some(made.key), made.made));
             }
             RegistryEvent::ShowReleased { show } => {
                 self.order.retain(|known| known != show);
-                self.released.extend(self.shows.remove_entry(show));
+                let Some((id, show)) = self.shows.remove_entry(show) else { return };
+                // They are here still, though no show of this engine's lists them.
+                for performance in &show.performances {
+                    self.places.entry(*performance).or_insert(Place::Here);
+                }
+                self.released.insert(id, show);
             }
+            RegistryEvent::EngineNamed { engine } => self.name = Some(*engine),
+            RegistryEvent::PerformanceExpected { performance } => self.place(*performance, Place::Expected),
+            RegistryEvent::PerformanceAdopted { performance } => self.place(*performance, Place::Here),
+            RegistryEvent::PerformanceReleased { performance } => self.place(*performance, Place::Gone),
         }
+    }
+
+    fn place(&mut self, performance: PerformanceId, place: Place) {
+        self.places.insert(performance, place);
     }
 
     fn change(&mut self, show: ShowId, change: impl FnOnce(&mut Show)) {

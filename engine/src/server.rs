@@ -16,12 +16,14 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::client::{Client, Performance};
-use crate::feed::{Publication, Rules};
-use crate::id::{BookingId, PerformanceId};
+use crate::client::Client;
+use crate::feed::{Leaving, Publication, Rules};
+use crate::handover::{HandOverFailure, PARCEL_LEN_MAX};
+use crate::id::{BookingId, EngineId, PerformanceId};
 use crate::journal::Durability;
 use crate::mailbox::Failure;
-use crate::wire::message::{Delta, Introduction, Notice, Request};
+use crate::refusal::Refusal;
+use crate::wire::message::{Delta, Introduction, Notice, Parcel, Request};
 use crate::wire::{Key, PATIENCE, PULSE, WireError, frame, hello};
 
 /// Requests of one connection under way.
@@ -84,7 +86,8 @@ async fn serve(
     drop(place);
     let (reader, mut writer) = stream.into_split();
     let mut frames = frame::frames(reader);
-    line.catch_up();
+    let Some(engine) = line.client.name().await else { return Ok(()) };
+    line.catch_up(engine);
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut pulses = interval(PULSE);
@@ -133,6 +136,10 @@ struct Line {
     /// How many changes of shows have been told.
     shows: u64,
     performances: BTreeMap<PerformanceId, Told>,
+    /// How often performances had come and gone at the last look.
+    moves: u64,
+    /// States that are being taken over, as far as they have come.
+    parcels: BTreeMap<PerformanceId, Vec<u8>>,
     outstanding: Rc<RefCell<Outstanding>>,
     /// How many dues have been told.
     dues: u64,
@@ -184,7 +191,17 @@ struct Told {
 impl Line {
     fn new(client: Client, outstanding: Rc<RefCell<Outstanding>>) -> Self {
         let (under_way, performances) = (FuturesUnordered::new(), BTreeMap::new());
-        Self { client, under_way, shows: 0, performances, outstanding, dues: 0, out: Vec::new() }
+        Self {
+            client,
+            under_way,
+            shows: 0,
+            performances,
+            moves: 0,
+            parcels: BTreeMap::new(),
+            outstanding,
+            dues: 0,
+            out: Vec::new(),
+        }
     }
 
     fn tell(&mut self, notice: &Notice) {
@@ -193,10 +210,23 @@ impl Line {
         }
     }
 
-    fn catch_up(&mut self) {
+    fn catch_up(&mut self, engine: EngineId) {
+        self.tell_moves();
         self.tell_shows();
         let relaxed = self.client.durability() == Durability::Relaxed;
-        self.tell(&Notice::CaughtUp { relaxed });
+        self.tell(&Notice::CaughtUp { engine, relaxed });
+    }
+
+    /// Performances that have come, and of those that have gone nothing more.
+    fn tell_moves(&mut self) {
+        let moves = self.client.moves();
+        if std::mem::replace(&mut self.moves, moves) == moves {
+            return;
+        }
+        let here = self.client.performances_here();
+        self.performances
+            .retain(|id, told| here.get(id).is_some_and(|known| Arc::ptr_eq(&known.publication, &told.publication)));
+        here.into_keys().for_each(|performance| self.tell_performance(performance));
     }
 
     /// Nothing more is begun: the edge may ask the next engine.
@@ -212,11 +242,10 @@ impl Line {
                     tracing::error!(%id, "an edge asks for what cannot be");
                     async move { (None, Notice::Answered(number, Err(Failure::Nonsense))) }.boxed_local()
                 }
-                Some(known) => {
-                    async move { (Some(id), Notice::Answered(number, client.ask(&known, ask).await)) }.boxed_local()
-                }
+                Some(known) => async move { (Some(id), Notice::Answered(number, client.ask_once(&known, ask).await)) }
+                    .boxed_local(),
                 // The edge learns in a moment where it is.
-                None => async move { (None, Notice::Answered(number, Err(Failure::Overloaded))) }.boxed_local(),
+                None => async move { (None, Notice::Answered(number, Err(Refusal::HandedOver.into()))) }.boxed_local(),
             },
             Request::Register { number, command, opening } => {
                 async move { (None, Notice::Registered(number, client.register(command, opening).await)) }.boxed_local()
@@ -227,8 +256,44 @@ impl Line {
                 (None, Notice::History(number, history.unwrap_or_default()))
             }
             .boxed_local(),
+            Request::HandOver { number, performance, to, from } => async move {
+                let whole = client.hand_over_here(performance, to).await;
+                (None, Notice::Parcel(number, whole.map(|whole| Parcel::of(&whole, from))))
+            }
+            .boxed_local(),
+            Request::TakeOver { number, performance, part, is_last } => {
+                let gathered = self.gather(performance, part, is_last);
+                async move {
+                    let taken = match gathered {
+                        Ok(Some(parcel)) => client.take_over_here(parcel).await,
+                        other => other.map(drop),
+                    };
+                    (None, Notice::TakenOver(number, taken))
+                }
+                .boxed_local()
+            }
+            Request::Leaving { number, show } => {
+                let leaving = client.shows().released(show).map(|leaving| Box::new(Leaving::clone(&leaving)));
+                async move { (None, Notice::Leaving(number, leaving)) }.boxed_local()
+            }
         };
         self.under_way.push(answer);
+    }
+
+    /// The whole of a state, once its last part has come.
+    fn gather(
+        &mut self,
+        performance: PerformanceId,
+        part: Vec<u8>,
+        is_last: bool,
+    ) -> Result<Option<Vec<u8>>, HandOverFailure> {
+        let parcel = self.parcels.entry(performance).or_default();
+        parcel.extend(part);
+        if self.parcels.values().map(Vec::len).sum::<usize>() > PARCEL_LEN_MAX {
+            self.parcels.clear();
+            return Err(HandOverFailure::Unreadable);
+        }
+        Ok(if is_last { self.parcels.remove(&performance) } else { None })
     }
 
     /// Sends an answer and all others that have come; what they show is told first.
@@ -237,6 +302,7 @@ impl Line {
         while let Some(Some(next)) = self.under_way.next().now_or_never() {
             answers.push(next);
         }
+        self.tell_moves();
         let touched: BTreeSet<_> = answers.iter().filter_map(|(performance, _)| *performance).collect();
         touched.into_iter().for_each(|performance| self.tell_performance(performance));
         self.tell_shows();
@@ -257,6 +323,7 @@ impl Line {
     }
 
     fn look(&mut self) {
+        self.tell_moves();
         let known: Vec<_> = self.performances.keys().copied().collect();
         known.into_iter().for_each(|performance| self.tell_performance(performance));
         self.tell_shows();
@@ -296,9 +363,10 @@ impl Line {
     }
 
     fn introduce(&mut self, id: PerformanceId) {
-        let Some(Performance { publication, .. }) = self.client.performance(id) else { return };
+        let Some(known) = self.client.performance(id) else { return };
+        let (handed_over, publication) = (known.handed_over(), known.publication);
         let (rules, seats) = (publication.rules(), publication.seats());
-        self.tell(&Notice::Performance(Box::new(Introduction::of(&publication, &rules, &seats))));
+        self.tell(&Notice::Performance(Box::new(Introduction::of(&publication, &rules, &seats, handed_over))));
         let (version, packed) = (seats.version, seats.packed);
         self.performances.insert(id, Told { publication, rules, version, packed });
     }

@@ -12,6 +12,7 @@ use crate::inventory::{Answer, Image, Inventory, SeatState, Tally};
 use crate::journal::Stream;
 use crate::journal::codec::encode_entries;
 use crate::journal::frame::{Body, Chain};
+use crate::journal::snapshot::Snapshot;
 use crate::mailbox::{Answered, Failure, Mailbox, Outcome};
 use crate::seat_map::SeatIndex;
 use crate::seeded::Bug;
@@ -85,6 +86,16 @@ impl Staging {
     /// How many more commands may be decided before the disk has to catch up.
     pub(crate) fn room(&self) -> usize {
         self.mailbox.capacity().saturating_sub(self.gathering.waiting.len() + self.writing.waiting.len())
+    }
+
+    /// Its state, which is durable as it is, and the end of the stream that it stands for.
+    pub(crate) fn snapshot(&self, epoch: u64, image: Image) -> Snapshot {
+        let Chain { next_sequence, tip } = self.chain;
+        Snapshot { epoch, stream: self.stream(), sequence: next_sequence - 1, tip, image }
+    }
+
+    pub(crate) fn next_sequence(&self) -> u64 {
+        self.chain.next_sequence
     }
 
     /// Adds a performance's first event; the committer has to hear of it.

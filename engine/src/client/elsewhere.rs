@@ -14,7 +14,7 @@ use super::{Performance, Road, Views};
 use crate::committer::Health;
 use crate::dues::Dues;
 use crate::feed::{AccountHistory, Rules};
-use crate::id::{AccountId, BookingId, PerformanceId, ShowId};
+use crate::id::{AccountId, BookingId, EngineId, PerformanceId, ShowId};
 use crate::journal::Durability;
 use crate::mailbox::Failure;
 use crate::registry::{RegistryCommand, Show};
@@ -75,6 +75,11 @@ impl Elsewhere {
         links.iter().find(|connected| connected.link.address() == address).map(|connected| Arc::clone(&connected.link))
     }
 
+    pub(super) fn address_of(&self, engine: EngineId) -> Option<String> {
+        let is_it = |link: &Arc<Link>| link.has_caught_up() && link.engine() == Some(engine);
+        self.links().into_iter().find(is_it).map(|link| link.address().to_owned())
+    }
+
     #[cfg(test)]
     pub(super) fn known(&self) -> &Known {
         &self.known
@@ -120,6 +125,11 @@ impl Elsewhere {
         }
     }
 
+    /// Whether an engine has a show, as far as is known.
+    pub(super) fn is_home(&self, show: ShowId, link: &Arc<Link>) -> bool {
+        self.known.homes.get(&show).is_some_and(|home| Arc::ptr_eq(&home, link))
+    }
+
     /// A seller's new shows all go to one engine, so that a repeated request is known there: the one whose address and the
     /// seller's id come to the largest number (rendezvous hashing), in whatever order an edge was told of them.
     fn home_of(&self, seller: &AccountId) -> Option<Arc<Link>> {
@@ -133,7 +143,14 @@ impl Known {
     /// A performance of an engine's. What is known of it goes on in the same place, so that whoever looks at it sees it change.
     pub(super) fn introduce(&self, link: &Arc<Link>, introduction: Introduction) -> Result<(), WireError> {
         let (id, road) = (introduction.performance, Road::Link(Arc::clone(link)));
-        let known = self.views.performances.get(&id).map(|known| Arc::clone(&known.publication));
+        let before = self.views.performances.get(&id).map(|known| known.clone());
+        if let Some(to) = introduction.handed_over {
+            self.views.left.insert((id, Some(link.address().into())), to);
+        }
+        if before.as_ref().is_some_and(|before| is_outdated(before, link, &introduction)) {
+            return Ok(());
+        }
+        let known = before.map(|known| known.publication);
         let told = introduction.publication(known.as_ref().map(|known| &known.map))?;
         let publication = match known.filter(|known| Arc::ptr_eq(&known.map, &told.map)) {
             Some(known) => {
@@ -143,6 +160,7 @@ impl Known {
             None => Arc::new(told),
         };
         self.views.performances.insert(id, Performance { road, publication });
+        self.views.note_move();
         Ok(())
     }
 
@@ -162,12 +180,14 @@ impl Known {
     pub(super) fn change_show(&self, link: &Arc<Link>, show: Show) {
         self.homes.insert(show.id, Arc::clone(link));
         self.views.shows.publish(Arc::new(show));
+        self.views.note_move();
     }
 
     /// What an engine had is not known any more.
     fn forget(&self, link: &Arc<Link>) {
         let is_its = |road: &Road| matches!(road, Road::Link(its) if Arc::ptr_eq(its, link));
         self.views.performances.retain(|_, known| !is_its(&known.road));
+        self.views.left.retain(|(_, address), _| address.as_deref() != Some(link.address()));
         let shows: Vec<_> = self.homes.iter().filter(|home| Arc::ptr_eq(home, link)).map(|home| *home.key()).collect();
         for show in shows {
             self.homes.remove(&show);
@@ -179,10 +199,10 @@ impl Known {
         self.dues.push(booking);
     }
 
-    /// A show is not this engine's any more; if another has taken it over, it has said so.
+    /// A show is not this engine's any more; where another has taken it over already, it has said so.
     pub(super) fn withdraw(&self, link: &Arc<Link>, show: ShowId) {
         if self.homes.remove_if(&show, |_, home| Arc::ptr_eq(home, link)).is_some() {
-            self.views.shows.withdraw(show);
+            self.views.shows.leave(show);
         }
     }
 
@@ -190,5 +210,17 @@ impl Known {
     fn of(&self, link: &Arc<Link>, id: PerformanceId) -> Option<Performance> {
         let known = self.views.performances.get(&id).map(|known| known.clone());
         known.filter(|known| matches!(&known.road, Road::Link(its) if Arc::ptr_eq(its, link)))
+    }
+}
+
+/// Whether another engine has a performance by now, whatever this one says: it has given it away, or says late what was so
+/// before it did.
+fn is_outdated(known: &Performance, link: &Arc<Link>, told: &Introduction) -> bool {
+    match &known.road {
+        Road::Link(its) if Arc::ptr_eq(its, link) => false,
+        Road::Link(its) => {
+            told.handed_over.is_some() || (its.has_caught_up() && known.publication.version() > told.seats.version)
+        }
+        Road::Mailbox(mailbox) => told.handed_over.is_some() && mailbox.handed_over().is_none(),
     }
 }

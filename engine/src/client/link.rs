@@ -15,13 +15,14 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 
 use super::elsewhere::Known;
-use crate::feed::AccountHistory;
-use crate::id::{AccountId, PerformanceId};
+use crate::feed::{AccountHistory, Leaving};
+use crate::handover::{HandOverFailure, PARCEL_LEN_MAX};
+use crate::id::{AccountId, EngineId, PerformanceId, ShowId};
 use crate::mailbox::{Ask, Failure, Outcome};
 use crate::owner::{RegistryFailure, RegistryOutcome};
 use crate::performance::Opening;
 use crate::registry::RegistryCommand;
-use crate::wire::message::{Notice, Request};
+use crate::wire::message::{Notice, Parcel, Request};
 use crate::wire::{Key, PATIENCE, SILENCE_MAX, WireError, frame, hello};
 
 /// Requests of one edge that wait for one engine.
@@ -43,6 +44,8 @@ pub(crate) struct Link {
     news: Notify,
     caught_up: AtomicBool,
     relaxed: AtomicBool,
+    /// Which engine it is, once it has said so.
+    engine: Mutex<Option<EngineId>>,
     connected: Gauge,
     failures: Counter,
 }
@@ -80,6 +83,9 @@ enum Reply {
     Outcome(oneshot::Sender<Outcome>),
     Registry(oneshot::Sender<RegistryOutcome>),
     History(oneshot::Sender<AccountHistory>),
+    Parcel(oneshot::Sender<Result<Parcel, HandOverFailure>>),
+    TakenOver(oneshot::Sender<Result<(), HandOverFailure>>),
+    Leaving(oneshot::Sender<Option<Box<Leaving>>>),
 }
 
 impl Reply {
@@ -89,6 +95,9 @@ impl Reply {
             Self::Outcome(reply) => reply.is_closed(),
             Self::Registry(reply) => reply.is_closed(),
             Self::History(reply) => reply.is_closed(),
+            Self::Parcel(reply) => reply.is_closed(),
+            Self::TakenOver(reply) => reply.is_closed(),
+            Self::Leaving(reply) => reply.is_closed(),
         }
     }
 }
@@ -112,6 +121,7 @@ impl Link {
             news: Notify::new(),
             caught_up: AtomicBool::new(false),
             relaxed: AtomicBool::new(false),
+            engine: Mutex::default(),
             connected,
             failures,
         }
@@ -156,6 +166,46 @@ impl Link {
 
     pub(super) async fn history(&self, account: AccountId, newest: u32) -> Result<AccountHistory, Failure> {
         self.call(|number| Request::History { number, account, newest }, true, Reply::History).await
+    }
+
+    /// Gives a performance away, to that engine; its state.
+    pub(super) async fn hand_over(&self, performance: PerformanceId, to: EngineId) -> Result<Vec<u8>, HandOverFailure> {
+        let mut whole = Vec::new();
+        loop {
+            let from = whole.len() as u64;
+            let request = |number| Request::HandOver { number, performance, to, from };
+            let Parcel { len, part } = self.call(request, true, Reply::Parcel).await??;
+            if len > PARCEL_LEN_MAX as u64 || part.is_empty() {
+                return Err(HandOverFailure::Unreadable);
+            }
+            whole.extend(part);
+            if whole.len() as u64 >= len {
+                return Ok(whole);
+            }
+        }
+    }
+
+    /// Takes one over.
+    pub(super) async fn take_over(&self, performance: PerformanceId, parcel: &[u8]) -> Result<(), HandOverFailure> {
+        let mut parts = parcel.chunks(Parcel::PART_LEN_MAX).peekable();
+        while let Some(part) = parts.next() {
+            let (part, is_last) = (part.to_vec(), parts.peek().is_none());
+            let request = |number| Request::TakeOver { number, performance, part, is_last };
+            // The parts before it are with this connection.
+            self.call(request, false, Reply::TakenOver).await??;
+        }
+        Ok(())
+    }
+
+    /// A show that the engine has given away, as it was.
+    pub(super) async fn leaving(&self, show: ShowId) -> Result<Option<Box<Leaving>>, Failure> {
+        self.call(|number| Request::Leaving { number, show }, true, Reply::Leaving).await
+    }
+
+    /// Which engine this is, once it has said so.
+    pub(super) fn engine(&self) -> Option<EngineId> {
+        // Nothing that is done under the lock panics.
+        *self.engine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn call<T>(
@@ -302,7 +352,8 @@ impl Link {
     fn hear(self: &Arc<Self>, notice: Notice, known: &Known) -> Result<(), WireError> {
         match notice {
             Notice::Pulse => {}
-            Notice::CaughtUp { relaxed } => {
+            Notice::CaughtUp { engine, relaxed } => {
+                *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = Some(engine);
                 self.relaxed.store(relaxed, Ordering::Relaxed);
                 self.caught_up.store(true, Ordering::Release);
                 self.connected.set(1.0);
@@ -337,6 +388,21 @@ impl Link {
             Notice::History(number, history) => {
                 if let Some((Reply::History(reply), _)) = self.answered(number, None) {
                     drop(reply.send(history));
+                }
+            }
+            Notice::Parcel(number, parcel) => {
+                if let Some((Reply::Parcel(reply), _)) = self.answered(number, None) {
+                    drop(reply.send(parcel));
+                }
+            }
+            Notice::TakenOver(number, taken) => {
+                if let Some((Reply::TakenOver(reply), _)) = self.answered(number, None) {
+                    drop(reply.send(taken));
+                }
+            }
+            Notice::Leaving(number, leaving) => {
+                if let Some((Reply::Leaving(reply), _)) = self.answered(number, None) {
+                    drop(reply.send(leaving));
                 }
             }
             Notice::Stopping => self.take_leave(),

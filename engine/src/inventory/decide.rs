@@ -37,6 +37,9 @@ impl Inventory {
     /// [`Refusal`], where the rules do not allow it.
     pub fn decide(&self, command: &Command, now: Timestamp) -> Result<Decision, Refusal> {
         let now = now.max(self.now);
+        if self.handed_over.is_some() {
+            return Err(Refusal::HandedOver);
+        }
         match command {
             Command::HoldSeats(hold) => self.decide_hold(hold, now),
             Command::ReleaseHold { caller, hold } => self.decide_release(caller, *hold, now),

@@ -8,7 +8,7 @@ use super::offers::Offers;
 use super::seats::SeatState;
 use super::{Block, Booking, CalledOff, Hold, Inventory, Made, Notice, Replay, Stage, Ticket};
 use crate::event::Standing;
-use crate::id::AccountId;
+use crate::id::{AccountId, EngineId};
 use crate::performance::{Offer, Opening, OpeningError, PricesError, Terms};
 use crate::seat_map::SeatIndex;
 use crate::time::Timestamp;
@@ -42,6 +42,8 @@ pub struct Image {
     pub buyers: Vec<AccountId>,
     /// Request keys, oldest first.
     pub replays: Vec<Replay>,
+    /// Whom it was given to, if it was.
+    pub handed_over: Option<EngineId>,
 }
 
 /// What is known of a hold number.
@@ -80,6 +82,7 @@ impl Inventory {
             next_block: self.next_block,
             buyers: self.buyers.all().iter().map(|buyer| buyer.account).collect(),
             replays: self.replays.iter().cloned().collect(),
+            handed_over: self.handed_over,
         }
     }
 
@@ -105,6 +108,7 @@ impl Inventory {
         }
         (inventory.blocks, inventory.next_block) = (image.blocks, image.next_block);
         (inventory.called_off, inventory.notice) = (image.called_off, image.notice);
+        inventory.handed_over = image.handed_over;
         for &(number, seat) in image.tickets.keys() {
             let booking = inventory.bookings.get(number as usize).ok_or(Part::Booking(number).is(Fault::Unknown))?;
             demand(booking.seats.contains(&seat), Fault::SeatForeign(seat))

@@ -123,6 +123,10 @@ pub enum Fault {
     TicketUsed(SeatIndex),
     #[error("the performance is called off once")]
     CalledOffTwice,
+    #[error("the performance is another engine's")]
+    HandedOver,
+    #[error("the performance was not handed over")]
+    NotHandedOver,
     #[error("buyer {0} does not exist")]
     NoBuyer(u32),
     #[error("offer {0} does not exist")]
@@ -168,6 +172,8 @@ impl Inventory {
     /// [`Misfit`], where it cannot.
     pub fn check(&self, Entry { at, event }: &Entry) -> Result<(), Misfit> {
         let fits = |part: Part, outcome: Result<(), Fault>| outcome.map_err(|fault| part.is(fault));
+        let taken_over = *event == Event::TakenOver;
+        fits(Part::Opening, demand(taken_over || self.handed_over.is_none(), Fault::HandedOver))?;
         match event {
             Event::PerformanceOpened(_) => Err(Part::Opening.is(Fault::OpenedTwice)),
             Event::SeatsHeld(held) => fits(Part::Hold(held.hold), self.check_held(*at, held)),
@@ -180,7 +186,8 @@ impl Inventory {
                 fits(Part::Block(*block), demand(self.blocks.contains_key(block), Fault::Unknown))
             }
             Event::TermsChanged { terms, prices, .. } => fits(Part::Terms, self.check_terms(terms, prices.as_deref())),
-            Event::HoldsExtended { .. } => Ok(()),
+            Event::HoldsExtended { .. } | Event::HandedOver { .. } => Ok(()),
+            Event::TakenOver => fits(Part::Opening, demand(self.handed_over.is_some(), Fault::NotHandedOver)),
             Event::BookingDecided(decided) => fits(Part::Booking(decided.booking), self.check_decided(decided)),
             Event::BookingsLapsed { bookings } => self.check_lapsed(bookings),
             Event::PaymentAdvanced(advanced) => fits(Part::Booking(advanced.booking), self.check_advanced(advanced)),

@@ -5,6 +5,7 @@
 mod v1;
 mod v2;
 mod v3;
+mod v4;
 
 use rkyv::rancor;
 use thiserror::Error;
@@ -58,12 +59,8 @@ pub fn decode_entries(body: &[u8]) -> Result<Vec<Entry>, DecodeError> {
 
 /// The body that holds an event of the registry.
 pub fn encode_registry(at: Timestamp, event: &RegistryEvent) -> Body {
-    let format = match event {
-        RegistryEvent::ShowAdopted { .. } | RegistryEvent::ShowReleased { .. } => 3,
-        RegistryEvent::MemberSet { .. } => 2,
-        _ => 1,
-    };
-    Body { format, bytes: archive(&v1::RegistryEntry::write(at, event)) }
+    let entry = v1::RegistryEntry::write(at, event);
+    Body { format: entry.format(), bytes: archive(&entry) }
 }
 
 /// Reads an event of the registry.
@@ -78,6 +75,9 @@ pub fn decode_registry(body: &[u8]) -> Result<(Timestamp, RegistryEvent), Decode
 pub fn encode_image(image: &Image) -> Body {
     let sale = v1::Image::write(image);
     let beyond = v2::Image::beyond(image);
+    if let Some(to) = image.handed_over {
+        return Body { format: 4, bytes: archive(&v4::Image::write(v3::Image::write(sale, beyond, image), to)) };
+    }
     if v3::Image::is_needed(image) {
         return Body { format: 3, bytes: archive(&v3::Image::write(sale, beyond, image)) };
     }
@@ -95,7 +95,8 @@ pub fn decode_image(format: u16, body: &[u8]) -> Result<Image, DecodeError> {
     match format {
         1 => unarchive::<v1::Image>(body)?.read(),
         2 => unarchive::<v2::Image>(body)?.read(),
-        _ => unarchive::<v3::Image>(body)?.read(),
+        3 => unarchive::<v3::Image>(body)?.read(),
+        _ => unarchive::<v4::Image>(body)?.read(),
     }
 }
 

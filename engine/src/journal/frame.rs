@@ -17,7 +17,7 @@ use crate::seeded::Bug;
 
 const MAGIC: [u8; 4] = *b"ONRJ";
 /// The latest format of body and header; grows when either changes. A record has the earliest that can say what it says.
-pub const FORMAT: u16 = 3;
+pub const FORMAT: u16 = 4;
 /// Bytes before the body.
 pub const HEADER_LEN: usize = 68;
 const DIGEST_AT: usize = HEADER_LEN - 16;

@@ -22,8 +22,10 @@ use crate::seeded::Bug;
 pub struct Recovered {
     /// The shows.
     pub registry: Registry,
-    /// The performances.
+    /// The performances that are here.
     pub inventories: BTreeMap<PerformanceId, Inventory>,
+    /// Those that are another engine's by now, as they left, and what has come of one that did not arrive.
+    pub gone: BTreeMap<PerformanceId, Inventory>,
     /// Where each stream ends.
     pub chains: BTreeMap<Stream, Chain>,
     /// The highest epoch that was found.
@@ -81,6 +83,9 @@ pub enum RecoveryError {
     /// A performance is listed under another show than its own.
     #[error("performance {0} is listed under another show than its own")]
     Misplaced(PerformanceId),
+    /// A performance was handed over, and the list of performances says that it is another engine's, but it goes on here.
+    #[error("performance {0} is another engine's, but was not handed over")]
+    NotHandedOver(PerformanceId),
     /// The list of performances names one that has no records.
     #[error("performance {0} is listed, but has no records")]
     PerformanceLost(PerformanceId),
@@ -254,12 +259,26 @@ impl Replay {
             }
             return Err(RecoveryError::EndLost { found, acknowledged });
         }
-        self.found.cut = self.damaged.into_values().map(|(key, _)| key).collect();
+        self.found.cut = self.damaged.values().map(|(key, _)| *key).collect();
+        self.check_listing()?;
+        let (registry, all) = (&self.found.registry, std::mem::take(&mut self.found.inventories));
+        let (elsewhere, here): (BTreeMap<_, _>, _) = all.into_iter().partition(|(id, _)| registry.is_elsewhere(*id));
+        if let Some((id, _)) = elsewhere.iter().find(|(_, inventory)| inventory.handed_over().is_none()) {
+            return Err(RecoveryError::NotHandedOver(*id));
+        }
+        // A performance whose opening is durable and its listing not was never acknowledged.
+        let here = here.into_iter().filter(|(id, _)| registry.has(*id)).collect();
+        (self.found.inventories, self.found.gone) = (here, elsewhere);
+        Ok(self.found)
+    }
+
+    /// Whether the list of performances names all that there are, each once and in its place.
+    fn check_listing(&self) -> Result<(), RecoveryError> {
+        let (registry, inventories) = (&self.found.registry, &self.found.inventories);
         let mut listed = BTreeSet::new();
-        for show in self.found.registry.shows() {
+        for show in registry.shows() {
             for &id in &show.performances {
-                let inventory = self.found.inventories.get(&id).ok_or(RecoveryError::PerformanceLost(id))?;
-                if inventory.show() != show.id {
+                if inventories.get(&id).is_some_and(|inventory| inventory.show() != show.id) {
                     return Err(RecoveryError::Misplaced(id));
                 }
                 if !listed.insert(id) {
@@ -267,14 +286,13 @@ impl Replay {
                 }
             }
         }
-        // A performance whose opening is durable and its listing not was never acknowledged.
-        let records = |id: &PerformanceId| self.found.chains.get(&Stream(id.0)).map_or(0, |chain| chain.next_sequence);
-        let unlisted = self.found.inventories.keys().find(|id| !listed.contains(*id) && records(id) > 1);
-        if let Some(unlisted) = unlisted {
-            return Err(RecoveryError::ListingLost(*unlisted));
+        if let Some(lost) = registry.performances().find(|id| !inventories.contains_key(id)) {
+            return Err(RecoveryError::PerformanceLost(lost));
         }
-        self.found.inventories.retain(|id, _| listed.contains(id));
-        Ok(self.found)
+        let records = |id: &PerformanceId| self.found.chains.get(&Stream(id.0)).map_or(0, |chain| chain.next_sequence);
+        let is_known = |id: PerformanceId| registry.has(id) || registry.is_elsewhere(id);
+        let unlisted = inventories.keys().find(|id| !is_known(**id) && records(id) > 1);
+        unlisted.map_or(Ok(()), |unlisted| Err(RecoveryError::ListingLost(*unlisted)))
     }
 }
 

@@ -6,8 +6,9 @@ use rkyv::{Archive, Deserialize, Serialize};
 
 use super::WireError;
 use crate::command::{BlockSeats, BookHold, CancelSeats, ChangeTerms, Command, HoldSeats, Wish};
-use crate::feed::{AccountHistory, Publication, Published, Rules};
-use crate::id::{AccountId, BookingId, PerformanceId, ShowId};
+use crate::feed::{AccountHistory, Leaving, Publication, Published, Rules};
+use crate::handover::HandOverFailure;
+use crate::id::{AccountId, BookingId, EngineId, PerformanceId, ShowId};
 use crate::inventory::Tally;
 use crate::mailbox::{Ask, Outcome};
 use crate::owner::RegistryOutcome;
@@ -25,6 +26,12 @@ pub(crate) enum Request {
     Register { number: u64, command: RegistryCommand, opening: Option<Box<Opening>> },
     /// For an account's bookings.
     History { number: u64, account: AccountId, newest: u32 },
+    /// To give a performance away, and for its state from a byte on.
+    HandOver { number: u64, performance: PerformanceId, to: EngineId, from: u64 },
+    /// To take one over: the next part of its state, and whether that is the last.
+    TakeOver { number: u64, performance: PerformanceId, part: Vec<u8>, is_last: bool },
+    /// For a show that was given away, as it was.
+    Leaving { number: u64, show: ShowId },
 }
 
 /// What an engine says.
@@ -32,8 +39,8 @@ pub(crate) enum Request {
 pub(crate) enum Notice {
     /// It is there.
     Pulse,
-    /// All that was there when the edge came has been told.
-    CaughtUp { relaxed: bool },
+    /// All that was there when the edge came has been told, by this engine.
+    CaughtUp { engine: EngineId, relaxed: bool },
     /// A performance, as it is.
     Performance(Box<Introduction>),
     /// A performance's rules and prices, as they are.
@@ -52,6 +59,12 @@ pub(crate) enum Notice {
     Registered(u64, RegistryOutcome),
     /// An account's bookings.
     History(u64, AccountHistory),
+    /// A part of a state that was given away.
+    Parcel(u64, Result<Parcel, HandOverFailure>),
+    /// A part of a state has come; of the last one, that the performance goes on.
+    TakenOver(u64, Result<(), HandOverFailure>),
+    /// A show that was given away; nothing where it was not.
+    Leaving(u64, Option<Box<Leaving>>),
     /// The engine stops: nothing more is to be asked of it.
     Stopping,
     /// It has stopped before this request, and has done nothing of it.
@@ -61,8 +74,32 @@ pub(crate) enum Notice {
 impl Request {
     pub(crate) fn number(&self) -> u64 {
         match self {
-            Self::Ask { number, .. } | Self::Register { number, .. } | Self::History { number, .. } => *number,
+            Self::Ask { number, .. }
+            | Self::Register { number, .. }
+            | Self::History { number, .. }
+            | Self::HandOver { number, .. }
+            | Self::TakeOver { number, .. }
+            | Self::Leaving { number, .. } => *number,
         }
+    }
+}
+
+/// A part of a performance's state.
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub(crate) struct Parcel {
+    /// Of the whole, in bytes.
+    pub(crate) len: u64,
+    pub(crate) part: Vec<u8>,
+}
+
+impl Parcel {
+    /// The bytes of one part at most: well below a frame.
+    pub(crate) const PART_LEN_MAX: usize = 4 << 20;
+
+    /// The part of a state that begins at a byte.
+    pub(crate) fn of(whole: &[u8], from: u64) -> Self {
+        let rest = usize::try_from(from).ok().and_then(|from| whole.get(from..)).unwrap_or_default();
+        Self { len: whole.len() as u64, part: rest[..rest.len().min(Self::PART_LEN_MAX)].to_vec() }
     }
 }
 
@@ -81,12 +118,20 @@ pub(crate) struct Introduction {
     plan: SeatMapPlan,
     tiers: Vec<Box<str>>,
     rules: Rules,
-    seats: Published,
+    pub(crate) seats: Published,
+    /// Whom it was given to, if it was: who has it says so itself.
+    pub(crate) handed_over: Option<EngineId>,
 }
 
 impl Introduction {
-    pub(crate) fn of(publication: &Publication, rules: &Rules, seats: &Published) -> Self {
+    pub(crate) fn of(
+        publication: &Publication,
+        rules: &Rules,
+        seats: &Published,
+        handed_over: Option<EngineId>,
+    ) -> Self {
         Self {
+            handed_over,
             performance: publication.performance,
             show: publication.show,
             seller: publication.seller,
@@ -211,7 +256,7 @@ impl RegistryCommand {
     pub(crate) fn is_repeatable(&self) -> bool {
         match self {
             Self::CreateShow { key, .. } | Self::AddPerformance { key, .. } => key.is_some(),
-            Self::AdoptShow { .. } | Self::ReleaseShow { .. } => true,
+            Self::AdoptShow { .. } | Self::ReleaseShow { .. } | Self::ReleasePerformance { .. } => true,
             // Else somebody may have said something else since, and of a member's duty.
             Self::ChangeShow { based_on, .. } => based_on.is_some(),
             Self::SetMember { .. } => false,

@@ -8,8 +8,9 @@ use onrush_engine::command::{
     Fallback, HoldSeats, PaymentNotice, PaymentStatus, Preferred, RequestKey, Wish,
 };
 use onrush_engine::event::{Entry, Event};
-use onrush_engine::id::{BlockId, BookingId, HoldId, PerformanceId, ShowId, TicketId};
+use onrush_engine::id::{BlockId, BookingId, EngineId, HoldId, PerformanceId, ShowId, TicketId};
 use onrush_engine::inventory::{Answer, BookingView, Decision, HoldView, Image, Inventory, Tally, TicketView};
+use onrush_engine::journal::codec::{decode_image, encode_image};
 use onrush_engine::money::{Currency, Money};
 use onrush_engine::performance::{Approval, Opening, RefundStep, Terms};
 use onrush_engine::refusal::Refusal;
@@ -47,6 +48,7 @@ pub(crate) const REFUSALS: &[&str] = &[
     "NoNumberLeft",
     "TooManyOffers",
     "Outdated",
+    "HandedOver",
 ];
 
 /// A match without a rest: a new refusal does not compile until it has a name here, and a line in [`REFUSALS`].
@@ -81,6 +83,7 @@ fn name(refusal: &Refusal) -> &'static str {
         Refusal::NoNumberLeft => 26,
         Refusal::TooManyOffers { .. } => 27,
         Refusal::Outdated => 28,
+        Refusal::HandedOver => 29,
     };
     REFUSALS[place]
 }
@@ -136,6 +139,8 @@ impl Script {
             "open" => self.open(words),
             "at" => self.at(words),
             "restart" => self.restart(words),
+            "hand-over" => self.hand_over(),
+            "take-over" => self.take_over(),
             "read" => self.read(words),
             "sold" => self.sold(words),
             "count" => self.count(),
@@ -250,6 +255,19 @@ impl Script {
         self.seconds += away;
         self.apply(Event::HoldsExtended { by_millis: u32::try_from(away * 1000).unwrap() });
         format!("{} holds extended by {away} s", self.inventory().active_holds())
+    }
+
+    /// The performance is given to another engine, which reads what was written down.
+    fn hand_over(&mut self) -> String {
+        self.apply(Event::HandedOver { to: EngineId(2) });
+        let body = encode_image(&self.inventory().image());
+        self.inventory = Some(Inventory::from_image(decode_image(body.format, &body).unwrap()).unwrap());
+        format!("to {}", self.inventory().handed_over().unwrap())
+    }
+
+    fn take_over(&mut self) -> String {
+        self.apply(Event::TakenOver);
+        "it goes on".to_owned()
     }
 
     fn apply(&mut self, event: Event) {

@@ -9,7 +9,7 @@ use onrush_engine::client::Client;
 use onrush_engine::command::{Command, HoldSeats, Wish};
 use onrush_engine::config::Config;
 use onrush_engine::engine::Engine;
-use onrush_engine::id::PerformanceId;
+use onrush_engine::id::{EngineId, PerformanceId};
 use onrush_engine::mailbox::{Ask, Failure, Outcome};
 use onrush_engine::registry::RegistryCommand;
 use onrush_engine::seat_map::SeatIndex;
@@ -33,7 +33,8 @@ struct Overfilled {
 async fn overfill(disk: &Disk, plan: Option<Plan>) -> Overfilled {
     let config = Config { mailbox_capacity: CAPACITY, ..Config::new("nowhere".into()) };
     let (store, directory) = (Box::new(disk.clone()), Arc::new(disk.clone()));
-    let engine = Engine::simulated(&config, store, directory, Arc::new(SimulatedClock::at_start())).unwrap();
+    let engine =
+        Engine::simulated(&config, EngineId(1), store, directory, Arc::new(SimulatedClock::at_start())).unwrap();
     let client = engine.start_here();
     client.register(show(), None).await.unwrap();
     let add = RegistryCommand::AddPerformance {

@@ -11,7 +11,7 @@ use onrush_engine::event::{
     Advance, BookingDecided, Entry, Event, Fate, HoldBooked, PaymentAdvanced, PerformanceCancelled, SeatsBlocked,
     SeatsCancelled, SeatsHeld, SoldRules, Standing, TicketCheckedIn, TicketTransferred,
 };
-use onrush_engine::id::{AccountId, PerformanceId, ShowId};
+use onrush_engine::id::{AccountId, EngineId, PerformanceId, ShowId};
 use onrush_engine::inventory::Inventory;
 use onrush_engine::journal::Stream;
 use onrush_engine::journal::codec::{
@@ -20,7 +20,7 @@ use onrush_engine::journal::codec::{
 use onrush_engine::journal::frame::{Digest, Frame, Record};
 use onrush_engine::money::{Currency, Money};
 use onrush_engine::performance::RefundStep;
-use onrush_engine::registry::{Duty, RegistryEvent, Show};
+use onrush_engine::registry::{Duty, MadeBefore, RegistryEvent, RegistryMade, Show};
 use onrush_engine::seat_map::SeatIndex;
 use onrush_engine::time::Timestamp;
 
@@ -283,10 +283,46 @@ fn a_show_that_moves_is_read_as_it_was_written() {
     let members = [("acc_door".parse().unwrap(), Duty::Door), ("acc_lee".parse().unwrap(), Duty::View)].into();
     let (id, created_at, performances) = (ShowId(1), Timestamp::from_millis(5), Vec::new());
     let show = Box::new(Show { id, seller, details: show_details(), created_at, performances, members });
-    for event in [RegistryEvent::ShowAdopted { show }, RegistryEvent::ShowReleased { show: id }] {
+    let adopted = RegistryEvent::ShowAdopted { show: show.clone(), made: vec![] };
+    for event in [adopted, RegistryEvent::ShowReleased { show: id }] {
         let body = encode_registry(Timestamp::MIN, &event);
         assert_eq!((body.format, decode_registry(&body)), (3, Ok((Timestamp::MIN, event))));
     }
+
+    let performance = PerformanceId(11);
+    let with_performances = Box::new(Show { performances: vec![performance, PerformanceId(12)], ..*show.clone() });
+    let made = |made| MadeBefore { by: seller, key: RequestKey { key: [1, 2], fingerprint: 3 }, made };
+    let made = [RegistryMade::Show(id), RegistryMade::Performance(performance)].map(made).to_vec();
+    let events = [
+        RegistryEvent::ShowAdopted { show: with_performances, made: vec![] },
+        RegistryEvent::ShowAdopted { show, made },
+        RegistryEvent::EngineNamed { engine: EngineId(7) },
+        RegistryEvent::PerformanceExpected { performance },
+        RegistryEvent::PerformanceAdopted { performance },
+        RegistryEvent::PerformanceReleased { performance },
+    ];
+    for event in events {
+        let body = encode_registry(Timestamp::MIN, &event);
+        assert_eq!((body.format, decode_registry(&body)), (4, Ok((Timestamp::MIN, event))));
+    }
+}
+
+/// What format 4 adds, behind what it takes for it: the state is that of a performance that was given away.
+fn format_4_entries() -> Vec<Entry> {
+    let at = |seconds: i64| Timestamp::from_millis(1_800_000_000_000 + seconds * 1000);
+    let (first, second) = (EngineId(1), EngineId(2));
+    let events = [
+        Event::PerformanceOpened(Box::new(opening(PerformanceId(11)))),
+        Event::HandedOver { to: second },
+        Event::TakenOver,
+        Event::HandedOver { to: first },
+    ];
+    (0..).zip(events).map(|(second, event)| Entry { at: at(second), event }).collect()
+}
+
+#[test]
+fn the_bytes_of_format_4_are_what_they_were() {
+    the_bytes_are_what_they_were(4, &path().with_file_name("format-4.record"), &format_4_entries());
 }
 
 #[test]

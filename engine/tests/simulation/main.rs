@@ -22,6 +22,7 @@ mod fault;
 mod folder;
 mod golden;
 mod hall;
+mod handover;
 mod history;
 mod members;
 mod misfits;

@@ -1,8 +1,10 @@
 //! Who helps with a show, and which engine has it: rules of the registry that no sale comes to.
 
-use onrush_engine::id::{PerformanceId, ShowId};
+use onrush_engine::command::RequestKey;
+use onrush_engine::id::{EngineId, PerformanceId, ShowId};
 use onrush_engine::registry::{
-    Duty, MEMBERS_MAX, Registry, RegistryCommand, RegistryDecision, RegistryMade, RegistryRefusal,
+    Duty, MEMBERS_MAX, MadeBefore, Registry, RegistryCommand, RegistryDecision, RegistryEvent, RegistryMade,
+    RegistryMisfit, RegistryRefusal,
 };
 use onrush_engine::time::Timestamp;
 
@@ -30,12 +32,14 @@ fn a_full_show_still_gives_its_members_other_duties() {
 }
 
 #[test]
-fn a_show_without_performances_moves_and_twice_is_once() {
+fn a_show_moves_before_its_performances_and_twice_is_once() {
     let (mut from, mut to) = (Registry::default(), Registry::default());
     ask(&mut from, &hall::show()).unwrap();
     let (id, show) = (ShowId(1), from.show(ShowId(1)).unwrap().as_ref().clone());
-    let (release, adopt) =
-        (RegistryCommand::ReleaseShow { show: id }, RegistryCommand::AdoptShow { show: show.clone().into() });
+    let (release, adopt) = (
+        RegistryCommand::ReleaseShow { show: id },
+        RegistryCommand::AdoptShow { show: show.clone().into(), made: vec![] },
+    );
     let again = Ok(RegistryDecision::Replayed(RegistryMade::Show(id)));
     ask(&mut from, &release).unwrap();
     ask(&mut to, &adopt).unwrap();
@@ -46,8 +50,62 @@ fn a_show_without_performances_moves_and_twice_is_once() {
     let add =
         |performance| RegistryCommand::AddPerformance { show: id, performance, caller: hall::seller(), key: None };
     assert_eq!(from.decide(&add(PerformanceId(1))), Err(RegistryRefusal::UnknownShow));
-    ask(&mut to, &add(PerformanceId(1))).unwrap();
-    assert_eq!(to.decide(&release), Err(RegistryRefusal::HasPerformances));
-    let with_performances = RegistryCommand::AdoptShow { show: to.show(id).unwrap().as_ref().clone().into() };
-    assert_eq!(from.decide(&with_performances), Err(RegistryRefusal::HasPerformances));
+    let first = PerformanceId(1);
+    ask(&mut to, &add(first)).unwrap();
+    assert_eq!(to.decide(&add(first)), Err(RegistryRefusal::IdTaken));
+
+    let show = to.show(id).unwrap().as_ref().clone();
+    ask(&mut to, &release).unwrap();
+    ask(&mut from, &RegistryCommand::AdoptShow { show: show.into(), made: vec![] }).unwrap();
+    assert!(to.has(first) && !from.has(first), "it stays where it is");
+    assert_eq!((to.performances().collect::<Vec<_>>(), from.performances().count()), (vec![first], 0));
+    assert_eq!(from.decide(&add(first)), Err(RegistryRefusal::IdTaken), "and is known where it is not yet");
+}
+
+#[test]
+fn a_performance_comes_and_goes_in_order() {
+    let mut registry = Registry::default();
+    let performance = PerformanceId(1);
+    let mut happens =
+        |event: RegistryEvent| registry.replay(Timestamp::MIN, &event).map(|()| registry.has(performance));
+    let (expected, adopted, released) = (
+        RegistryEvent::PerformanceExpected { performance },
+        RegistryEvent::PerformanceAdopted { performance },
+        RegistryEvent::PerformanceReleased { performance },
+    );
+    let misplaced = Err(RegistryMisfit::Place(performance));
+    assert_eq!(happens(adopted.clone()), misplaced);
+    assert_eq!(happens(released.clone()), misplaced);
+    assert_eq!(happens(expected.clone()), Ok(false));
+    assert_eq!(happens(expected.clone()), Ok(false), "what broke off is begun again");
+    assert_eq!(happens(adopted.clone()), Ok(true));
+    assert_eq!(happens(expected.clone()), misplaced);
+    assert_eq!(happens(released.clone()), Ok(false));
+    assert_eq!(happens(released), misplaced);
+    assert_eq!(happens(expected), Ok(false), "it may come back");
+    assert_eq!(happens(adopted), Ok(true));
+}
+
+#[test]
+fn an_engine_has_one_name() {
+    let mut registry = Registry::default();
+    let named = RegistryEvent::EngineNamed { engine: EngineId(7) };
+    registry.replay(Timestamp::MIN, &named).unwrap();
+    assert_eq!(registry.name(), Some(EngineId(7)));
+    assert_eq!(registry.replay(Timestamp::MIN, &named), Err(RegistryMisfit::NamedTwice));
+}
+
+#[test]
+fn request_keys_move_with_their_show() {
+    let (mut from, mut to) = (Registry::default(), Registry::default());
+    let (id, performance) = (ShowId(1), PerformanceId(1));
+    ask(&mut from, &hall::show()).unwrap();
+    let key = RequestKey { key: [3, 4], fingerprint: 5 };
+    let add = RegistryCommand::AddPerformance { show: id, performance, caller: hall::seller(), key: Some(key) };
+    ask(&mut from, &add).unwrap();
+    let show = from.show(id).unwrap().as_ref().clone();
+    let by = hall::seller().account;
+    let made = vec![MadeBefore { by, key, made: RegistryMade::Performance(performance) }];
+    ask(&mut to, &RegistryCommand::AdoptShow { show: show.into(), made }).unwrap();
+    assert_eq!(to.decide(&add), Ok(RegistryDecision::Replayed(RegistryMade::Performance(performance))));
 }

@@ -5,7 +5,7 @@ use onrush_engine::event::{
     Advance, BookingDecided, Entry, Event, Fate, HoldBooked, PaymentAdvanced, PerformanceCancelled, SeatsBlocked,
     SeatsCancelled, SeatsHeld, SoldRules, Standing, TicketTransferred,
 };
-use onrush_engine::id::{AccountId, PerformanceId, ShowId};
+use onrush_engine::id::{AccountId, EngineId, PerformanceId, ShowId};
 use onrush_engine::inventory::{Details, Image, Inventory, Made, OfferIndex, PlaceImage, Stage, Ticket};
 use onrush_engine::journal::codec::{decode_entries, encode_entries, encode_registry};
 use onrush_engine::journal::frame::{Body, Digest, Frame};
@@ -431,11 +431,8 @@ fn a_start_names_what_does_not_fit() {
     assert_eq!(listed(&[member], &[], vec![]), registry(0, &format!("{id} was never made")));
     let released = |show| RegistryEvent::ShowReleased { show };
     assert_eq!(listed(&[released(show)], &[], vec![]), registry(0, &format!("{id} was never made")));
-    assert_eq!(
-        listed(&[made(show), added(show, performance), released(show)], &bodies, vec![]),
-        registry(2, &format!("{id} has performances, and is given away"))
-    );
-    let adopted = || RegistryEvent::ShowAdopted { show: Box::new(adopted_show(show)) };
+    assert_eq!(listed(&[made(show), added(show, performance), released(show)], &bodies, vec![]), Ok(()), "they stay");
+    let adopted = || RegistryEvent::ShowAdopted { show: Box::new(adopted_show(show)), made: vec![] };
     assert_eq!(listed(&[made(show), released(show), adopted()], &[], vec![]), Ok(()));
     let sentence = format!("{id} is made a second time");
     assert_eq!(listed(&[made(show), adopted()], &[], vec![]), registry(1, &sentence));
@@ -444,6 +441,25 @@ fn a_start_names_what_does_not_fit() {
     let elsewhere = [made(other), added(other, performance)];
     let sentence = "performance perf_000000000000b is listed under another show than its own";
     assert_eq!(listed(&elsewhere, &bodies, vec![]), Err(sentence.to_owned()));
+
+    let given = body(Event::HandedOver { to: EngineId(2) });
+    let gone = [made(show), added(show, performance), RegistryEvent::PerformanceReleased { performance }];
+    let [sound, given] = [&bodies[0], &given].map(Body::clone);
+    assert_eq!(listed(&gone, &[sound.clone(), given.clone()], vec![]), Ok(()));
+    assert_eq!(listed(&gone, &[], vec![]), Ok(()), "its records may go");
+    let sentence = "performance perf_000000000000b is another engine's, but was not handed over";
+    assert_eq!(listed(&gone, std::slice::from_ref(&sound), vec![]), Err(sentence.to_owned()));
+    let sentence = "record 2 of stream 000000000000000b: opening: the performance is another engine's";
+    let after = body(Event::HoldsExtended { by_millis: 1 });
+    assert_eq!(listed(&gone[..2], &[sound.clone(), given.clone(), after], vec![]), Err(sentence.to_owned()));
+    let sentence = "record 1 of stream 000000000000000b: opening: the performance was not handed over";
+    assert_eq!(listed(&gone[..2], &[sound, body(Event::TakenOver)], vec![]), Err(sentence.to_owned()));
+    let place = "perf_000000000000b comes or goes, but is where it would come to, or not where it would leave";
+    assert_eq!(listed(&[RegistryEvent::PerformanceAdopted { performance }], &[], vec![]), registry(0, place));
+    let expected = RegistryEvent::PerformanceExpected { performance };
+    let adopted = RegistryEvent::PerformanceAdopted { performance };
+    let lost = "performance perf_000000000000b is listed, but has no records";
+    assert_eq!(listed(&[expected, adopted], &[], vec![]), Err(lost.to_owned()));
 }
 
 fn adopted_show(id: ShowId) -> Show {

@@ -97,7 +97,9 @@ impl Events {
             | Event::PaymentAdvanced(_)
             | Event::PerformanceCancelled(_)
             | Event::TicketTransferred(_)
-            | Event::TicketCheckedIn(_) => unreachable!("format 1 has none of these"),
+            | Event::TicketCheckedIn(_)
+            | Event::HandedOver { .. }
+            | Event::TakenOver => unreachable!("format 1 has none of these"),
         };
         *self.0.entry(name).or_default() += 1;
     }

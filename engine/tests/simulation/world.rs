@@ -10,7 +10,7 @@ use actix_rt::System;
 use onrush_engine::client::Client;
 use onrush_engine::config::Config;
 use onrush_engine::engine::Engine;
-use onrush_engine::id::ShowId;
+use onrush_engine::id::{EngineId, ShowId};
 use onrush_engine::registry::RegistryCommand;
 use onrush_engine::time::{Clock, Timestamp};
 
@@ -192,7 +192,7 @@ impl<'a> World<'a> {
         };
         self.notice_snapshots();
         let (store, directory) = (Box::new(self.disk.clone()), Arc::new(self.disk.clone()));
-        match Engine::simulated(&config, store, directory, Arc::new(self.clock.clone())) {
+        match Engine::simulated(&config, EngineId(1), store, directory, Arc::new(self.clock.clone())) {
             Ok(engine) => Some(engine.start_here()),
             Err(error) => {
                 assert!(self.disk.failed().is_some(), "a start failed: {error}");

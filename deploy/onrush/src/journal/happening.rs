@@ -4,7 +4,7 @@ use std::fmt;
 
 use onrush_api::text::{Text, Time};
 use onrush_engine::event::{Event, HoldBooked, SeatsCancelled, Standing};
-use onrush_engine::id::{AccountId, BlockId, BookingId, HoldId};
+use onrush_engine::id::{AccountId, BlockId, BookingId, EngineId, HoldId};
 use onrush_engine::inventory::Inventory;
 use onrush_engine::journal::history::Step;
 use onrush_engine::seat_map::SeatIndex;
@@ -84,6 +84,10 @@ enum Happening {
         by_millis: u32,
         holds: u32,
     },
+    HandedOver {
+        to: Text<EngineId>,
+    },
+    TakenOver,
     /// What format 2 knows.
     #[serde(untagged)]
     Order(OrderLine),
@@ -144,6 +148,8 @@ fn happening(event: &Event, before: &Inventory) -> Happening {
         Event::HoldsExtended { by_millis } => {
             Happening::HoldsExtended { by_millis: *by_millis, holds: before.active_holds() }
         }
+        Event::HandedOver { to } => Happening::HandedOver { to: Text(*to) },
+        Event::TakenOver => Happening::TakenOver,
         event => Happening::Order(OrderLine::of(event, before)),
     }
 }
@@ -238,6 +244,8 @@ impl fmt::Display for Happening {
             Self::HoldsExtended { by_millis, holds } => {
                 write!(f, "extended: the server was away; active holds ({holds}) end {by_millis} ms later")
             }
+            Self::HandedOver { to } => write!(f, "handed over: to engine {}", to.0),
+            Self::TakenOver => f.write_str("taken over: by the engine that it was handed over to"),
             Self::Order(order) => order.fmt(f),
         }
     }

@@ -5,10 +5,10 @@ mod image;
 mod registry;
 
 pub(super) use image::Image;
-pub(super) use registry::RegistryEntry;
+pub(super) use registry::{Adopted, RegistryEntry};
 use rkyv::{Archive, Deserialize, Serialize};
 
-use super::{DecodeError, v2, v3};
+use super::{DecodeError, v2, v3, v4};
 use crate::command::RequestKey;
 use crate::event::{self, Event, Standing};
 use crate::id::{AccountId, PerformanceId, ShowId};
@@ -39,6 +39,7 @@ enum What {
     Extended { by_millis: u32 },
     Format2(Box<v2::What>),
     Format3(Box<v3::What>),
+    Format4(Box<v4::What>),
 }
 
 #[derive(Archive, Serialize, Deserialize)]
@@ -106,6 +107,7 @@ impl Entry {
     /// The format that can say what it says.
     pub(super) fn format(&self) -> u16 {
         match self.what {
+            What::Format4(_) => 4,
             What::Format3(_) => 3,
             What::Format2(_) => 2,
             _ => 1,
@@ -173,6 +175,9 @@ impl What {
         if let Some(what) = v3::What::write(event) {
             return Self::Format3(Box::new(what));
         }
+        if let Some(what) = v4::What::write(event) {
+            return Self::Format4(Box::new(what));
+        }
         match event {
             Event::PerformanceOpened(opening) => Self::Opened(Box::new(Opening::write(opening))),
             Event::SeatsHeld(held) => Self::Held {
@@ -212,7 +217,7 @@ impl What {
                 Self::Terms { terms: Box::new(Terms::write(terms)), prices: prices.as_deref().map(write_prices) }
             }
             Event::HoldsExtended { by_millis } => Self::Extended { by_millis: *by_millis },
-            _ => unreachable!("formats 2 and 3 have all that format 1 has not"),
+            _ => unreachable!("later formats have all that format 1 has not"),
         }
     }
 
@@ -261,6 +266,7 @@ impl What {
             Self::Extended { by_millis } => Event::HoldsExtended { by_millis },
             Self::Format2(what) => what.read()?,
             Self::Format3(what) => what.read()?,
+            Self::Format4(what) => what.read()?,
         })
     }
 }

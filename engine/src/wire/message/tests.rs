@@ -15,7 +15,7 @@ use crate::money::{Currency, Money};
 use crate::owner::{RegistryAnswered, RegistryFailure};
 use crate::performance::{Approval, CancellationRules, PriceList, PricesError, RefundStep, Terms, TermsError};
 use crate::refusal::Refusal;
-use crate::registry::{Duty, Field, RegistryMade, RegistryRefusal, ShowDetails};
+use crate::registry::{Duty, Field, MadeBefore, RegistryMade, RegistryRefusal, ShowDetails};
 use crate::seat_map::{RowPlan, SeatList, SeatNames, Seating, SectionPlan, Slot, TierIndex};
 use crate::wire::{VERSION, frame};
 
@@ -202,11 +202,20 @@ fn requests() -> Vec<Request> {
         ask(Ask::Payment(booking())),
         ask(Ask::Bookings(caller(), 3..9)),
         Request::Register { number: 2, command: member, opening: None },
-        Request::Register { number: 5, command: RegistryCommand::AdoptShow { show: Box::new(show()) }, opening: None },
+        register(RegistryCommand::AdoptShow { show: Box::new(show()), made: made() }),
+        register(RegistryCommand::ReleasePerformance { performance: PERFORMANCE }),
+        Request::HandOver { number: 5, performance: PERFORMANCE, to: EngineId(6), from: 7 },
+        Request::TakeOver { number: 5, performance: PERFORMANCE, part: vec![1, 2], is_last: true },
+        Request::Leaving { number: 5, show: ShowId(8) },
         Request::Register { number: 3, command: add, opening: Some(Box::new(opening())) },
         Request::History { number: 4, account: caller().account, newest: 5 },
     ];
     commands(key).into_iter().map(Ask::Command).map(ask).chain(others).collect()
+}
+
+fn made() -> Vec<MadeBefore> {
+    let key = RequestKey { key: [1, 2], fingerprint: 3 };
+    vec![MadeBefore { by: caller().account, key, made: RegistryMade::Show(ShowId(8)) }]
 }
 
 fn answers() -> Vec<Answer> {
@@ -278,6 +287,7 @@ fn introduction() -> Introduction {
         tiers: vec!["VIP".into(), "R".into()],
         rules: rules(),
         seats: seats(),
+        handed_over: Some(EngineId(6)),
     }
 }
 
@@ -295,6 +305,7 @@ fn notices() -> Vec<Notice> {
         Failure::Refused(Refusal::TicketUsed { at: at(3) }),
         Failure::Refused(Refusal::NoNumberLeft),
         Failure::Refused(Refusal::Outdated),
+        Failure::Refused(Refusal::HandedOver),
         Failure::Unknown,
         Failure::Overloaded,
         Failure::Nonsense,
@@ -305,7 +316,7 @@ fn notices() -> Vec<Notice> {
     let outcomes = answers().into_iter().map(answered).chain(failures.map(Err));
     let notices = [
         Notice::Pulse,
-        Notice::CaughtUp { relaxed: true },
+        Notice::CaughtUp { engine: EngineId(6), relaxed: true },
         Notice::Performance(Box::new(introduction())),
         Notice::Rules(PERFORMANCE, rules()),
         Notice::Seats(Box::new(delta)),
@@ -317,7 +328,14 @@ fn notices() -> Vec<Notice> {
         Notice::Registered(1, Ok(RegistryAnswered { made, sequence: Some(1), replayed: false })),
         Notice::Registered(2, Err(RegistryFailure::Refused(RegistryRefusal::TooManyMembers))),
         Notice::Registered(3, Err(RegistryFailure::TooLarge { bytes: 5 })),
+        Notice::Registered(5, Err(RegistryFailure::Refused(RegistryRefusal::NotHandedOver))),
         Notice::History(4, history),
+        Notice::Parcel(5, Ok(Parcel { len: 9, part: vec![1, 2] })),
+        Notice::Parcel(5, Err(HandOverFailure::GoesTo(EngineId(6)))),
+        Notice::TakenOver(5, Ok(())),
+        Notice::TakenOver(5, Err(HandOverFailure::Registry(RegistryFailure::TooLarge { bytes: 5 }))),
+        Notice::TakenOver(5, Err(HandOverFailure::NotForThis)),
+        Notice::Leaving(5, Some(Box::new(Leaving { show: show(), made: self::made() }))),
     ];
     notices.into_iter().chain(outcomes.map(|outcome| Notice::Answered(9, outcome))).collect()
 }
@@ -330,7 +348,7 @@ fn pinned() {
     requests().iter().for_each(|request| assert!(frame::append(&mut bytes, request)));
     notices().iter().for_each(|notice| assert!(frame::append(&mut bytes, notice)));
     let digest = blake3::hash(&bytes).to_hex();
-    assert_eq!((VERSION, &digest[..16]), (1, "d531b5dd79961d8c"));
+    assert_eq!((VERSION, &digest[..16]), (2, "1f15dbe6b095d9b7"));
 }
 
 fn archive<T>(message: &T) -> Vec<u8>

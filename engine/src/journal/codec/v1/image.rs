@@ -116,6 +116,7 @@ impl Image {
             next_block: self.next_block,
             buyers: self.buyers.iter().map(|buyer| account("buyers", buyer)).collect::<Read<_>>()?,
             replays: self.replays.into_iter().map(Replay::read).collect::<Read<_>>()?,
+            handed_over: None,
         })
     }
 }

@@ -4,7 +4,7 @@ use rkyv::{Archive, Deserialize, Serialize};
 
 use super::{Key, Read, account, read_key, text, time};
 use crate::id::{PerformanceId, ShowId};
-use crate::journal::codec::DecodeError;
+use crate::journal::codec::{DecodeError, v4};
 use crate::registry::{self, RegistryEvent};
 use crate::time::Timestamp;
 
@@ -38,10 +38,12 @@ enum RegistryWhat {
     /// Since format 3, as is the next one.
     ShowAdopted(Box<Adopted>),
     ShowReleased(u64),
+    /// Since format 4.
+    Format4(Box<v4::RegistryWhat>),
 }
 
 #[derive(Archive, Serialize, Deserialize)]
-struct Adopted {
+pub(in crate::journal::codec) struct Adopted {
     show: u64,
     seller: String,
     details: Details,
@@ -78,7 +80,7 @@ fn read_duty(place: u8) -> Read<registry::Duty> {
 }
 
 impl Adopted {
-    fn write(show: &registry::Show) -> Self {
+    pub(in crate::journal::codec) fn write(show: &registry::Show) -> Self {
         let members = show.members.iter().map(|(member, duty)| (member.as_str().to_owned(), write_duty(*duty)));
         Self {
             show: show.id.0,
@@ -89,7 +91,7 @@ impl Adopted {
         }
     }
 
-    fn read(self) -> Read<registry::Show> {
+    pub(in crate::journal::codec) fn read(self) -> Read<registry::Show> {
         let member = |(member, duty): (String, u8)| Ok((account("member", &member)?, read_duty(duty)?));
         Ok(registry::Show {
             id: ShowId(self.show),
@@ -136,7 +138,20 @@ impl Details {
 }
 
 impl RegistryEntry {
+    /// The format that can say what it says.
+    pub(in crate::journal::codec) fn format(&self) -> u16 {
+        match self.what {
+            RegistryWhat::Format4(_) => 4,
+            RegistryWhat::ShowAdopted(_) | RegistryWhat::ShowReleased(_) => 3,
+            RegistryWhat::MemberSet(_) => 2,
+            _ => 1,
+        }
+    }
+
     pub(in crate::journal::codec) fn write(at: Timestamp, event: &RegistryEvent) -> Self {
+        if let Some(what) = v4::RegistryWhat::write(event) {
+            return Self { at: at.as_millis(), what: RegistryWhat::Format4(Box::new(what)) };
+        }
         let what = match event {
             RegistryEvent::EngineStarted => RegistryWhat::Started,
             RegistryEvent::ShowCreated { show, seller, details, key } => RegistryWhat::ShowCreated {
@@ -160,8 +175,9 @@ impl RegistryEntry {
                 by: by.as_str().to_owned(),
                 key: Key::write(key),
             },
-            RegistryEvent::ShowAdopted { show } => RegistryWhat::ShowAdopted(Box::new(Adopted::write(show))),
+            RegistryEvent::ShowAdopted { show, .. } => RegistryWhat::ShowAdopted(Box::new(Adopted::write(show))),
             RegistryEvent::ShowReleased { show } => RegistryWhat::ShowReleased(show.0),
+            _ => unreachable!("format 4 has all that earlier ones have not"),
         };
         Self { at: at.as_millis(), what }
     }
@@ -190,8 +206,11 @@ impl RegistryEntry {
                 by: account("by", &by)?,
                 key: read_key(key),
             },
-            RegistryWhat::ShowAdopted(adopted) => RegistryEvent::ShowAdopted { show: Box::new(adopted.read()?) },
+            RegistryWhat::ShowAdopted(adopted) => {
+                RegistryEvent::ShowAdopted { show: Box::new(adopted.read()?), made: Vec::new() }
+            }
             RegistryWhat::ShowReleased(show) => RegistryEvent::ShowReleased { show: ShowId(show) },
+            RegistryWhat::Format4(what) => what.read()?,
         };
         Ok((time("at", self.at)?, event))
     }

@@ -172,6 +172,8 @@ impl Trail {
             Event::BookingDecided(_)
             | Event::TermsChanged { .. }
             | Event::HoldsExtended { .. }
+            | Event::HandedOver { .. }
+            | Event::TakenOver
             | Event::TicketTransferred(_)
             | Event::TicketCheckedIn(_) => None,
         }
