@@ -3,8 +3,11 @@
 //! What is asked for is written down first, and then one task for each deployment brings it about, as often as it has to:
 //! after each failure, and after each start of the control plane. Every step may be done twice.
 
+mod keeper;
 mod process;
 mod record;
+mod spread;
+mod status;
 mod supervisor;
 mod template;
 
@@ -12,16 +15,16 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use onrush_api::deployments::{Deployment, DeploymentDraft, Template};
+use onrush_api::deployments::{Deployment, DeploymentDraft, OperationKind, RelocateOrder, ScaleOrder, Template};
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::text::{Text, Time};
 use onrush_api::token::{Caller, Role};
-use onrush_engine::id::{AccountId, ShowId};
+use onrush_engine::id::{AccountId, PerformanceId, ShowId};
 use onrush_engine::time::Clock;
 use tokio::runtime::Handle;
 
 pub use self::process::Driver;
-use self::record::Record;
+use self::record::{Begun, Record};
 use self::supervisor::{Gone, Supervisor};
 use crate::accounts::secret;
 use crate::store::{Change, Store, StoreError};
@@ -31,8 +34,6 @@ use crate::store::{Change, Store, StoreError};
 pub struct Known {
     /// Who sells it.
     pub seller: AccountId,
-    /// Whether it has performances.
-    pub has_performances: bool,
 }
 
 /// What a show has not done with yet.
@@ -45,6 +46,9 @@ pub enum Outstanding {
     /// Money was paid for a performance that is not over, or is under way.
     Money,
 }
+
+/// A performance, and the address of an engine, if there is one.
+pub type Located = (PerformanceId, Option<String>);
 
 /// What takes a while.
 pub type Asked<T> = Pin<Box<dyn Future<Output = Result<T, Problem>> + Send>>;
@@ -59,17 +63,29 @@ pub struct Engines {
     pub disconnect: Box<dyn Fn(&str) + Send + Sync>,
     /// Whether it has told all that it has.
     pub is_connected: Box<dyn Fn(&str) -> bool + Send + Sync>,
-    /// Takes a show without performances out of the engine of this process. Twice is once.
-    pub give_away: Box<dyn Fn(ShowId) -> Asked<()> + Send + Sync>,
-    /// Gives it to the one at an address. Twice is once.
-    pub move_show: Box<dyn Fn(ShowId, String) -> Asked<()> + Send + Sync>,
+    /// Gives a show from the engine at one address, or from that of this process, to the one at another. Twice is once.
+    pub move_show: Box<dyn Fn(ShowId, Option<String>, String) -> Asked<()> + Send + Sync>,
+    /// A show's performances, each with the address of its engine, nothing for that of this process; nothing at all where it
+    /// is not known of one of them.
+    pub performances: Box<dyn Fn(ShowId) -> Option<Vec<Located>> + Send + Sync>,
+    /// Performances that were given away and did not arrive yet, each with the address of the engine that it goes to, nothing
+    /// where that is not heard.
+    pub unfinished: Box<dyn Fn() -> Vec<Located> + Send + Sync>,
+    /// Hands a performance over to the engine at an address. Twice is once.
+    pub hand_over: Box<dyn Fn(PerformanceId, String) -> Asked<()> + Send + Sync>,
     /// What is left to be done for a show. An error where its engine does not say.
     pub outstanding: Box<dyn Fn(ShowId) -> Asked<Outstanding> + Send + Sync>,
 }
 
-/// Deployments of one seller, and of all: each is a process.
+/// Engines of one seller, and of all: each is a process.
 const PER_SELLER_MAX: usize = 20;
 const ALL_MAX: usize = 500;
+/// Engines of one deployment.
+const REPLICAS_MAX: u32 = 8;
+/// The node that there is, for engines that are processes of this machine.
+const NODE: &str = "local";
+/// The part of a deployment that can be scaled and moved.
+const COMPONENT: &str = "engine";
 
 /// See the module.
 pub struct Deployments {
@@ -141,8 +157,8 @@ impl Deployments {
     /// Gives a show an engine of its own. The same again is the same deployment; says whether it was one before.
     ///
     /// # Errors
-    /// `not-found`, `invalid-body`, `limit-exceeded`, and `show-in-use` where the show has performances, or an engine that
-    /// was made from other answers.
+    /// `not-found`, `invalid-body`, `limit-exceeded`, and `show-in-use` where the show has an engine that was made from other
+    /// answers.
     pub async fn create(&self, caller: &Caller, draft: DeploymentDraft) -> Result<(Deployment, bool), Problem> {
         may_deploy(caller)?;
         let Text(show) = draft.show;
@@ -153,19 +169,9 @@ impl Deployments {
             return same(self.supervise(before)?, &draft.template, &parameters);
         }
         let known = self.own_show(caller, show)?;
-        if known.has_performances {
-            return Err(Problem::new(Kind::ShowInUse));
-        }
-        self.check_room(known.seller)?;
-        let record = Record {
-            id: format!("dep_{}", secret::id()?),
-            show: Text(show),
-            seller: Text(known.seller),
-            template: draft.template.clone(),
-            parameters: parameters.clone(),
-            created_at: Time(self.world.clock.now()),
-            going: false,
-        };
+        self.check_room(known.seller, 1)?;
+        let (id, made_at) = (format!("dep_{}", secret::id()?), Time(self.world.clock.now()));
+        let record = Record::new(id, show, known.seller, draft.template.clone(), parameters.clone(), made_at);
         // Of two at once for one show the first counts: the store takes one change at a time.
         let (record, again) = self
             .with_store(move |store| {
@@ -175,13 +181,6 @@ impl Deployments {
                 })
             })
             .await?;
-        // From now on nobody adds a performance to it here.
-        if let Err(problem) = (self.world.engines.give_away)(show).await {
-            if problem.kind == Kind::ShowInUse {
-                self.with_store(move |store| store.write(|| Ok((record.remove(), ())))).await?;
-            }
-            return Err(problem);
-        }
         let described = self.supervise(record)?;
         if again { same(described, &draft.template, &parameters) } else { Ok((described, false)) }
     }
@@ -197,30 +196,108 @@ impl Deployments {
         Ok(entry.or_insert_with(|| Supervisor::start(record, &self.world, &self.store)).describe())
     }
 
-    fn check_room(&self, seller: AccountId) -> Result<(), Problem> {
+    /// Whether so many engines more may be there for a seller.
+    fn check_room(&self, seller: AccountId, more: usize) -> Result<(), Problem> {
         let supervisors = self.supervisors();
-        let own = supervisors.by_id.values().filter(|supervisor| supervisor.record.seller.0 == seller).count();
+        let records: Vec<_> = supervisors.by_id.values().map(Supervisor::record).collect();
+        let own =
+            records.iter().filter(|record| record.seller.0 == seller).map(|record| record.engines.len()).sum::<usize>();
+        let all = records.iter().map(|record| record.engines.len()).sum::<usize>();
         let refused = |limit: usize, whose: &str| {
-            let detail = format!("{whose} may have {limit} deployments at a time. Delete one first.");
+            let detail =
+                format!("{whose} may have {limit} engines at a time. Delete a deployment, or make one smaller.");
             Problem::new(Kind::LimitExceeded).detail(detail).limit(limit as u64)
         };
-        match (own, supervisors.by_id.len()) {
-            (PER_SELLER_MAX.., _) => Err(refused(PER_SELLER_MAX, "One seller")),
-            (_, ALL_MAX..) => Err(refused(ALL_MAX, "All sellers together")),
-            _ => Ok(()),
+        if own + more > PER_SELLER_MAX {
+            return Err(refused(PER_SELLER_MAX, "One seller"));
         }
+        if all + more > ALL_MAX { Err(refused(ALL_MAX, "All sellers together")) } else { Ok(()) }
+    }
+
+    /// Changes how many engines a show has; its performances spread over them, one by one, with all that is held and sold.
+    ///
+    /// # Errors
+    /// `not-found`, `forbidden`, `invalid-body`, `limit-exceeded`.
+    pub async fn scale(&self, caller: &Caller, id: &str, order: ScaleOrder) -> Result<Deployment, Problem> {
+        let before = self.own_record(caller, id)?;
+        check_component(&order.component)?;
+        if !(1..=REPLICAS_MAX).contains(&order.replicas) {
+            return Err(Problem::field("/replicas", format!("is not 1 to {REPLICAS_MAX}")));
+        }
+        let replicas = order.replicas as usize;
+        self.check_room(before.seller.0, replicas.saturating_sub(before.staying().len()))?;
+        self.operate(id, before, OperationKind::Scale, move |record| record.scale(replicas)).await
+    }
+
+    /// Moves a show to new engines on a node, one performance after the other, with all that is held and sold. The new ones are
+    /// started by the program that there is now.
+    ///
+    /// # Errors
+    /// `not-found`, `forbidden`, `invalid-body`, `limit-exceeded`.
+    pub async fn relocate(&self, caller: &Caller, id: &str, order: RelocateOrder) -> Result<Deployment, Problem> {
+        let before = self.own_record(caller, id)?;
+        check_component(&order.component)?;
+        if order.node != NODE {
+            return Err(Problem::field("/node", format!("is no node; there is '{NODE}'")));
+        }
+        self.check_room(before.seller.0, before.staying().len())?;
+        self.operate(id, before, OperationKind::Relocate, Record::replace).await
+    }
+
+    /// Changes what a deployment is made from; new engines take over from the old ones, without losing a hold. The same again
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// `not-found`, `forbidden`, `invalid-body`, `limit-exceeded`.
+    pub async fn change(&self, caller: &Caller, id: &str, draft: DeploymentDraft) -> Result<Deployment, Problem> {
+        let before = self.own_record(caller, id)?;
+        if draft.show != before.show {
+            return Err(Problem::field("/show", "is another than the deployment's, and it has no other"));
+        }
+        let parameters = template::answers(&template::find(&draft.template)?, &draft.parameters)?;
+        if (&draft.template, &parameters) == (&before.template, &before.parameters) {
+            return self.read(caller, id);
+        }
+        self.check_room(before.seller.0, before.staying().len())?;
+        let change = move |record: &mut Record| {
+            (record.template, record.parameters) = (draft.template, parameters);
+            record.replace();
+        };
+        self.operate(id, before, OperationKind::Change, change).await
+    }
+
+    fn own_record(&self, caller: &Caller, id: &str) -> Result<Record, Problem> {
+        may_deploy(caller)?;
+        let supervisors = self.supervisors();
+        let own = supervisors.by_id.get(id).map(Supervisor::record).filter(|record| record.is_of(caller));
+        own.ok_or_else(unknown)
+    }
+
+    /// Writes down what is asked for, and has it brought about.
+    async fn operate(
+        &self,
+        id: &str,
+        before: Record,
+        kind: OperationKind,
+        change: impl FnOnce(&mut Record) + Send + 'static,
+    ) -> Result<Deployment, Problem> {
+        let at = Time(self.world.clock.now());
+        let changed = change_record(&self.store, before.show.0, move |record| {
+            change(record);
+            record.operation = Some(Begun { kind, at });
+        });
+        let changed = changed.await?;
+        let supervisors = self.supervisors();
+        let supervisor = supervisors.by_id.get(id).ok_or_else(unknown)?;
+        supervisor.change(changed);
+        Ok(supervisor.describe())
     }
 
     async fn with_store<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Problem> {
-        let store = Arc::clone(&self.store);
-        let worked = tokio::task::spawn_blocking(move || work(&store)).await;
-        worked.map_err(|_| Problem::new(Kind::Internal))?.map_err(|error| {
-            tracing::error!(%error, "the store of deployments");
-            Problem::new(Kind::OutcomeUnknown).retry_after(1)
-        })
+        with_store(&self.store, work).await
     }
 
     /// A show, for whoever sells it.
@@ -240,7 +317,7 @@ impl Deployments {
         let mut own: Vec<_> = supervisors
             .by_id
             .values()
-            .filter(|supervisor| supervisor.record.is_of(caller))
+            .filter(|supervisor| supervisor.record().is_of(caller))
             .map(Supervisor::describe)
             .collect();
         own.sort_by_key(|deployment| deployment.created_at.0);
@@ -254,7 +331,7 @@ impl Deployments {
     pub fn read(&self, caller: &Caller, id: &str) -> Result<Deployment, Problem> {
         may_deploy(caller)?;
         let supervisors = self.supervisors();
-        let own = supervisors.by_id.get(id).filter(|supervisor| supervisor.record.is_of(caller));
+        let own = supervisors.by_id.get(id).filter(|supervisor| supervisor.record().is_of(caller));
         own.map(Supervisor::describe).ok_or_else(unknown)
     }
 
@@ -264,28 +341,25 @@ impl Deployments {
     /// `not-found`, `forbidden`, `temporary-reduced-capacity` where the engine is not heard, so that nobody knows what it
     /// has, and `bookings-outstanding` where money is, and where a performance is not over, unless `force`d.
     pub async fn delete(&self, caller: &Caller, id: &str, force: bool) -> Result<(), Problem> {
-        self.read(caller, id)?;
-        let (mut record, has_show) = {
-            let supervisors = self.supervisors();
-            let supervisor = supervisors.by_id.get(id).ok_or_else(unknown)?;
-            (supervisor.record.clone(), supervisor.has_show())
-        };
-        if has_show {
-            match (self.world.engines.outstanding)(record.show.0).await? {
-                Outstanding::Money => {
-                    let detail = "Money was paid for performances that are not over, or is under way. Call the \
-                        performances off, and delete the deployment once everything has gone back.";
-                    return Err(Problem::new(Kind::BookingsOutstanding).detail(detail));
-                }
-                Outstanding::Performances if !force => {
-                    let detail = "The show has performances that are not over. Call them off, or add ?force=true.";
-                    return Err(Problem::new(Kind::BookingsOutstanding).detail(detail));
-                }
-                Outstanding::Performances | Outstanding::Nothing => {}
+        let record = self.own_record(caller, id)?;
+        match (self.world.engines.outstanding)(record.show.0).await? {
+            Outstanding::Money => {
+                let detail = "Money was paid for performances that are not over, or is under way. Call the \
+                    performances off, and delete the deployment once everything has gone back.";
+                return Err(Problem::new(Kind::BookingsOutstanding).detail(detail));
             }
+            Outstanding::Performances if !force => {
+                let detail = "The show has performances that are not over. Call them off, or add ?force=true.";
+                return Err(Problem::new(Kind::BookingsOutstanding).detail(detail));
+            }
+            Outstanding::Performances | Outstanding::Nothing => {}
         }
-        record.going = true;
-        self.with_store(move |store| store.write(|| Ok((record.put(), ())))).await?;
+        let all = (self.world.engines.performances)(record.show.0).unwrap_or_default();
+        if record.home.is_some() && all.iter().any(|(_, address)| address.is_none()) {
+            let detail = "The show's performances are on their way to its engine. Try again in a moment.";
+            return Err(Problem::new(Kind::Overloaded).detail(detail).retry_after(1));
+        }
+        change_record(&self.store, record.show.0, |record| record.going = true).await?;
         let mut gone = {
             let supervisors = self.supervisors();
             let supervisor = supervisors.by_id.get(id).ok_or_else(unknown)?;
@@ -313,6 +387,39 @@ impl Deployments {
             supervisor.stopped().await;
         }
     }
+}
+
+async fn with_store<T: Send + 'static>(
+    store: &Arc<Store>,
+    work: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, Problem> {
+    let store = Arc::clone(store);
+    let worked = tokio::task::spawn_blocking(move || work(&store)).await;
+    worked.map_err(|_| Problem::new(Kind::Internal))?.map_err(|error| {
+        tracing::error!(%error, "the store of deployments");
+        Problem::new(Kind::OutcomeUnknown).retry_after(1)
+    })
+}
+
+/// Changes what is written down of a show's deployment; as it is then.
+async fn change_record(
+    store: &Arc<Store>,
+    show: ShowId,
+    change: impl FnOnce(&mut Record) + Send + 'static,
+) -> Result<Record, Problem> {
+    let changed = with_store(store, move |store| {
+        store.write(|| {
+            let Some(mut record) = Record::of(store, show)? else { return Ok((Change::default(), None)) };
+            change(&mut record);
+            Ok((record.put(), Some(record)))
+        })
+    });
+    changed.await?.ok_or_else(unknown)
+}
+
+fn check_component(component: &str) -> Result<(), Problem> {
+    let known = component == COMPONENT;
+    known.then_some(()).ok_or_else(|| Problem::field("/component", format!("is no component; there is '{COMPONENT}'")))
 }
 
 /// The deployment that there is, if it was made from the same answers.

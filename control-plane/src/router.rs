@@ -146,6 +146,15 @@ impl ControlPlane {
                 Ok(json(StatusCode::OK, &Page { items: deployments.list(caller)?, next_cursor: None }))
             }
             (&Method::GET | &Method::HEAD, [id]) => Ok(json(StatusCode::OK, &deployments.read(caller, id)?)),
+            (&Method::PUT, [id]) => {
+                Ok(json(StatusCode::ACCEPTED, &deployments.change(caller, id, parse(body)?).await?))
+            }
+            (&Method::POST, [id, "scale"]) => {
+                Ok(json(StatusCode::ACCEPTED, &deployments.scale(caller, id, parse(body)?).await?))
+            }
+            (&Method::POST, [id, "relocate"]) => {
+                Ok(json(StatusCode::ACCEPTED, &deployments.relocate(caller, id, parse(body)?).await?))
+            }
             (&Method::DELETE, [id]) => {
                 deployments.delete(caller, id, query == Some("force=true")).await?;
                 Ok(done())

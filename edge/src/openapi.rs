@@ -22,7 +22,8 @@ use crate::routes::{
         selling::list_sold, selling::sales, blocks::block, blocks::lift,
         accounts::sign_up, accounts::read, accounts::change, accounts::close, accounts::make_key, accounts::list_keys,
         accounts::revoke_key, accounts::sign_in, accounts::refresh, accounts::sign_out,
-        deployments::templates, deployments::template, deployments::deploy, deployments::list, deployments::read, deployments::delete,
+        deployments::templates, deployments::template, deployments::deploy, deployments::list, deployments::read, deployments::change,
+        deployments::delete, deployments::scale, deployments::relocate,
         operating::health, operating::ready, operating::metrics,
     ),
     components(schemas(onrush_api::problem::ProblemBody)),
@@ -68,4 +69,30 @@ impl Modify for Problems {
 /// The description as OpenAPI 3.1.
 pub fn openapi() -> utoipa::openapi::OpenApi {
     Api::openapi()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::router::TABLE;
+
+    /// `{…}` in a description stands for what is `*` in the table.
+    fn pattern(path: &str) -> String {
+        let segments = path.split('/').map(|segment| if segment.starts_with('{') { "*" } else { segment });
+        segments.collect::<Vec<_>>().join("/")
+    }
+
+    #[test]
+    fn every_route_is_described() {
+        let description = serde_json::to_value(openapi()).expect("a description is JSON");
+        let paths = description["paths"].as_object().expect("paths");
+        for (route, method, path) in TABLE {
+            let method = method.as_str().to_lowercase();
+            let is_its =
+                |(known, item): (&String, &serde_json::Value)| pattern(known) == *path && item[&method].is_object();
+            // The pages that describe are no part of what is described.
+            let is_page = ["/openapi.json", "/docs", "/problems/*", "/"].contains(path);
+            assert!(is_page || paths.iter().any(is_its), "{route:?}: {method} {path} is not described");
+        }
+    }
 }

@@ -129,7 +129,10 @@ routes! {
     Deploy             POST   "/v1/deployments"                    Token     New   BODY_LEN_MAX       "deploy"
     ListDeployments    GET    "/v1/deployments"                    Token     Read  BODY_LEN_MAX       "list_deployments"
     ReadDeployment     GET    "/v1/deployments/*"                  Token     Read  BODY_LEN_MAX       "read_deployment"
+    ChangeDeployment   PUT    "/v1/deployments/*"                  Token     New   BODY_LEN_MAX       "change_deployment"
     DeleteDeployment   DELETE "/v1/deployments/*"                  Token     Begun BODY_LEN_MAX       "delete_deployment"
+    ScaleDeployment    POST   "/v1/deployments/*/scale"            Token     New   BODY_LEN_MAX       "scale_deployment"
+    RelocateDeployment POST   "/v1/deployments/*/relocate"         Token     New   BODY_LEN_MAX       "relocate_deployment"
     OpenApi            GET    "/openapi.json"                      Everybody Read  BODY_LEN_MAX       "openapi"
     Docs               GET    "/docs"                              Everybody Read  BODY_LEN_MAX       "docs"
     Root               GET    "/"                                  Everybody Read  BODY_LEN_MAX       "root"
@@ -205,7 +208,10 @@ impl Route {
             Self::Deploy => deployments::deploy(request).await,
             Self::ListDeployments => deployments::list(request).await,
             Self::ReadDeployment => deployments::read(request).await,
+            Self::ChangeDeployment => deployments::change(request).await,
             Self::DeleteDeployment => deployments::delete(request).await,
+            Self::ScaleDeployment => deployments::scale(request).await,
+            Self::RelocateDeployment => deployments::relocate(request).await,
             Self::OpenApi => Ok(operating::openapi(request)),
             Self::Docs => Ok(operating::docs(request)),
             Self::Root => Ok(operating::root()),

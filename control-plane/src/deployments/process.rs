@@ -44,9 +44,18 @@ pub(super) enum Running {
     Adopted(OwnedFd),
 }
 
+impl Driver {
+    /// Where what engines leave behind is put.
+    pub(super) fn exports(&self) -> PathBuf {
+        self.directory.with_file_name("exports")
+    }
+}
+
 impl Place {
-    pub(super) fn of(driver: &Driver, id: &str) -> Self {
-        Self(driver.directory.join(id))
+    /// That of a deployment's engine with a number; the first has the deployment's name alone.
+    pub(super) fn of(driver: &Driver, deployment: &str, engine: u32) -> Self {
+        let name = if engine == 0 { deployment.to_owned() } else { format!("{deployment}.{engine}") };
+        Self(driver.directory.join(name))
     }
 
     /// Makes it, for nobody else on the machine to read.
@@ -105,7 +114,8 @@ impl Place {
         fs::create_dir_all(to)?;
         let exported = to.join(name);
         match fs::rename(&self.0, &exported) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && exported.exists() => Ok(exported),
+            // Also where it was never made.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(exported),
             renamed => {
                 renamed?;
                 // Room for a start that does not come.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use onrush_api::deployments::OperationKind;
 use onrush_api::text::{Text, Time};
 use onrush_api::token::{Caller, Role};
 use onrush_engine::id::{AccountId, ShowId};
@@ -21,12 +22,108 @@ pub(super) struct Record {
     pub(super) template: String,
     pub(super) parameters: BTreeMap<String, u64>,
     pub(super) created_at: Time,
+    /// Its engines, by number; each has a directory.
+    #[serde(default = "first")]
+    pub(super) engines: Vec<u32>,
+    /// Those of them that are to give all away and go.
+    #[serde(default)]
+    pub(super) leaving: Vec<u32>,
+    /// The number of the next one. None is used twice: what one has left behind stays.
+    #[serde(default = "one")]
+    pub(super) next: u32,
+    /// Which of them has the show; nothing while it is where it was made.
+    #[serde(default)]
+    pub(super) home: Option<u32>,
+    /// What was asked for last, until it is done.
+    #[serde(default)]
+    pub(super) operation: Option<Begun>,
     /// That it is to go was written down, and is brought to its end, whatever goes down meanwhile.
     #[serde(default)]
     pub(super) going: bool,
 }
 
+/// What was asked of a deployment, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct Begun {
+    pub(super) kind: OperationKind,
+    pub(super) at: Time,
+}
+
+fn first() -> Vec<u32> {
+    vec![0]
+}
+
+fn one() -> u32 {
+    1
+}
+
 impl Record {
+    /// One with an engine, as it is asked for.
+    pub(super) fn new(
+        id: String,
+        show: ShowId,
+        seller: AccountId,
+        template: String,
+        parameters: BTreeMap<String, u64>,
+        created_at: Time,
+    ) -> Self {
+        let (show, seller) = (Text(show), Text(seller));
+        let (engines, leaving, next) = (first(), Vec::new(), one());
+        Self {
+            id,
+            show,
+            seller,
+            template,
+            parameters,
+            created_at,
+            engines,
+            leaving,
+            next,
+            home: None,
+            operation: None,
+            going: false,
+        }
+    }
+
+    /// The engines that are to be there.
+    pub(super) fn staying(&self) -> Vec<u32> {
+        self.engines.iter().filter(|engine| !self.leaving.contains(engine)).copied().collect()
+    }
+
+    /// Where the show has to go, unless it is where it is to be.
+    pub(super) fn next_home(&self) -> Option<u32> {
+        let staying = self.staying();
+        let is_well = self.home.is_some_and(|home| staying.contains(&home));
+        if is_well { None } else { staying.first().copied() }
+    }
+
+    /// So many engines: more come, or the last ones go.
+    pub(super) fn scale(&mut self, replicas: usize) {
+        let staying = self.staying();
+        self.leaving.extend(staying.iter().skip(replicas));
+        self.add(replicas.saturating_sub(staying.len()));
+    }
+
+    /// As many new engines in the place of all that there are.
+    pub(super) fn replace(&mut self) {
+        let staying = self.staying();
+        self.add(staying.len());
+        self.leaving.extend(staying);
+    }
+
+    fn add(&mut self, engines: usize) {
+        for _ in 0..engines {
+            self.engines.push(self.next);
+            self.next += 1;
+        }
+    }
+
+    /// An engine has gone.
+    pub(super) fn forget(&mut self, engine: u32) {
+        self.engines.retain(|known| *known != engine);
+        self.leaving.retain(|known| *known != engine);
+    }
+
     /// A show has one at most.
     fn key(show: ShowId) -> Vec<u8> {
         [DEPLOYMENT, show.to_string().as_bytes()].concat()

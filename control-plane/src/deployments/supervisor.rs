@@ -1,61 +1,37 @@
-//! The task that brings one deployment about: its engine is there, heard, and has the show; again after each failure.
+//! The task that brings one deployment about: its engines run, one of them has the show, and each performance is where it is
+//! to be; again after each failure and each change of what is asked for. Every step may be done twice.
 
-use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use onrush_api::deployments::{Condition, ConditionKind, Deployment, DeploymentStatus};
-use onrush_api::problem::Kind;
-use onrush_api::text::Time;
-use onrush_engine::time::Clock;
+use onrush_api::deployments::{ConditionKind, Deployment};
+use onrush_api::problem::{Kind, Problem};
+use onrush_engine::id::PerformanceId;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::process::{Place, Running};
+use super::keeper::{Keeper, PAUSE_MAX, PAUSE_MIN};
+use super::process::Place;
 use super::record::Record;
-use super::{World, template};
-use crate::store::{Store, StoreError};
+use super::status::Status;
+use super::{World, spread, template};
+use crate::store::Store;
 
-/// Between two looks at what an engine that starts has come to.
-const LOOK: Duration = Duration::from_millis(10);
-/// Between an engine's end and its next start, at first and at most.
-const PAUSE_MIN: Duration = Duration::from_millis(50);
-const PAUSE_MAX: Duration = Duration::from_secs(10);
-/// An engine that has not been heard for so long since it started hangs.
-const START_MAX: Duration = Duration::from_mins(2);
-/// An engine that runs and is not heard for so long hangs, whatever it waits for. Its connection is given up after four
-/// seconds of silence already.
-const HANG_MAX: Duration = Duration::from_secs(10);
-/// Between two looks at that.
-const LISTEN: Duration = Duration::from_millis(250);
-/// What an engine may take to end in good order.
-const STOP_MAX: Duration = Duration::from_secs(30);
-/// An engine that was there for so long is well.
-const WELL: Duration = Duration::from_secs(10);
-/// Why a deployment whose show does not come is not ready.
-const USELESS: &str = "ShowInUse";
-/// After so many starts in a row that came to nothing, its address may be somebody else's.
-const FAILURES_AT_ADDRESS: u32 = 5;
-
-const KINDS: [ConditionKind; 5] = [
-    ConditionKind::Accepted,
-    ConditionKind::NamespaceReady,
-    ConditionKind::EngineReady,
-    ConditionKind::Routed,
-    ConditionKind::Ready,
-];
+/// Between two looks whether performances have been added that belong elsewhere.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// See the module.
 pub(super) struct Supervisor {
-    pub(super) record: Record,
+    record: watch::Sender<Record>,
     status: Arc<Status>,
     orders: watch::Sender<Order>,
     gone: watch::Receiver<Gone>,
     task: JoinHandle<()>,
 }
 
-/// What is to become of an engine.
+/// What is to become of a deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Order {
     /// It runs.
@@ -75,99 +51,38 @@ pub(super) enum Gone {
     Failed,
 }
 
-/// How far a deployment is.
-struct Status {
-    clock: Arc<dyn Clock + Send + Sync>,
-    now: Mutex<DeploymentStatus>,
-}
-
-/// Why an engine runs no more.
-enum End {
-    /// It was to stop.
-    Stopped,
-    /// The show does not come: this engine is of no use.
-    Useless,
-    /// Anything else: a reason, and a message for people.
-    Failed(&'static str, String),
-}
-
-impl From<io::Error> for End {
-    fn from(error: io::Error) -> Self {
-        Self::Failed("DiskFailed", format!("The machine's disk or its processes fail: {error}."))
-    }
-}
-
-impl Status {
-    fn new(clock: Arc<dyn Clock + Send + Sync>) -> Self {
-        let since = Time(clock.now());
-        let condition = |kind| Condition {
-            kind,
-            status: kind == ConditionKind::Accepted,
-            reason: if kind == ConditionKind::Accepted { "Accepted" } else { "Waiting" }.to_owned(),
-            message: if kind == ConditionKind::Accepted { "It is written down." } else { "Not yet." }.to_owned(),
-            since,
-        };
-        let conditions = KINDS.into_iter().map(condition).collect();
-        Self { clock, now: Mutex::new(DeploymentStatus { conditions, restarts: 0 }) }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, DeploymentStatus> {
-        // Nothing that is done under the lock panics.
-        self.now.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn set(&self, kind: ConditionKind, status: bool, reason: &str, message: impl Into<String>) {
-        let since = Time(self.clock.now());
-        let mut now = self.lock();
-        let Some(condition) = now.conditions.iter_mut().find(|condition| condition.kind == kind) else { return };
-        if condition.status != status {
-            condition.since = since;
-        }
-        (condition.status, condition.reason, condition.message) = (status, reason.to_owned(), message.into());
-    }
-
-    fn is_ready(&self) -> bool {
-        self.lock().conditions.iter().any(|condition| condition.kind == ConditionKind::Ready && condition.status)
-    }
-
-    /// Whether the show does not come.
-    fn is_useless(&self) -> bool {
-        self.lock().conditions.iter().any(|condition| condition.reason == USELESS)
-    }
-
-    /// The engine is not there; the show is still its own.
-    fn engine_is_gone(&self, reason: &str, message: &str) {
-        self.set(ConditionKind::EngineReady, false, reason, message);
-        self.set(ConditionKind::Ready, false, reason, message);
-        self.lock().restarts += u32::from(reason != USELESS);
-    }
-}
-
 impl Supervisor {
     pub(super) fn start(record: Record, world: &World, store: &Arc<Store>) -> Self {
         let status = Arc::new(Status::new(Arc::clone(&world.clock)));
         let ((orders, heard), (say_gone, gone)) = (watch::channel(Order::Run), watch::channel(Gone::No));
+        let record = watch::Sender::new(record);
         let work = Work {
-            place: Place::of(&world.driver, &record.id),
             record: record.clone(),
             status: Arc::clone(&status),
             world: world.clone(),
             store: Arc::clone(store),
             orders: heard,
             gone: say_gone,
-            connected: Mutex::default(),
+            keepers: Mutex::default(),
         };
         Self { record, status, orders, gone, task: world.runtime.spawn(work.run()) }
     }
 
-    pub(super) fn describe(&self) -> Deployment {
-        let Record { id, show, template, parameters, created_at, .. } = self.record.clone();
-        Deployment { id, show, template, parameters, created_at, status: self.status.lock().clone() }
+    pub(super) fn record(&self) -> Record {
+        self.record.borrow().clone()
     }
 
-    /// Whether the show is with this engine, or comes to it.
-    pub(super) fn has_show(&self) -> bool {
-        !self.status.is_useless()
+    /// Something else is asked for, and is written down.
+    pub(super) fn change(&self, record: Record) {
+        record.operation.into_iter().for_each(|asked| self.status.begin(asked));
+        self.record.send_replace(record);
+    }
+
+    pub(super) fn describe(&self) -> Deployment {
+        let record = self.record();
+        let replicas = record.staying().len() as u32;
+        let Record { id, show, template, parameters, created_at, .. } = record;
+        Deployment { id, show, template, parameters, replicas, created_at, status: self.status.describe() }
     }
 
     pub(super) fn begin_to_stop(&self) {
@@ -191,177 +106,210 @@ impl Supervisor {
 
 /// What the task works with.
 struct Work {
-    record: Record,
+    record: watch::Sender<Record>,
     status: Arc<Status>,
-    place: Place,
     world: World,
     store: Arc<Store>,
     orders: watch::Receiver<Order>,
     gone: watch::Sender<Gone>,
-    /// Where the engine was looked for. What waits for it waits at the last one.
-    connected: Mutex<Vec<String>>,
+    keepers: Mutex<BTreeMap<u32, Keeper>>,
 }
 
 impl Work {
     async fn run(self) {
-        self.keep().await;
+        let mut orders = self.orders.clone();
+        tokio::select! {
+            () = self.bring_about() => {}
+            // Who would say so is gone: then the server stops, too.
+            _ = orders.wait_for(|order| *order != Order::Run) => {}
+        }
+        let keepers = std::mem::take(&mut *self.keepers.lock().unwrap_or_else(PoisonError::into_inner));
+        keepers.values().for_each(Keeper::begin_to_stop);
+        for keeper in keepers.into_values() {
+            keeper.stopped().await;
+        }
         if *self.orders.borrow() == Order::Go {
             self.go().await;
         }
     }
 
-    /// Starts the engine again and again, until it is to stop.
-    async fn keep(&self) {
-        let (mut pause, mut failures) = (PAUSE_MIN, 0);
-        while *self.orders.borrow() == Order::Run {
-            let begun = Instant::now();
-            let (reason, message) = match self.once(failures).await {
-                End::Stopped => return,
-                End::Useless => return self.ordered().await,
-                End::Failed(reason, message) => (reason, message),
-            };
-            tracing::warn!(deployment = self.record.id, reason, message, "an engine is started again");
-            failures = if self.status.is_ready() { 0 } else { failures + 1 };
-            // One that is well for a while has earned a quick start.
-            pause = if begun.elapsed() >= WELL { PAUSE_MIN } else { (pause * 2).min(PAUSE_MAX) };
-            self.status.engine_is_gone(reason, &message);
-            // It may have been told to stop meanwhile: then there is nothing to pause for.
-            timeout(pause, self.ordered()).await.ok();
-        }
-    }
-
-    /// Returns once something else is to be done than to run.
-    async fn ordered(&self) {
-        // Who would say so is gone: then nobody does.
-        if self.orders.clone().wait_for(|order| *order != Order::Run).await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
-
-    /// One life of the engine.
-    async fn once(&self, failures: u32) -> End {
-        let mut running = match self.begin(failures) {
-            Ok(running) => running,
-            Err(end) => return end,
-        };
-        let end = tokio::select! {
-            how = running.ended() => {
-                let message = format!("The engine ended with {how}; its log is engine.log in its directory.");
-                return End::Failed("Ended", message);
-            }
-            end = self.bring_about() => end,
-            () = self.ordered() => End::Stopped,
-        };
-        // Whoever hangs hears no request to stop.
-        if matches!(end, End::Failed(..)) {
-            running.kill();
-        } else {
-            // It goes in good order: no reason to look for it again and again.
-            self.disconnect_all_but(None);
-            running.terminate();
-        }
-        if timeout(STOP_MAX, running.ended()).await.is_err() {
-            running.kill();
-            if timeout(STOP_MAX, running.ended()).await.is_err() {
-                tracing::error!(deployment = self.record.id, "an engine cannot be ended");
-            }
-        }
-        end
-    }
-
-    fn begin(&self, failures: u32) -> Result<Running, End> {
-        self.place.make()?;
-        self.status.set(ConditionKind::NamespaceReady, true, "Made", "There is a place for its data.");
-        if let Some(running) = self.place.adopt() {
-            return Ok(running);
-        }
-        let address = self.connected().last().cloned().or_else(|| self.place.address());
-        let address = address.filter(|_| failures < FAILURES_AT_ADDRESS);
-        Ok(self.place.start(&self.world.driver, template::plan(&self.record.parameters), address.as_deref())?)
-    }
-
-    fn connected(&self) -> MutexGuard<'_, Vec<String>> {
-        // Nothing that is done under the lock panics.
-        self.connected.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Follows an engine that starts, until all is well, and then for as long as it is; comes back where that is not to be.
-    async fn bring_about(&self) -> End {
-        let Ok(address) = timeout(START_MAX, self.heard()).await else {
-            return End::Failed("Silent", format!("The engine was not heard for {START_MAX:?}, and was ended."));
-        };
-        self.disconnect_all_but(Some(&address));
-        self.status.set(ConditionKind::EngineReady, true, "Running", "The engine runs.");
-        let mut pause = PAUSE_MIN;
-        while let Err(problem) = (self.world.engines.move_show)(self.record.show.0, address.clone()).await {
-            let message = problem.body().detail.clone();
-            self.status.set(ConditionKind::Routed, false, problem.kind.slug(), message);
-            if problem.kind == Kind::ShowInUse {
-                self.disconnect_all_but(None);
-                self.status
-                    .engine_is_gone(USELESS, "The show has performances by now, and stays where it is. Delete this.");
-                return End::Useless;
-            }
-            sleep(pause).await;
-            pause = (pause * 2).min(PAUSE_MAX);
-        }
-        self.status.set(ConditionKind::Routed, true, "Moved", "The show is with its engine.");
-        self.status.set(ConditionKind::Ready, true, "Ready", "The show can be sold.");
-        self.hangs(&address).await;
-        End::Failed("Silent", format!("The engine was not heard for {HANG_MAX:?}, and was ended."))
-    }
-
-    /// Returns once an engine that runs was not heard for too long.
-    async fn hangs(&self, address: &str) {
-        let mut heard = Instant::now();
-        while heard.elapsed() < HANG_MAX {
-            sleep(LISTEN).await;
-            if (self.world.engines.is_connected)(address) {
-                heard = Instant::now();
-            }
-        }
-    }
-
-    /// The engine's address, once it has told what it has.
-    async fn heard(&self) -> String {
+    /// Does what is left to do, again and again.
+    async fn bring_about(&self) {
+        let (mut pause, mut changes, mut asked) = (PAUSE_MIN, self.status.changes(), self.record.subscribe());
         loop {
-            if let Some(address) = self.place.address() {
-                if self.connected().last() != Some(&address) {
-                    self.connected().push(address.clone());
-                    (self.world.engines.connect)(&address);
+            changes.mark_unchanged();
+            asked.mark_unchanged();
+            match self.step().await {
+                Ok(true) => pause = PAUSE_MIN,
+                Ok(false) => {
+                    pause = PAUSE_MIN;
+                    tokio::select! {
+                        _ = changes.changed() => {}
+                        _ = asked.changed() => {}
+                        () = sleep(LOOK) => {}
+                    }
                 }
-                if (self.world.engines.is_connected)(&address) {
-                    return address;
+                Err(problem) => {
+                    let body = problem.body();
+                    tracing::warn!(deployment = self.record().id, detail = body.detail, "a step is done again");
+                    self.status.set(ConditionKind::Routed, false, problem.kind.slug(), body.detail.clone());
+                    timeout(pause, asked.changed()).await.ok();
+                    pause = (pause * 2).min(PAUSE_MAX);
                 }
             }
-            sleep(LOOK).await;
         }
     }
 
-    /// An engine is at one address: what waits at another waits for nobody.
-    fn disconnect_all_but(&self, address: Option<&String>) {
-        let all = std::mem::take(&mut *self.connected());
-        all.iter().filter(|other| Some(*other) != address).for_each(|other| (self.world.engines.disconnect)(other));
-        self.connected().extend(address.cloned());
+    fn record(&self) -> Record {
+        self.record.borrow().clone()
     }
 
-    /// Puts what the engine has had aside, and forgets it. The engine has ended.
+    /// One step from what is to what is asked for; whether there was one to do.
+    async fn step(&self) -> Result<bool, Problem> {
+        let record = self.record();
+        record.operation.into_iter().for_each(|asked| self.status.begin(asked));
+        self.keep(&record);
+        let addresses = self.status.addresses();
+        if !record.engines.iter().all(|engine| addresses.contains_key(engine)) {
+            // What an engine has is known once it is heard: until then nothing is moved.
+            return Ok(false);
+        }
+        if let Some((performance, to)) = self.broke_off(&record, &addresses)? {
+            return self.hand_over(performance, to, &addresses).await.map(|()| true);
+        }
+        if let Some(home) = record.next_home() {
+            return self.move_show(&record, home, &addresses).await.map(|()| true);
+        }
+        let at = self.whereabouts(&record, &addresses)?;
+        if let Some((performance, to)) = spread::moves(&at, &record.staying()).first() {
+            return self.hand_over(*performance, *to, &addresses).await.map(|()| true);
+        }
+        self.status.set(ConditionKind::Routed, true, "Moved", "The show is with its engines.");
+        if let Some(engine) = record.leaving.first() {
+            return self.retire(*engine).await.map(|()| true);
+        }
+        if record.operation.is_some() {
+            let done = record.operation;
+            self.change(move |record| record.operation = record.operation.filter(|asked| Some(*asked) != done)).await?;
+            self.status.finish();
+        }
+        Ok(false)
+    }
+
+    /// Sees that every engine is kept.
+    fn keep(&self, record: &Record) {
+        let mut keepers = self.keepers.lock().unwrap_or_else(PoisonError::into_inner);
+        for engine in &record.engines {
+            keepers.entry(*engine).or_insert_with(|| {
+                let plan = template::plan(&record.parameters);
+                Keeper::start(&record.id, *engine, plan, &self.status, &self.world)
+            });
+        }
+    }
+
+    /// A performance of the show's that was given away and has not arrived, and the engine that it goes to.
+    fn broke_off(
+        &self,
+        record: &Record,
+        addresses: &BTreeMap<u32, String>,
+    ) -> Result<Option<(PerformanceId, u32)>, Problem> {
+        let own = (self.world.engines.performances)(record.show.0).unwrap_or_default();
+        let unfinished = (self.world.engines.unfinished)();
+        let Some((performance, to)) = unfinished.into_iter().find(|(id, _)| own.iter().any(|(known, _)| known == id))
+        else {
+            return Ok(None);
+        };
+        let engine = addresses.iter().find(|(_, address)| to.as_ref() == Some(*address));
+        let unheard =
+            || Problem::new(Kind::Overloaded).detail("A performance is on its way to an engine that is not heard.");
+        Ok(Some((performance, *engine.ok_or_else(unheard)?.0)))
+    }
+
+    /// Where each performance of the show is.
+    fn whereabouts(
+        &self,
+        record: &Record,
+        addresses: &BTreeMap<u32, String>,
+    ) -> Result<BTreeMap<PerformanceId, Option<u32>>, Problem> {
+        let unheard = || Problem::new(Kind::Overloaded).detail("Where the show's performances are is not known yet.");
+        let all = (self.world.engines.performances)(record.show.0).ok_or_else(unheard)?;
+        let engine_at = |address: &Option<String>| {
+            addresses.iter().find(|(_, known)| Some(*known) == address.as_ref()).map(|(engine, _)| *engine)
+        };
+        let mut counts = BTreeMap::<u32, u32>::new();
+        let at: BTreeMap<_, _> = all.iter().map(|(id, address)| (*id, engine_at(address))).collect();
+        at.values().flatten().for_each(|engine| *counts.entry(*engine).or_default() += 1);
+        self.status.note_performances(&counts);
+        Ok(at)
+    }
+
+    async fn hand_over(
+        &self,
+        performance: PerformanceId,
+        to: u32,
+        addresses: &BTreeMap<u32, String>,
+    ) -> Result<(), Problem> {
+        let begun = Instant::now();
+        let address = addresses.get(&to).cloned().ok_or_else(|| Problem::new(Kind::Overloaded))?;
+        (self.world.engines.hand_over)(performance, address).await?;
+        self.status.note_move(begun.elapsed());
+        Ok(())
+    }
+
+    /// Moves the show itself; where it came from is written down until it has arrived.
+    async fn move_show(&self, record: &Record, to: u32, addresses: &BTreeMap<u32, String>) -> Result<(), Problem> {
+        let from = record.home.and_then(|engine| addresses.get(&engine).cloned());
+        let address = addresses.get(&to).cloned().ok_or_else(|| Problem::new(Kind::Overloaded))?;
+        (self.world.engines.move_show)(record.show.0, from, address).await?;
+        self.change(move |record| record.home = Some(to)).await
+    }
+
+    /// Ends an engine that has nothing any more, and puts its journal aside.
+    async fn retire(&self, engine: u32) -> Result<(), Problem> {
+        let keeper = self.keepers.lock().unwrap_or_else(PoisonError::into_inner).remove(&engine);
+        if let Some(keeper) = keeper {
+            keeper.stopped().await;
+        }
+        let place = Place::of(&self.world.driver, &self.record().id, engine);
+        let exports = self.world.driver.exports();
+        let put_aside = tokio::task::spawn_blocking(move || place.export(&exports)).await;
+        match put_aside {
+            Ok(Ok(path)) => tracing::info!(path = %path.display(), "the journal of an engine that has gone"),
+            failed => {
+                tracing::error!(?failed, "what an engine has left behind is not put aside");
+                return Err(Problem::new(Kind::Internal));
+            }
+        }
+        self.status.forget(engine);
+        self.change(move |record| record.forget(engine)).await
+    }
+
+    /// Changes what is written down; the deployment as it is then.
+    async fn change(&self, change: impl FnOnce(&mut Record) + Send + 'static) -> Result<(), Problem> {
+        let show = self.record().show.0;
+        let changed = super::change_record(&self.store, show, change).await?;
+        self.record.send_replace(changed);
+        Ok(())
+    }
+
+    /// Puts what the engines have had aside, and forgets them. They have ended.
     async fn go(&self) {
-        self.disconnect_all_but(None);
-        let (place, store, record) = (self.place.clone(), Arc::clone(&self.store), self.record.clone());
-        let exports = self.world.driver.directory.with_file_name("exports");
+        let (record, store, exports) = (self.record(), Arc::clone(&self.store), self.world.driver.exports());
+        let places = record.engines.iter().map(|engine| Place::of(&self.world.driver, &record.id, *engine));
+        let places: Vec<_> = places.collect();
         let put_aside = move || {
-            let exported = place.export(&exports).map_err(|error| error.to_string())?;
-            let removed = store.write(|| Ok::<_, StoreError>((record.remove(), ())));
+            let exported = places.iter().map(|place| place.export(&exports)).collect::<std::io::Result<Vec<_>>>();
+            let exported = exported.map_err(|error| error.to_string())?;
+            let removed = store.write(|| Ok::<_, crate::store::StoreError>((record.remove(), ())));
             removed.map(|()| exported).map_err(|error| error.to_string())
         };
         let gone = match tokio::task::spawn_blocking(put_aside).await {
             Ok(Ok(exported)) => {
-                tracing::info!(path = %exported.display(), "the journal of a deleted deployment");
+                tracing::info!(?exported, "the journals of a deleted deployment");
                 Gone::Yes
             }
             failed => {
-                tracing::error!(deployment = self.record.id, ?failed, "a deployment is not gone yet");
+                tracing::error!(deployment = self.record().id, ?failed, "a deployment is not gone yet");
                 Gone::Failed
             }
         };

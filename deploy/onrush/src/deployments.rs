@@ -7,7 +7,8 @@ use onrush_control_plane::deployments::{Driver, Engines, Known, Outstanding};
 use onrush_edge::problem_of_registry;
 use onrush_engine::client::{Client, Performance};
 use onrush_engine::command::Caller;
-use onrush_engine::id::ShowId;
+use onrush_engine::handover::HandOverFailure;
+use onrush_engine::id::{PerformanceId, ShowId};
 use onrush_engine::inventory::{Answer, BookingView, Stage};
 use onrush_engine::mailbox::Ask;
 use onrush_engine::wire::Key;
@@ -44,28 +45,44 @@ fn driver(settings: &Settings) -> anyhow::Result<(Driver, Key)> {
 /// What is asked of the edge of this process.
 fn engines(client: &Client, key: Key) -> Engines {
     let of = || client.clone();
-    let (known, connecting, gone, heard, leaving, moving, asked) = (of(), of(), of(), of(), of(), of(), of());
+    let (known, connecting, gone, heard, moving, asked) = (of(), of(), of(), of(), of(), of());
+    let (looking, resuming, giving) = (of(), of(), of());
     Engines {
         show: Box::new(move |id| {
             let show = known.shows().get(id)?;
-            Some(Known { seller: show.seller, has_performances: !show.performances.is_empty() })
+            Some(Known { seller: show.seller })
         }),
         connect: Box::new(move |address| connecting.connect(address, &key)),
         disconnect: Box::new(move |address| gone.disconnect(address)),
         is_connected: Box::new(move |address| heard.is_connected(address)),
-        give_away: Box::new(move |show| {
-            let client = leaving.clone();
-            Box::pin(async move { client.give_away(show).await.map_err(problem_of_registry) })
-        }),
-        move_show: Box::new(move |show, address| {
+        move_show: Box::new(move |show, from, to| {
             let client = moving.clone();
-            Box::pin(async move { client.move_show(show, &address).await.map_err(problem_of_registry) })
+            Box::pin(async move { client.move_show(show, from.as_deref(), &to).await.map_err(problem_of_registry) })
+        }),
+        performances: Box::new(move |show| {
+            let performances = looking.shows().get(show)?.performances.clone();
+            performances.into_iter().map(|id| Some((id, looking.whereabouts(id).ok()?))).collect()
+        }),
+        unfinished: Box::new(move || {
+            let left = resuming.unfinished().into_iter();
+            left.map(|(performance, _, to)| (performance, resuming.address_of(to))).collect()
+        }),
+        hand_over: Box::new(move |performance, to| {
+            let client = giving.clone();
+            Box::pin(async move {
+                client.hand_over(performance, &to).await.map_err(|error| not_handed_over(performance, &error))
+            })
         }),
         outstanding: Box::new(move |show| {
             let client = asked.clone();
             Box::pin(async move { outstanding(&client, show).await.ok_or_else(unheard) })
         }),
     }
+}
+
+fn not_handed_over(performance: PerformanceId, error: &HandOverFailure) -> Problem {
+    tracing::warn!(%performance, %error, "a performance was not handed over, and is tried again");
+    Problem::new(Kind::Overloaded).detail(format!("{performance} is not handed over yet: {error}.")).retry_after(1)
 }
 
 fn unheard() -> Problem {

@@ -45,7 +45,7 @@ pub struct DeploymentDraft {
     /// Which template.
     #[schema(example = "tpl_reserved-seating")]
     pub template: String,
-    /// The show, which has no performances yet.
+    /// The show.
     #[schema(value_type = String)]
     pub show: Text<ShowId>,
     /// Answers to the template's questions.
@@ -66,6 +66,8 @@ pub struct Deployment {
     pub template: String,
     /// Each question's answer.
     pub parameters: BTreeMap<String, u64>,
+    /// How many engines are asked for.
+    pub replicas: u32,
     /// When it was asked for.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Time,
@@ -78,8 +80,78 @@ pub struct Deployment {
 pub struct DeploymentStatus {
     /// Each step; `ready` says whether all is well.
     pub conditions: Vec<Condition>,
-    /// How often the engine was started again, since the control plane was.
+    /// How often engines were started again, since the control plane was.
     pub restarts: u32,
+    /// The engines that there are: more than are asked for while some give away what they have.
+    pub engines: Vec<EngineStatus>,
+    /// What was asked for last, since the control plane was started.
+    pub operation: Option<Operation>,
+}
+
+/// One engine of a deployment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct EngineStatus {
+    /// `engine-…`
+    pub name: String,
+    /// Whether it runs, and is heard.
+    pub ready: bool,
+    /// How often it was started again, since the control plane was.
+    pub restarts: u32,
+    /// How many performances it has.
+    pub performances: u32,
+}
+
+/// A change of a deployment, and how far it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Operation {
+    /// What was asked for.
+    pub kind: OperationKind,
+    /// Performances that were handed over for it.
+    pub moved: u32,
+    /// The longest time for which requests of one performance waited, in milliseconds.
+    pub longest_pause_ms: u64,
+    /// When it was asked for.
+    #[schema(value_type = String, format = DateTime)]
+    pub started_at: Time,
+    /// When it was done; nothing while it is not.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub finished_at: Option<Time>,
+}
+
+/// What can be asked of a deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OperationKind {
+    /// More engines, or fewer.
+    Scale,
+    /// New engines in the place of those that there were.
+    Relocate,
+    /// Engines with other settings.
+    Change,
+}
+
+/// What is sent to have more engines for a show, or fewer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScaleOrder {
+    /// `engine`
+    #[schema(example = "engine")]
+    pub component: String,
+    /// How many.
+    #[schema(minimum = 1, maximum = 8)]
+    pub replicas: u32,
+}
+
+/// What is sent to move a show to new engines.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RelocateOrder {
+    /// `engine`
+    #[schema(example = "engine")]
+    pub component: String,
+    /// Where to.
+    #[schema(example = "local")]
+    pub node: String,
 }
 
 /// Whether one step is done.

@@ -57,7 +57,7 @@ kinds! {
     NotFound 404 "not-found" "There is no such thing" "Nothing is found under this URL, or it is not yours."
     MethodNotAllowed 405 "method-not-allowed" "The method is not allowed here" "The URL exists but not with this method; the `Allow` header lists those it has."
     Timeout 408 "request-timeout" "The request took too long" "The whole request did not arrive in time. Send it again, faster; with the same idempotency key it is safe."
-    ShowInUse 409 "show-in-use" "The show has performances" "A show moves to an engine of its own before it has performances: they, and what was sold of them, stay where they are. Deploy a show first, and then add its performances."
+    ShowInUse 409 "show-in-use" "The show has an engine already" "A show has one deployment, which was made from other answers. Change that one, or delete it."
     ChangedMeanwhile 409 "changed-meanwhile" "Somebody else changed it" "Again and again somebody else changed the same thing while your change was made. Look at it as it is now, and send yours again."
     SeatsUnavailable 409 "seats-unavailable" "Seats are taken" "At least one of the seats is not free any more; `seats` names those that are gone. Nothing was held. Choose others, or ask for the best available."
     NotAdjacent 409 "not-adjacent" "No such run of seats side by side" "There are enough free seats, but not side by side. `split` offers the best groups there are: ask for them by name, or ask again with `adjacent: false`."

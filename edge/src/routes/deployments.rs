@@ -1,7 +1,7 @@
 //! Deployments and their templates: described here, because this is the face of the platform; answered by the control
 //! plane.
 
-use onrush_api::deployments::{Deployment, DeploymentDraft, Template};
+use onrush_api::deployments::{Deployment, DeploymentDraft, RelocateOrder, ScaleOrder, Template};
 use onrush_api::page::Page;
 use onrush_api::problem::Problem;
 
@@ -25,8 +25,9 @@ pub(crate) async fn template(request: &Request<'_>) -> Result<Answer, Problem> {
 
 /// Give a show an engine of its own
 ///
-/// Before it has performances: those, and what is sold of them, live in that engine then, and nothing that becomes of other
-/// shows touches it. Answered once it is written down; `status.conditions` say how far it is. Twice is once.
+/// Its performances, and what is sold of them, live in that engine then, and nothing that becomes of other shows touches it. They
+/// may be on sale already: each is handed over, with all that is held and sold. Answered once it is written down;
+/// `status.conditions` say how far it is. Twice is once.
 #[utoipa::path(post, path = "/v1/deployments", tag = "Operating", security(("token" = [])),
     request_body = DeploymentDraft,
     responses((status = 202, body = Deployment), (status = 404, description = "`not-found`"),
@@ -50,6 +51,43 @@ pub(crate) async fn list(request: &Request<'_>) -> Result<Answer, Problem> {
 #[utoipa::path(get, path = "/v1/deployments/{deployment}", tag = "Operating", security(("token" = [])),
     params(("deployment" = String, Path)), responses((status = 200, body = Deployment)))]
 pub(crate) async fn read(request: &Request<'_>) -> Result<Answer, Problem> {
+    request.caller_as(&SELLERS)?;
+    pass_on(request).await
+}
+
+/// Change what a deployment is made from
+///
+/// New engines take over from those that there are, one performance after the other, without losing a hold. Answered once it is
+/// written down; `status.operation` says how far it is. The same again changes nothing.
+#[utoipa::path(put, path = "/v1/deployments/{deployment}", tag = "Operating", security(("token" = [])),
+    params(("deployment" = String, Path)), request_body = DeploymentDraft,
+    responses((status = 202, body = Deployment), (status = 422, description = "`invalid-body`")))]
+pub(crate) async fn change(request: &Request<'_>) -> Result<Answer, Problem> {
+    request.caller_as(&SELLERS)?;
+    pass_on(request).await
+}
+
+/// Have more engines for a show, or fewer
+///
+/// Its performances spread over them, one after the other: who buys meanwhile notices a pause, and no error. Answered once it is
+/// written down; `status.operation` says how far it is, and how long the longest pause was.
+#[utoipa::path(post, path = "/v1/deployments/{deployment}/scale", tag = "Operating", security(("token" = [])),
+    params(("deployment" = String, Path)), request_body = ScaleOrder,
+    responses((status = 202, body = Deployment), (status = 403, description = "`limit-exceeded`"),
+              (status = 422, description = "`invalid-body`")))]
+pub(crate) async fn scale(request: &Request<'_>) -> Result<Answer, Problem> {
+    request.caller_as(&SELLERS)?;
+    pass_on(request).await
+}
+
+/// Move a show to new engines
+///
+/// As with `scale`. The new engines are started by the program that runs now.
+#[utoipa::path(post, path = "/v1/deployments/{deployment}/relocate", tag = "Operating", security(("token" = [])),
+    params(("deployment" = String, Path)), request_body = RelocateOrder,
+    responses((status = 202, body = Deployment), (status = 403, description = "`limit-exceeded`"),
+              (status = 422, description = "`invalid-body`")))]
+pub(crate) async fn relocate(request: &Request<'_>) -> Result<Answer, Problem> {
     request.caller_as(&SELLERS)?;
     pass_on(request).await
 }

@@ -1,6 +1,9 @@
 //! Shows with engines of their own: what one of them does not do to the other.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -97,15 +100,7 @@ impl Seller {
     }
 
     fn book(&self, performance: &str, key: &str) -> Value {
-        let (mut connection, buyer) = (self.connect(), self.tokens.buyer(1));
-        let place = json!({"general_admission": {"section": "Floor", "quantity": 1}});
-        let hold = Call::post(format!("/v1/performances/{performance}/holds"), key, &place);
-        let held = connection.ask(&hold, &buyer);
-        assert_eq!(held.status, 201, "{}", held.text());
-        let hold = held.json::<Value>()["id"].clone();
-        let booked = connection.ask(&Call::post("/v1/bookings", format!("{key}b"), &json!({"hold": hold})), &buyer);
-        assert_eq!(booked.status, 201, "{}", booked.text());
-        booked.json()
+        book(&mut self.connect(), &self.tokens.buyer(1), performance, key)
     }
 
     fn bookings(&self, performance: &str) -> Vec<String> {
@@ -113,6 +108,16 @@ impl Seller {
         let ids = page["items"].as_array().expect("a page has items").iter().map(|item| item["id"].as_str());
         ids.map(|id| id.expect("a booking has an id").to_owned()).collect()
     }
+}
+
+fn book(connection: &mut Connection, buyer: &str, performance: &str, key: &str) -> Value {
+    let place = json!({"general_admission": {"section": "Floor", "quantity": 1}});
+    let held = connection.ask(&Call::post(format!("/v1/performances/{performance}/holds"), key, &place), buyer);
+    assert_eq!(held.status, 201, "{}", held.text());
+    let hold = held.json::<Value>()["id"].clone();
+    let booked = connection.ask(&Call::post("/v1/bookings", format!("{key}b"), &json!({"hold": hold})), buyer);
+    assert_eq!(booked.status, 201, "{}", booked.text());
+    booked.json()
 }
 
 /// Ends the engines of a test that fails: whoever kills a server leaves them to the next one.
@@ -357,8 +362,9 @@ fn what_is_added_before_the_engine_is_ready_is_added_to_it() {
     while seller.ask("POST", &path, &room).status != 201 {
         assert!(begun.elapsed() < PATIENCE, "nothing can be added");
     }
-    // In the engine that the server shares it would keep the show there for good.
     seller.wait_until_ready(&deployment);
+    let engines = seller.read(&format!("/v1/deployments/{deployment}"))["status"]["engines"].clone();
+    assert_eq!(engines[0]["performances"], 1, "{engines}");
     seller.leave();
 }
 
@@ -385,10 +391,213 @@ fn what_cannot_be_deployed_is_refused() {
     let buyer = seller.connect().ask(&Call::of("POST", "/v1/deployments", &draft), &seller.tokens.buyer(1));
     assert_eq!(buyer.status, 403, "{}", buyer.text());
 
-    seller.performance(&show);
-    let in_use = ask(&draft);
-    assert_eq!(in_use.status, 409, "{}", in_use.text());
-    assert!(in_use.text().contains("show-in-use"), "{}", in_use.text());
     assert_eq!(seller.read("/v1/deployments")["items"], json!([]));
     assert_eq!(seller.read("/v1/templates")["items"].as_array().map(Vec::len), Some(3));
+}
+
+/// Buyers who buy one place after the other, until they are told to stop; what they have bought.
+struct Buyers {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<Vec<String>>>,
+}
+
+impl Buyers {
+    fn of(seller: &Seller, performances: &[String]) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let buy = |performance: &String| {
+            let (mut connection, buyer) = (seller.connect(), seller.tokens.buyer(1));
+            let (stop, performance) = (Arc::clone(&stop), performance.clone());
+            std::thread::spawn(move || {
+                let mut bought = Vec::new();
+                while !stop.load(Ordering::Relaxed) {
+                    let booking = book(&mut connection, &buyer, &performance, &format!("under-way-{}", bought.len()));
+                    bought.push(text(&booking["id"]));
+                }
+                bought
+            })
+        };
+        Self { threads: performances.iter().map(buy).collect(), stop }
+    }
+
+    /// Each one's bookings. A purchase that failed has panicked.
+    fn leave(self) -> Vec<Vec<String>> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.threads.into_iter().map(|thread| thread.join().expect("every purchase succeeds")).collect()
+    }
+}
+
+impl Seller {
+    /// Returns once what was asked for is done; the deployment as it is then.
+    fn wait_until_done(&self, deployment: &str) -> Value {
+        let begun = Instant::now();
+        loop {
+            let now = self.read(&format!("/v1/deployments/{deployment}"));
+            let status = &now["status"];
+            if status["operation"]["finished_at"].is_string() && status["conditions"][4]["status"] == true {
+                return now;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{now:#}");
+            std::thread::yield_now();
+        }
+    }
+
+    fn operate(&self, deployment: &str, what: &str, body: &Value) {
+        let answer = self.ask("POST", &format!("/v1/deployments/{deployment}/{what}"), body);
+        assert_eq!(answer.status, 202, "{}", answer.text());
+    }
+}
+
+fn performances_of(deployment: &Value) -> Vec<u64> {
+    let engines = deployment["status"]["engines"].as_array().expect("engines");
+    engines.iter().map(|engine| engine["performances"].as_u64().expect("a number")).collect()
+}
+
+#[test]
+fn a_show_that_is_on_sale_moves_spreads_and_comes_together_while_it_is_bought() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let data = dir.path().join("data");
+    let _engines = Engines(&data);
+    let seller = Seller::at(&data, &[]);
+    let show = seller.show("One");
+    let performances: Vec<_> = (0..4).map(|_| seller.performance(&show)).collect();
+    let mut sold: Vec<_> = performances.iter().map(|id| vec![seller.sell(id, "before")]).collect();
+    let held = {
+        let place = json!({"general_admission": {"section": "Floor", "quantity": 1}});
+        let hold = Call::post(format!("/v1/performances/{}/holds", performances[0]), "held", &place);
+        seller.connect().ask(&hold, &seller.tokens.buyer(2))
+    };
+    let hold = text(&held.json::<Value>()["id"]);
+
+    let buyers = Buyers::of(&seller, &performances);
+    let deployment = seller.deploy(&show);
+    assert_eq!(performances_of(&seller.read(&format!("/v1/deployments/{deployment}"))), [4]);
+    seller.operate(&deployment, "scale", &json!({"component": "engine", "replicas": 2}));
+    let now = seller.wait_until_done(&deployment);
+    assert_eq!((performances_of(&now), &now["status"]["operation"]["moved"]), (vec![2, 2], &json!(2)), "{now:#}");
+    seller.operate(&deployment, "relocate", &json!({"component": "engine", "node": "local"}));
+    let now = seller.wait_until_done(&deployment);
+    assert_eq!((performances_of(&now), &now["status"]["operation"]["moved"]), (vec![2, 2], &json!(4)), "{now:#}");
+    let draft = json!({"template": "tpl_general-admission", "show": show, "parameters": {"crowd": 9_000}});
+    let changed = seller.ask("PUT", &format!("/v1/deployments/{deployment}"), &draft);
+    assert_eq!(changed.status, 202, "{}", changed.text());
+    let now = seller.wait_until_done(&deployment);
+    assert_eq!((&now["status"]["operation"]["kind"], &now["parameters"]["crowd"]), (&json!("change"), &json!(9_000)));
+    let before = now;
+    seller.ask("PUT", &format!("/v1/deployments/{deployment}"), &draft);
+    let again = seller.read(&format!("/v1/deployments/{deployment}"));
+    assert_eq!(again["status"]["engines"], before["status"]["engines"], "the same again changes nothing");
+    seller.operate(&deployment, "scale", &json!({"component": "engine", "replicas": 1}));
+    let now = seller.wait_until_done(&deployment);
+    assert_eq!((performances_of(&now), &now["replicas"]), (vec![4], &json!(1)), "{now:#}");
+    assert_eq!(now["status"]["restarts"], 0);
+
+    for (all, bought) in sold.iter_mut().zip(buyers.leave()) {
+        assert!(bought.len() > 1, "nobody bought anything meanwhile");
+        all.extend(bought);
+    }
+    for (performance, sold) in performances.iter().zip(&sold) {
+        assert_eq!(seller.every_booking(performance), *sold);
+    }
+    let buyer = seller.tokens.buyer(2);
+    let booked = seller.connect().ask(&Call::post("/v1/bookings", "held-b", &json!({"hold": hold})), &buyer);
+    assert_eq!(booked.status, 201, "a hold goes along: {}", booked.text());
+    let exported = std::fs::read_dir(data.join("exports")).expect("journals are put aside").count();
+    assert_eq!(exported, 5, "one of each engine that has gone");
+    seller.leave();
+}
+
+impl Seller {
+    /// All bookings of a performance, page by page.
+    fn every_booking(&self, performance: &str) -> Vec<String> {
+        let (mut all, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = self.read(&format!("/v1/performances/{performance}/bookings?limit=200{cursor}"));
+            let ids = page["items"].as_array().expect("a page has items").iter().map(|item| text(&item["id"]));
+            all.extend(ids);
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return all,
+            }
+        }
+    }
+}
+
+#[test]
+fn a_move_that_broke_off_goes_on_whoever_was_killed() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let data = dir.path().join("data");
+    let _engines = Engines(&data);
+    let mut seller = Seller::at(&data, &[]);
+    let show = seller.show("One");
+    let performances: Vec<_> = (0..6).map(|_| seller.performance(&show)).collect();
+    let sold: Vec<_> = performances.iter().map(|id| vec![seller.sell(id, "before")]).collect();
+    let deployment = seller.deploy(&show);
+    for round in 0..4 {
+        let replicas = if round % 2 == 0 { 3 } else { 1 };
+        seller.operate(&deployment, "scale", &json!({"component": "engine", "replicas": replicas}));
+        // At whatever point it is by then.
+        std::thread::yield_now();
+        if round < 2 {
+            kill_process(pid(&data, &deployment), Signal::KILL).expect("the engine runs");
+        } else {
+            seller.server.kill();
+            seller = Seller::at(&data, &[]);
+        }
+        let begun = Instant::now();
+        loop {
+            let now = seller.read(&format!("/v1/deployments/{deployment}"));
+            let engines = now["status"]["engines"].as_array().map_or(0, Vec::len);
+            let is_done = now["status"]["operation"].is_null() || now["status"]["operation"]["finished_at"].is_string();
+            if engines == replicas && is_done && now["status"]["conditions"][4]["status"] == true {
+                assert_eq!(performances_of(&now), vec![6 / replicas as u64; replicas], "{now:#}");
+                break;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{now:#}");
+            std::thread::yield_now();
+        }
+        for (performance, sold) in performances.iter().zip(&sold) {
+            assert_eq!(seller.bookings(performance), *sold);
+        }
+    }
+    seller.leave();
+}
+
+#[test]
+fn what_cannot_be_asked_of_a_deployment_changes_nothing() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let _engines = Engines(dir.path());
+    let seller = Seller::at(dir.path(), &[]);
+    let (show, other) = (seller.show("One"), seller.show("Other"));
+    let deployment = seller.deploy(&show);
+    let path = format!("/v1/deployments/{deployment}");
+    let before = seller.read(&path);
+    let refused = [
+        ("POST", "/scale", json!({"component": "engine", "replicas": 0}), 422, "/replicas"),
+        ("POST", "/scale", json!({"component": "engine", "replicas": 9}), 422, "/replicas"),
+        ("POST", "/scale", json!({"component": "cache", "replicas": 2}), 422, "/component"),
+        ("POST", "/scale", json!({"component": "engine"}), 422, "/replicas"),
+        ("POST", "/relocate", json!({"component": "engine", "node": "moon"}), 422, "/node"),
+        ("POST", "/relocate", json!({"component": "cache", "node": "local"}), 422, "/component"),
+        ("PUT", "", json!({"template": "tpl_circus", "show": show}), 404, "not-found"),
+        ("PUT", "", json!({"template": "tpl_general-admission", "show": other}), 422, "/show"),
+        (
+            "PUT",
+            "",
+            json!({"template": "tpl_general-admission", "show": show, "parameters": {"seats": 0}}),
+            422,
+            "/parameters/seats",
+        ),
+    ];
+    for (method, what, body, status, said) in refused {
+        let answer = seller.ask(method, &format!("{path}{what}"), &body);
+        assert_eq!(answer.status, status, "{method} {what} {body}: {}", answer.text());
+        assert!(answer.text().contains(said), "{method} {what} {body}: {}", answer.text());
+    }
+    let body = json!({"component": "engine", "replicas": 2});
+    let buyer = seller.connect().ask(&Call::of("POST", &format!("{path}/scale"), &body), &seller.tokens.buyer(1));
+    assert_eq!(buyer.status, 403, "{}", buyer.text());
+    let unknown = seller.ask("POST", "/v1/deployments/dep_0000000000000000/scale", &body);
+    assert_eq!(unknown.status, 404, "{}", unknown.text());
+    assert_eq!(seller.read(&path), before);
+    seller.leave();
 }

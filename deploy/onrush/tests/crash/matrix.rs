@@ -50,6 +50,8 @@ struct World {
     show: String,
     performance: String,
     deployment: String,
+    /// Its show.
+    deployed: String,
     /// Of each caller; the one of nobody is no token.
     tokens: Vec<String>,
     /// A seller's account that helps, and a buyer's that tickets are given to.
@@ -71,7 +73,7 @@ impl World {
         let server = Server::start_under(data.path(), &["env", "ONRUSH_ADMIN_EMAIL=admin@example.org", &file]);
         let connection = server.connect();
         let keys = KeyFile::open(&KeyFile::path_in(data.path())).expect("the server has made its key");
-        let [show, performance, deployment, helper, friend] = [const { String::new() }; 5];
+        let [show, performance, deployment, deployed, helper, friend] = [const { String::new() }; 6];
         let mut world = Self {
             server,
             data,
@@ -80,6 +82,7 @@ impl World {
             show,
             performance,
             deployment,
+            deployed,
             tokens: Vec::new(),
             helper,
             friend,
@@ -242,6 +245,7 @@ impl World {
         while self.ask(&seller, "GET", &format!("/v1/shows/{show}"), &Value::Null).status != 200 {
             std::thread::yield_now();
         }
+        self.deployed = show;
         self.deployment.clone()
     }
 
@@ -317,6 +321,11 @@ impl World {
             "POST /v1/sessions/refresh" => json!({"refresh_token": self.sign_in("buyer", "refresh_token")}),
             "POST /v1/shows" => json!({"title": "Dogs", "field": "musical"}),
             "POST /v1/deployments" => json!({"template": "tpl_reserved-seating", "show": self.new_show()}),
+            "PUT /v1/deployments/{deployment}" => {
+                json!({"template": "tpl_reserved-seating", "show": self.deployed})
+            }
+            "POST /v1/deployments/{deployment}/scale" => json!({"component": "engine", "replicas": 1}),
+            "POST /v1/deployments/{deployment}/relocate" => json!({"component": "engine", "node": "local"}),
             "PATCH /v1/shows/{show}" => json!({"description": "With cats."}),
             "POST /v1/shows/{show}/performances" => {
                 json!({"starts_at": "2099-01-02T20:00:00Z", "venue_preset": "study-rooms"})
