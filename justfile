@@ -16,6 +16,15 @@ test:
 apart:
     ONRUSH_TEST_APART=1 cargo test -p onrush-edge --test http
 
+# Alert rules and dashboards: their tests, and whether the program has every metric that they ask for.
+deploy-check:
+    .ci/deploy
+
+# The container image, of this checkout; and whether it runs as docs/running.md says.
+image tag="onrush:local":
+    docker build --file deploy/Dockerfile --tag {{ tag }} .
+    .ci/image {{ tag }}
+
 # Formatting and lints, as CI wants them.
 lint:
     cargo fmt --all --check
