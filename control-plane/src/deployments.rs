@@ -10,15 +10,19 @@ mod spread;
 mod status;
 mod supervisor;
 mod template;
+mod usage;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use onrush_api::deployments::{Deployment, DeploymentDraft, OperationKind, RelocateOrder, ScaleOrder, Template};
+use onrush_api::policies::{Anomaly, Policies, Rule};
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::text::{Text, Time};
 use onrush_api::token::{Caller, Role};
+use onrush_api::usage::{Costs, Node, Usage};
 use onrush_engine::id::{AccountId, PerformanceId, ShowId};
 use onrush_engine::time::Clock;
 use tokio::runtime::Handle;
@@ -26,8 +30,13 @@ use tokio::runtime::Handle;
 pub use self::process::Driver;
 use self::record::{Begun, Record};
 use self::supervisor::{Gone, Supervisor};
+pub use self::usage::Span;
+use self::watch::{Look, Watch};
 use crate::accounts::secret;
+pub use crate::costs::RateCard;
+use crate::incidents::Incidents;
 use crate::store::{Change, Store, StoreError};
+use crate::{costs, policies};
 
 /// What the edge of this process knows of a show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +80,8 @@ pub struct Engines {
     /// Performances that were given away and did not arrive yet, each with the address of the engine that it goes to, nothing
     /// where that is not heard.
     pub unfinished: Box<dyn Fn() -> Vec<Located> + Send + Sync>,
+    /// Bytes that went to and from the engine at an address since it was added.
+    pub traffic: Box<dyn Fn(&str) -> u64 + Send + Sync>,
     /// Hands a performance over to the engine at an address. Twice is once.
     pub hand_over: Box<dyn Fn(PerformanceId, String) -> Asked<()> + Send + Sync>,
     /// What is left to be done for a show. An error where its engine does not say.
@@ -91,6 +102,9 @@ const COMPONENT: &str = "engine";
 pub struct Deployments {
     store: Arc<Store>,
     world: World,
+    watch: Arc<Watch>,
+    incidents: Arc<Incidents>,
+    rates: RateCard,
     supervisors: Mutex<Supervisors>,
 }
 
@@ -113,9 +127,18 @@ struct Supervisors {
 
 impl Deployments {
     /// Those of a store; none is brought about before [`Self::start`]. Has to be called on a runtime.
-    pub fn new(store: Arc<Store>, clock: Arc<dyn Clock + Send + Sync>, driver: Driver, engines: Engines) -> Self {
+    pub fn new(
+        store: Arc<Store>,
+        clock: Arc<dyn Clock + Send + Sync>,
+        incidents: Arc<Incidents>,
+        driver: Driver,
+        engines: Engines,
+        rates: RateCard,
+    ) -> Self {
         let (driver, engines, runtime) = (Arc::new(driver), Arc::new(engines), Handle::current());
-        Self { store, world: World { clock, driver, engines, runtime }, supervisors: Mutex::default() }
+        let watch = Arc::new(Watch::new(Arc::clone(&store), Arc::clone(&clock)));
+        let world = World { clock, driver, engines, runtime };
+        Self { store, world, watch, incidents, rates, supervisors: Mutex::default() }
     }
 
     /// Brings about what the store has, from now on.
@@ -125,6 +148,7 @@ impl Deployments {
     pub fn start(&self) -> Result<(), StoreError> {
         for record in record::all(&self.store)? {
             let (id, going) = (record.id.clone(), record.going);
+            self.watch.recover(&id)?;
             let supervisor = Supervisor::start(record, &self.world, &self.store);
             if going {
                 // What was begun is brought to its end, and is nobody's any more.
@@ -164,7 +188,7 @@ impl Deployments {
         let Text(show) = draft.show;
         let parameters = template::answers(&template::find(&draft.template)?, &draft.parameters)?;
         // A show that moves just now is at no engine, so what is written down is asked first.
-        let before = self.with_store(move |store| Record::of(store, show)).await?;
+        let before = self.store.ask(move |store| Record::of(store, show)).await?;
         if let Some(before) = before.filter(|before| before.is_of(caller)) {
             return same(self.supervise(before)?, &draft.template, &parameters);
         }
@@ -174,7 +198,8 @@ impl Deployments {
         let record = Record::new(id, show, known.seller, draft.template.clone(), parameters.clone(), made_at);
         // Of two at once for one show the first counts: the store takes one change at a time.
         let (record, again) = self
-            .with_store(move |store| {
+            .store
+            .ask(move |store| {
                 store.write(|| match Record::of(store, show)? {
                     Some(before) => Ok((Change::default(), (before, true))),
                     None => Ok((record.put(), (record.clone(), false))),
@@ -293,11 +318,151 @@ impl Deployments {
         Ok(supervisor.describe())
     }
 
-    async fn with_store<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, Problem> {
-        with_store(&self.store, work).await
+    /// Looks at all deployments again and again, until the server stops.
+    pub async fn keep_watch(&self) {
+        let mut looks = tokio::time::interval(watch::EVERY);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            looks.tick().await;
+            let all: Vec<_> = {
+                let supervisors = self.supervisors();
+                if supervisors.closed {
+                    return;
+                }
+                let look = |supervisor: &Supervisor| (supervisor.record(), Look::at(supervisor, &self.world.driver));
+                supervisors.by_id.values().map(look).collect()
+            };
+            for (record, look) in all {
+                if let Err(problem) = self.look(&record, look).await {
+                    tracing::warn!(deployment = record.id, detail = problem.body().detail, "a look at a deployment");
+                }
+            }
+        }
+    }
+
+    async fn look(&self, record: &Record, look: Look) -> Result<(), Problem> {
+        let (watch, engines, seen) = (Arc::clone(&self.watch), Arc::clone(&self.world.engines), record.clone());
+        let crossed = self.store.ask(move |_| {
+            watch.look(&seen, &look, &engines);
+            watch.keep(&seen.id)?;
+            watch.judge(&seen)
+        });
+        for crossed in crossed.await? {
+            let mut anomaly = self.watch.anomaly(record, &crossed)?;
+            let Rule { name, metric, above, .. } = &crossed.rule;
+            let metric = serde_json::to_value(metric).map_err(|_| Problem::new(Kind::Internal))?;
+            let metric = metric.as_str().unwrap_or_default();
+            let mut text = format!("{metric} is {:.3}, above {above:.3} ({name}).", crossed.value);
+            if let Some(replicas) = policies::replicas(&crossed.rule, record.staying().len() as u32, REPLICAS_MAX) {
+                text += &self.scale_by_rule(record, replicas).await;
+            }
+            tracing::warn!(deployment = record.id, rule = name, value = crossed.value, "a threshold is crossed");
+            anomaly.incident = self.incidents.raise(&anomaly, record.seller.0, text).await?;
+            self.watch.note(anomaly).await?;
+        }
+        Ok(())
+    }
+
+    /// More engines, as a rule says; what came of that, for people.
+    async fn scale_by_rule(&self, record: &Record, replicas: u32) -> String {
+        if record.operation.is_some() {
+            return " No engines were added: something else is under way.".to_owned();
+        }
+        let more = replicas as usize - record.staying().len();
+        let scaled = match self.check_room(record.seller.0, more) {
+            Ok(()) => {
+                let change = move |record: &mut Record| record.scale(replicas as usize);
+                self.operate(&record.id, record.clone(), OperationKind::Scale, change).await.map(drop)
+            }
+            Err(problem) => Err(problem),
+        };
+        match scaled {
+            Ok(()) => format!(" It gets {replicas} engines."),
+            Err(problem) => format!(" No engines were added: {}", problem.body().detail),
+        }
+    }
+
+    /// What a deployment's engines used.
+    ///
+    /// # Errors
+    /// `not-found`, `forbidden`, and `bad-request` where that would be too many points.
+    pub async fn usage(&self, caller: &Caller, id: &str, span: &Span) -> Result<Usage, Problem> {
+        self.own_record(caller, id)?;
+        let now = self.world.clock.now();
+        let (from, to, step) = span.of(now)?;
+        let points = self.watch.points(id).await?;
+        let points = usage::in_steps(&points, from, to, step);
+        Ok(Usage { deployment: id.to_owned(), step_seconds: step.as_secs() as u32, points })
+    }
+
+    /// What a deployment has cost up to now.
+    ///
+    /// # Errors
+    /// `not-found`, `forbidden`.
+    pub fn costs(&self, caller: &Caller, id: &str) -> Result<Costs, Problem> {
+        let record = self.own_record(caller, id)?;
+        let kept = self.watch.kept(id);
+        let (items, total) = costs::of(&kept.totals, &self.rates);
+        let (since, until) = (kept.since.unwrap_or(record.created_at), kept.until.unwrap_or(record.created_at));
+        Ok(Costs { deployment: id.to_owned(), since, until, items, total })
+    }
+
+    /// What is watched of a deployment.
+    ///
+    /// # Errors
+    /// `not-found`, `forbidden`.
+    pub async fn policies(&self, caller: &Caller, id: &str) -> Result<Policies, Problem> {
+        let record = self.own_record(caller, id)?;
+        self.store.ask(move |store| Watch::policies(store, &record.id)).await
+    }
+
+    /// Says what is to be watched of a deployment.
+    ///
+    /// # Errors
+    /// `not-found`, `forbidden`, `invalid-body`.
+    pub async fn put_policies(&self, caller: &Caller, id: &str, policies: Policies) -> Result<Policies, Problem> {
+        let record = self.own_record(caller, id)?;
+        policies::check(&policies)?;
+        let put = Watch::put_policies(&record.id, &policies);
+        self.store.ask(move |store| store.write(|| Ok((put, ())))).await?;
+        Ok(policies)
+    }
+
+    /// What crossed a threshold, the latest first; a seller's of their shows.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub async fn anomalies(&self, caller: &Caller) -> Result<Vec<Anomaly>, Problem> {
+        may_deploy(caller)?;
+        let own = |anomaly: &Anomaly| {
+            record::is_admin(caller)
+                || (self.world.engines.show)(anomaly.show.0).is_some_and(|known| known.seller == caller.account)
+        };
+        Ok(self.watch.anomalies().await?.into_iter().filter(own).collect())
+    }
+
+    /// Who sells a show.
+    pub(crate) fn seller_of(&self, show: ShowId) -> Option<AccountId> {
+        (self.world.engines.show)(show).map(|known| known.seller)
+    }
+
+    /// The machines that engines run on.
+    ///
+    /// # Errors
+    /// `forbidden`, for everybody but admins; `internal-error` where the system does not say.
+    pub fn nodes(&self, caller: &Caller) -> Result<Vec<Node>, Problem> {
+        if !record::is_admin(caller) {
+            return Err(Problem::new(Kind::Forbidden));
+        }
+        let engines = {
+            let supervisors = self.supervisors();
+            supervisors.by_id.values().map(|supervisor| supervisor.addresses().len()).sum::<usize>()
+        };
+        let node = process::node(NODE, &self.world.driver, engines as u32).map_err(|error| {
+            tracing::error!(%error, "the system does not say how this machine is");
+            Problem::new(Kind::Internal)
+        })?;
+        Ok(vec![node])
     }
 
     /// A show, for whoever sells it.
@@ -372,6 +537,9 @@ impl Deployments {
             return Err(Problem::new(Kind::OutcomeUnknown).retry_after(5));
         }
         self.supervisors().by_id.remove(id);
+        let (watch, id) = (Arc::clone(&self.watch), id.to_owned());
+        // It is only room that is left where this breaks off.
+        tokio::task::spawn_blocking(move || watch.forget(&id)).await.ok();
         Ok(())
     }
 
@@ -389,25 +557,13 @@ impl Deployments {
     }
 }
 
-async fn with_store<T: Send + 'static>(
-    store: &Arc<Store>,
-    work: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, Problem> {
-    let store = Arc::clone(store);
-    let worked = tokio::task::spawn_blocking(move || work(&store)).await;
-    worked.map_err(|_| Problem::new(Kind::Internal))?.map_err(|error| {
-        tracing::error!(%error, "the store of deployments");
-        Problem::new(Kind::OutcomeUnknown).retry_after(1)
-    })
-}
-
 /// Changes what is written down of a show's deployment; as it is then.
 async fn change_record(
     store: &Arc<Store>,
     show: ShowId,
     change: impl FnOnce(&mut Record) + Send + 'static,
 ) -> Result<Record, Problem> {
-    let changed = with_store(store, move |store| {
+    let changed = store.ask(move |store| {
         store.write(|| {
             let Some(mut record) = Record::of(store, show)? else { return Ok((Change::default(), None)) };
             change(&mut record);

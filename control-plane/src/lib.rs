@@ -7,7 +7,10 @@
 
 pub mod accounts;
 pub mod config;
+mod costs;
 pub mod deployments;
+pub mod incidents;
+mod policies;
 mod reply;
 pub mod router;
 pub mod store;

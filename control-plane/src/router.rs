@@ -6,17 +6,20 @@ use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use onrush_api::body::parse;
 use onrush_api::headers::{access_token, idempotency_key};
+use onrush_api::incidents::IncidentDraft;
 use onrush_api::page::Page;
 use onrush_api::peer::Peer;
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::session::Revocations;
 use onrush_api::token::{Caller, TokenKeys};
 use onrush_engine::time::Clock;
+use serde_json::Value;
 
 use crate::accounts::guests::BookedUntil;
 use crate::accounts::{Accounts, Obligations};
 use crate::config::Config;
-use crate::deployments::{Deployments, Driver, Engines};
+use crate::deployments::{Deployments, Driver, Engines, RateCard, Span};
+use crate::incidents::{Filter, Incidents};
 use crate::reply::{Reply, at, done, json, replayed};
 use crate::store::{Store, StoreError};
 
@@ -26,6 +29,7 @@ pub struct ControlPlane {
     pub accounts: Accounts,
     /// Which shows have engines of their own; nothing where none can.
     pub deployments: Option<Deployments>,
+    incidents: Arc<Incidents>,
     store: Arc<Store>,
     clock: Arc<dyn Clock + Send + Sync>,
 }
@@ -46,13 +50,15 @@ impl ControlPlane {
         let store = Arc::new(Store::open(&config.data.join("accounts"))?);
         let (kept, time) = (Arc::clone(&store), Arc::clone(&clock));
         let accounts = Accounts::new(store, keys, revocations, clock, obligations, booked_until, config)?;
-        Ok(Self { accounts, deployments: None, store: kept, clock: time })
+        let incidents = Arc::new(Incidents::new(Arc::clone(&kept), Arc::clone(&time)));
+        Ok(Self { accounts, deployments: None, incidents, store: kept, clock: time })
     }
 
     /// With engines for shows of their own; none is started before [`Deployments::start`]. Has to be called on a runtime.
     #[must_use]
-    pub fn with_deployments(self, driver: Driver, engines: Engines) -> Self {
-        let deployments = Deployments::new(Arc::clone(&self.store), Arc::clone(&self.clock), driver, engines);
+    pub fn with_deployments(self, driver: Driver, engines: Engines, rates: RateCard) -> Self {
+        let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
+        let deployments = Deployments::new(store, clock, Arc::clone(&self.incidents), driver, engines, rates);
         Self { deployments: Some(deployments), ..self }
     }
 
@@ -118,6 +124,17 @@ impl ControlPlane {
             (method, ["v1", "deployments", rest @ ..]) => {
                 self.respond_of_deployments(method, rest, &caller()?, &body, parts.uri.query()).await
             }
+            (&Method::GET | &Method::HEAD, ["v1", "nodes"]) => {
+                let items = self.deployments()?.nodes(&caller()?)?;
+                Ok(json(StatusCode::OK, &Page { items, next_cursor: None }))
+            }
+            (&Method::GET | &Method::HEAD, ["v1", "anomalies"]) => {
+                let items = self.deployments()?.anomalies(&caller()?).await?;
+                Ok(json(StatusCode::OK, &Page { items, next_cursor: None }))
+            }
+            (method, ["v1", "incidents", rest @ ..]) => {
+                self.respond_of_incidents(method, rest, &caller()?, &body, parts.uri.query()).await
+            }
             // As of guests: no edge has a route to here for anybody else.
             (&Method::GET, ["v1", "roles", account]) => {
                 let account = account.parse().map_err(|_| Problem::new(Kind::NotFound))?;
@@ -146,6 +163,17 @@ impl ControlPlane {
                 Ok(json(StatusCode::OK, &Page { items: deployments.list(caller)?, next_cursor: None }))
             }
             (&Method::GET | &Method::HEAD, [id]) => Ok(json(StatusCode::OK, &deployments.read(caller, id)?)),
+            (&Method::GET | &Method::HEAD, [id, "usage"]) => {
+                let span = Span { from: value(query, "from"), to: value(query, "to"), step: value(query, "step") };
+                Ok(json(StatusCode::OK, &deployments.usage(caller, id, &span).await?))
+            }
+            (&Method::GET | &Method::HEAD, [id, "costs"]) => Ok(json(StatusCode::OK, &deployments.costs(caller, id)?)),
+            (&Method::GET | &Method::HEAD, [id, "policies"]) => {
+                Ok(json(StatusCode::OK, &deployments.policies(caller, id).await?))
+            }
+            (&Method::PUT, [id, "policies"]) => {
+                Ok(json(StatusCode::OK, &deployments.put_policies(caller, id, parse(body)?).await?))
+            }
             (&Method::PUT, [id]) => {
                 Ok(json(StatusCode::ACCEPTED, &deployments.change(caller, id, parse(body)?).await?))
             }
@@ -159,6 +187,33 @@ impl ControlPlane {
                 deployments.delete(caller, id, query == Some("force=true")).await?;
                 Ok(done())
             }
+            _ => Err(Problem::new(Kind::NotFound)),
+        }
+    }
+
+    async fn respond_of_incidents(
+        &self,
+        method: &Method,
+        rest: &[&str],
+        caller: &Caller,
+        body: &[u8],
+        query: Option<&str>,
+    ) -> Result<Reply, Problem> {
+        match (method, rest) {
+            (&Method::GET | &Method::HEAD, []) => {
+                let items = self.incidents.list(caller, &filter(query)?).await?;
+                Ok(json(StatusCode::OK, &Page { items, next_cursor: None }))
+            }
+            (&Method::POST, []) => {
+                let draft: IncidentDraft = parse(body)?;
+                let seller = draft.show.and_then(|show| self.deployments.as_ref()?.seller_of(show.0));
+                Ok(json(StatusCode::CREATED, &self.incidents.open(caller, draft, seller).await?))
+            }
+            (&Method::GET | &Method::HEAD, ["summary"]) => {
+                Ok(json(StatusCode::OK, &self.incidents.summary(caller).await?))
+            }
+            (&Method::GET | &Method::HEAD, [id]) => Ok(json(StatusCode::OK, &self.incidents.read(caller, id).await?)),
+            (&Method::PATCH, [id]) => Ok(json(StatusCode::OK, &self.incidents.change(caller, id, parse(body)?).await?)),
             _ => Err(Problem::new(Kind::NotFound)),
         }
     }
@@ -183,4 +238,22 @@ impl ControlPlane {
             _ => Err(Problem::new(Kind::NotFound)),
         }
     }
+}
+
+/// A value of a query.
+fn value(query: Option<&str>, name: &str) -> Option<String> {
+    let mut pairs = form_urlencoded::parse(query?.as_bytes());
+    pairs.find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
+}
+
+/// Which incidents a query asks for.
+fn filter(query: Option<&str>) -> Result<Filter, Problem> {
+    let wrong = |name: &str| Problem::new(Kind::BadRequest).detail(format!("{name} has a value that it cannot have."));
+    let word = |name: &str| value(query, name).map(Value::String);
+    Ok(Filter {
+        state: word("state").map(serde_json::from_value).transpose().map_err(|_| wrong("state"))?,
+        severity: word("severity").map(serde_json::from_value).transpose().map_err(|_| wrong("severity"))?,
+        assignee: value(query, "assignee").map(|text| text.parse()).transpose().map_err(|_| wrong("assignee"))?,
+        show: value(query, "show").map(|text| text.parse()).transpose().map_err(|_| wrong("show"))?,
+    })
 }

@@ -12,8 +12,9 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use onrush_api::problem::{Kind, Problem};
 use onrush_engine::journal::disk;
 use onrush_engine::journal::store::StoreError as DiskError;
 use onrush_engine::journal::store::durable::DurableSled;
@@ -38,6 +39,13 @@ impl Change {
     #[must_use]
     pub fn remove(mut self, key: impl Into<Vec<u8>>) -> Self {
         self.0.push((key.into(), None));
+        self
+    }
+
+    /// With another one behind it.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
         self
     }
 }
@@ -163,6 +171,22 @@ impl Generation {
 }
 
 impl Store {
+    /// Does what waits for the disk, apart from whoever asks.
+    ///
+    /// # Errors
+    /// `outcome-unknown`, where the store fails; the log says how.
+    pub(crate) async fn ask<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let store = Arc::clone(self);
+        let worked = tokio::task::spawn_blocking(move || work(&store)).await;
+        worked.map_err(|_| Problem::new(Kind::Internal))?.map_err(|error| {
+            tracing::error!(%error, "the control plane's store");
+            Problem::new(Kind::OutcomeUnknown).retry_after(1)
+        })
+    }
+
     /// Opens the store below `root`, or makes it.
     ///
     /// # Errors

@@ -111,6 +111,8 @@ fn unauthenticated(detail: &str) -> Problem {
 pub(crate) const BUYERS: [Role; 2] = [Role::Buyer, Role::Guest];
 /// Who sets shows up, and who operates the platform.
 pub(crate) const SELLERS: [Role; 2] = [Role::Seller, Role::Admin];
+/// Who runs the platform.
+pub(crate) const ADMINS: [Role; 1] = [Role::Admin];
 /// Whoever has a token.
 pub(crate) const EVERYBODY: [Role; 4] = [Role::Buyer, Role::Guest, Role::Seller, Role::Admin];
 

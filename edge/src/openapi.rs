@@ -5,8 +5,8 @@ use utoipa::openapi::{Content, Ref, RefOr, Response};
 use utoipa::{Modify, OpenApi};
 
 use crate::routes::{
-    accounts, availability, blocks, bookings, deployments, document, guests, holds, members, operating, payments,
-    performances, selling, shows, tickets, wishes,
+    accounts, availability, blocks, bookings, deployments, document, guests, holds, incidents, members, operating,
+    payments, performances, selling, shows, tickets, watching, wishes,
 };
 
 #[derive(OpenApi)]
@@ -24,6 +24,8 @@ use crate::routes::{
         accounts::revoke_key, accounts::sign_in, accounts::refresh, accounts::sign_out,
         deployments::templates, deployments::template, deployments::deploy, deployments::list, deployments::read, deployments::change,
         deployments::delete, deployments::scale, deployments::relocate,
+        watching::usage, watching::costs, watching::policies, watching::put_policies, watching::nodes, watching::anomalies,
+        incidents::list, incidents::open, incidents::summary, incidents::read, incidents::change,
         operating::health, operating::ready, operating::metrics,
     ),
     components(schemas(onrush_api::problem::ProblemBody)),

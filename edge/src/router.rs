@@ -15,8 +15,8 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::request::{Request, check_head, read_body, segments};
 use crate::routes::{
-    accounts, availability, blocks, bookings, deployments, document, guests, holds, members, operating, payments,
-    performances, selling, shows, tickets, wishes,
+    accounts, availability, blocks, bookings, deployments, document, guests, holds, incidents, members, operating,
+    payments, performances, selling, shows, tickets, watching, wishes,
 };
 use crate::shed::Priority;
 
@@ -132,6 +132,17 @@ routes! {
     ChangeDeployment   PUT    "/v1/deployments/*"                  Token     New   BODY_LEN_MAX       "change_deployment"
     DeleteDeployment   DELETE "/v1/deployments/*"                  Token     Begun BODY_LEN_MAX       "delete_deployment"
     ScaleDeployment    POST   "/v1/deployments/*/scale"            Token     New   BODY_LEN_MAX       "scale_deployment"
+    ReadUsage          GET    "/v1/deployments/*/usage"            Token     Read  BODY_LEN_MAX       "read_usage"
+    ReadCosts          GET    "/v1/deployments/*/costs"            Token     Read  BODY_LEN_MAX       "read_costs"
+    ReadPolicies       GET    "/v1/deployments/*/policies"         Token     Read  BODY_LEN_MAX       "read_policies"
+    PutPolicies        PUT    "/v1/deployments/*/policies"         Token     New   BODY_LEN_MAX       "put_policies"
+    ListNodes          GET    "/v1/nodes"                          Token     Read  BODY_LEN_MAX       "list_nodes"
+    ListAnomalies      GET    "/v1/anomalies"                      Token     Read  BODY_LEN_MAX       "list_anomalies"
+    ListIncidents      GET    "/v1/incidents"                      Token     Read  BODY_LEN_MAX       "list_incidents"
+    OpenIncident       POST   "/v1/incidents"                      Token     New   BODY_LEN_MAX       "open_incident"
+    SumUpIncidents     GET    "/v1/incidents/summary"              Token     Read  BODY_LEN_MAX       "sum_up_incidents"
+    ReadIncident       GET    "/v1/incidents/*"                    Token     Read  BODY_LEN_MAX       "read_incident"
+    ChangeIncident     PATCH  "/v1/incidents/*"                    Token     New   BODY_LEN_MAX       "change_incident"
     RelocateDeployment POST   "/v1/deployments/*/relocate"         Token     New   BODY_LEN_MAX       "relocate_deployment"
     OpenApi            GET    "/openapi.json"                      Everybody Read  BODY_LEN_MAX       "openapi"
     Docs               GET    "/docs"                              Everybody Read  BODY_LEN_MAX       "docs"
@@ -212,6 +223,17 @@ impl Route {
             Self::DeleteDeployment => deployments::delete(request).await,
             Self::ScaleDeployment => deployments::scale(request).await,
             Self::RelocateDeployment => deployments::relocate(request).await,
+            Self::ReadUsage => watching::usage(request).await,
+            Self::ReadCosts => watching::costs(request).await,
+            Self::ReadPolicies => watching::policies(request).await,
+            Self::PutPolicies => watching::put_policies(request).await,
+            Self::ListNodes => watching::nodes(request).await,
+            Self::ListAnomalies => watching::anomalies(request).await,
+            Self::ListIncidents => incidents::list(request).await,
+            Self::OpenIncident => incidents::open(request).await,
+            Self::SumUpIncidents => incidents::summary(request).await,
+            Self::ReadIncident => incidents::read(request).await,
+            Self::ChangeIncident => incidents::change(request).await,
             Self::OpenApi => Ok(operating::openapi(request)),
             Self::Docs => Ok(operating::docs(request)),
             Self::Root => Ok(operating::root()),

@@ -238,6 +238,11 @@ impl Client {
         self.0.elsewhere.link(address).is_some_and(|link| link.has_caught_up())
     }
 
+    /// Bytes that went to and from the engine at an address since it was added; none where it was not.
+    pub fn traffic(&self, address: &str) -> u64 {
+        self.0.elsewhere.link(address).map_or(0, |link| link.traffic())
+    }
+
     /// Asks a performance; answers when the answer is durable.
     ///
     /// # Errors

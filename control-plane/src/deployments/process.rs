@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use onrush_api::usage::Node;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 use tokio::process::{Child, Command};
@@ -72,13 +73,33 @@ impl Place {
 
     /// The engine that runs here, whoever has started it: it writes its number down once it has the directory's lock.
     pub(super) fn adopt(&self) -> Option<Running> {
-        let pid = fs::read_to_string(self.0.join("pid")).ok()?.trim().parse().ok().and_then(Pid::from_raw)?;
+        let pid = self.pid()?;
         let process = pidfd_open(pid, PidfdFlags::NONBLOCK).ok()?;
         // Numbers are used again, so that it is ours is looked at once nobody else can get it.
-        let command = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).ok()?;
-        let own = self.0.as_os_str().as_encoded_bytes();
-        let is_ours = command.split(|byte| *byte == 0).any(|word| word == own);
-        is_ours.then_some(Running::Adopted(process))
+        self.is_of(pid).then_some(Running::Adopted(process))
+    }
+
+    /// The number that an engine has written down here.
+    fn pid(&self) -> Option<Pid> {
+        fs::read_to_string(self.0.join("pid")).ok()?.trim().parse().ok().and_then(Pid::from_raw)
+    }
+
+    /// Whether a process was told this directory.
+    fn is_of(&self, pid: Pid) -> bool {
+        let command = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
+        command.split(|byte| *byte == 0).any(|word| word == self.0.as_os_str().as_encoded_bytes())
+    }
+
+    /// What the engine that runs here uses; nothing where none runs.
+    pub(super) fn measure(&self) -> Option<Measured> {
+        let pid = self.pid().filter(|pid| self.is_of(*pid))?;
+        let stat = procfs::process::Process::new(pid.as_raw_nonzero().get()).ok()?.stat().ok()?;
+        Some(Measured {
+            pid: stat.pid,
+            core_millis: (stat.utime + stat.stime) * 1_000 / procfs::ticks_per_second(),
+            memory_bytes: stat.rss * procfs::page_size(),
+            disk_bytes: size_of_tree(&self.0),
+        })
     }
 
     /// Starts the engine; at `address`, where it was before, if it was.
@@ -173,4 +194,51 @@ impl Running {
 fn has_ended(process: &OwnedFd) -> bool {
     let mut polled = [PollFd::new(process, PollFlags::IN)];
     poll(&mut polled, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+}
+
+/// What an engine uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Measured {
+    pub(super) pid: i32,
+    /// Since it was started.
+    pub(super) core_millis: u64,
+    /// Resident.
+    pub(super) memory_bytes: u64,
+    /// Its directory, as much as it takes on the disk.
+    pub(super) disk_bytes: u64,
+}
+
+/// What a directory's files take on the disk. What goes away meanwhile is not counted.
+fn size_of_tree(directory: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let size = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => size_of_tree(&entry.path()),
+        // Blocks of 512 bytes, whatever the file system's are.
+        Ok(metadata) => metadata.blocks() * 512,
+        Err(_) => 0,
+    };
+    entries.map(size).sum()
+}
+
+/// This machine.
+///
+/// # Errors
+/// What the system says.
+pub(super) fn node(name: &str, driver: &Driver, engines: u32) -> Result<Node, procfs::ProcError> {
+    use procfs::Current as _;
+    let (load, memory) = (procfs::LoadAverage::current()?, procfs::Meminfo::current()?);
+    fs::create_dir_all(&driver.directory)?;
+    let disk = rustix::fs::statvfs(&driver.directory).map_err(io::Error::from)?;
+    Ok(Node {
+        name: name.to_owned(),
+        cores: std::thread::available_parallelism().map_or(1, usize::from) as u32,
+        load_1m: load.one,
+        load_5m: load.five,
+        memory_bytes: memory.mem_total,
+        memory_available_bytes: memory.mem_available.unwrap_or(memory.mem_free),
+        disk_bytes: disk.f_blocks * disk.f_frsize,
+        disk_free_bytes: disk.f_bavail * disk.f_frsize,
+        engines,
+    })
 }

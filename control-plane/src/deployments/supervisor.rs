@@ -85,6 +85,11 @@ impl Supervisor {
         Deployment { id, show, template, parameters, replicas, created_at, status: self.status.describe() }
     }
 
+    /// Where each engine is that is heard.
+    pub(super) fn addresses(&self) -> BTreeMap<u32, String> {
+        self.status.addresses()
+    }
+
     pub(super) fn begin_to_stop(&self) {
         self.orders.send_replace(Order::Stop);
     }

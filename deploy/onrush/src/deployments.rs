@@ -21,7 +21,7 @@ const BALLAST: &str = "17";
 /// A control plane that gives shows engines of their own; one that does not, where that cannot be, and the log says why.
 pub(crate) fn add(plane: ControlPlane, settings: &Settings, client: &Client) -> ControlPlane {
     match driver(settings) {
-        Ok((driver, key)) => plane.with_deployments(driver, engines(client, key)),
+        Ok((driver, key)) => plane.with_deployments(driver, engines(client, key), settings.rates),
         Err(error) => {
             let error: &dyn std::error::Error = error.as_ref();
             tracing::error!(error, "no show has an engine of its own until this is mended");
@@ -46,7 +46,7 @@ fn driver(settings: &Settings) -> anyhow::Result<(Driver, Key)> {
 fn engines(client: &Client, key: Key) -> Engines {
     let of = || client.clone();
     let (known, connecting, gone, heard, moving, asked) = (of(), of(), of(), of(), of(), of());
-    let (looking, resuming, giving) = (of(), of(), of());
+    let (looking, resuming, counting, giving) = (of(), of(), of(), of());
     Engines {
         show: Box::new(move |id| {
             let show = known.shows().get(id)?;
@@ -67,6 +67,7 @@ fn engines(client: &Client, key: Key) -> Engines {
             let left = resuming.unfinished().into_iter();
             left.map(|(performance, _, to)| (performance, resuming.address_of(to))).collect()
         }),
+        traffic: Box::new(move |address| counting.traffic(address)),
         hand_over: Box::new(move |performance, to| {
             let client = giving.clone();
             Box::pin(async move {

@@ -100,6 +100,12 @@ impl People {
         if let Some(Err(error)) = self.deployments().map(Deployments::start) {
             tracing::error!(%error, "shows with engines of their own are not there");
         }
+        let Some(plane) = self.plane.clone() else { return };
+        tokio::spawn(async move {
+            if let Some(deployments) = &plane.deployments {
+                deployments.keep_watch().await;
+            }
+        });
     }
 
     /// Stops them.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use onrush_control_plane::deployments::RateCard;
 use onrush_engine::journal::Durability;
 use thiserror::Error;
 
@@ -56,6 +57,11 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("stripe_key_file", "", "a file with Stripe's secret key"),
     ("stripe_webhook_secret_file", "", "a file with the secret that Stripe signs its notices with"),
     ("stripe_url", "https://api.stripe.com", "address of Stripe's API"),
+    ("rate_currency", "KRW", "the currency of the rates for what deployments use"),
+    ("rate_core_hour", "60", "what a busy core costs an hour, in minor units, with up to three decimals"),
+    ("rate_memory_gib_hour", "8", "what a GiB of memory costs an hour"),
+    ("rate_disk_gib_hour", "0.15", "what a GiB on the disk costs an hour"),
+    ("rate_network_gib", "100", "what a GiB between edge and engines costs"),
     ("erase_after_seconds", "60", "what was erased is gone from the disk, too, after so long"),
 ];
 
@@ -224,6 +230,7 @@ pub(crate) struct Settings {
     /// The first admin's address, and the file with the password.
     pub(crate) admin: Option<(String, PathBuf)>,
     pub(crate) payments: PaymentSettings,
+    pub(crate) rates: RateCard,
     /// For engines that this server starts: what it was told itself, but for what each has of its own.
     pub(crate) environment: Vec<(String, String)>,
 }
@@ -265,6 +272,7 @@ impl Settings {
             control_plane: control_plane(layers)?,
             admin: admin(layers)?,
             payments: payments(layers)?,
+            rates: rates(layers)?,
             environment: layers.environment(),
         };
         settings.engine.validate().map_err(|error| SettingsError::Contradiction(error.to_string()))?;
@@ -287,6 +295,27 @@ fn engines(layers: &Layers) -> Result<Vec<String>, SettingsError> {
         _ => Err(layers.wrong("engines", format!("'{address}' is not host:port"))),
     });
     checked.collect()
+}
+
+fn rates(layers: &Layers) -> Result<RateCard, SettingsError> {
+    let currency = layers.get::<String>("rate_currency")?;
+    Ok(RateCard {
+        currency: currency.parse().map_err(|error| layers.wrong("rate_currency", format!("{error}")))?,
+        core_hour: milli(layers, "rate_core_hour")?,
+        memory_gib_hour: milli(layers, "rate_memory_gib_hour")?,
+        disk_gib_hour: milli(layers, "rate_disk_gib_hour")?,
+        network_gib: milli(layers, "rate_network_gib")?,
+    })
+}
+
+/// A number with up to three decimals, in thousandths.
+fn milli(layers: &Layers, name: &'static str) -> Result<u64, SettingsError> {
+    let text = layers.get::<String>(name)?;
+    let (whole, decimals) = text.split_once('.').unwrap_or((&text, ""));
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let fits = !whole.is_empty() && whole.len() <= 12 && decimals.len() <= 3 && is_number(whole) && is_number(decimals);
+    let milli = fits.then(|| format!("{whole}{decimals:0<3}").parse().ok()).flatten();
+    milli.ok_or_else(|| layers.wrong(name, format!("'{text}' is no number with up to three decimals")))
 }
 
 fn http_threads(layers: &Layers) -> Result<usize, SettingsError> {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -46,6 +46,8 @@ pub(crate) struct Link {
     relaxed: AtomicBool,
     /// Which engine it is, once it has said so.
     engine: Mutex<Option<EngineId>>,
+    /// Bytes that went either way.
+    traffic: AtomicU64,
     connected: Gauge,
     failures: Counter,
 }
@@ -122,6 +124,7 @@ impl Link {
             caught_up: AtomicBool::new(false),
             relaxed: AtomicBool::new(false),
             engine: Mutex::default(),
+            traffic: AtomicU64::new(0),
             connected,
             failures,
         }
@@ -200,6 +203,11 @@ impl Link {
     /// A show that the engine has given away, as it was.
     pub(super) async fn leaving(&self, show: ShowId) -> Result<Option<Box<Leaving>>, Failure> {
         self.call(|number| Request::Leaving { number, show }, true, Reply::Leaving).await
+    }
+
+    /// Bytes that went either way since this was made.
+    pub(super) fn traffic(&self) -> u64 {
+        self.traffic.load(Ordering::Relaxed)
     }
 
     /// Which engine this is, once it has said so.
@@ -335,6 +343,7 @@ impl Link {
                 return std::future::pending().await;
             }
             let frames = self.outgoing().hand_over();
+            self.traffic.fetch_add(frames.len() as u64, Ordering::Relaxed);
             frame::write(&mut writer, &frames).await?;
         }
     }
@@ -343,6 +352,7 @@ impl Link {
         let mut frames = frame::frames(reader);
         loop {
             let archive = timeout(SILENCE_MAX, frame::next(&mut frames)).await.map_err(|_| WireError::Silent)??;
+            self.traffic.fetch_add(archive.len() as u64, Ordering::Relaxed);
             self.hear(frame::read(&archive)?, known)?;
             // Much that is there already must not keep everybody else on this thread from being served.
             tokio::task::coop::consume_budget().await;

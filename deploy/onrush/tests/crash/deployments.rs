@@ -601,3 +601,99 @@ fn what_cannot_be_asked_of_a_deployment_changes_nothing() {
     assert_eq!(seller.read(&path), before);
     seller.leave();
 }
+
+#[test]
+fn what_is_used_costs_and_crosses_a_threshold_is_told() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let data = dir.path().join("data");
+    let _engines = Engines(&data);
+    let seller = Seller::at(&data, &[]);
+    let show = seller.show("One");
+    let deployment = seller.deploy(&show);
+    let path = format!("/v1/deployments/{deployment}");
+    assert_eq!(seller.read(&format!("{path}/policies"))["rules"][0]["name"], "busy", "what is shipped");
+    let rules = json!({"rules": [
+        {"name": "there", "metric": "memory_bytes_per_engine", "above": 1.0, "severity": "warning", "scale_by": 1, "replicas_max": 2},
+        {"name": "dead", "metric": "restarts_in_10_minutes", "above": 0.0, "severity": "critical"},
+    ]});
+    let put = seller.ask("PUT", &format!("{path}/policies"), &rules);
+    assert_eq!(put.status, 200, "{}", put.text());
+    let wrong = json!({"rules": [{"name": "", "metric": "disk_bytes", "above": -1.0, "severity": "info"}]});
+    let refused = seller.ask("PUT", &format!("{path}/policies"), &wrong);
+    assert!(refused.status == 422 && refused.text().contains("/rules/0/above"), "{}", refused.text());
+
+    let until = |what: &str, condition: &dyn Fn() -> bool| {
+        let begun = Instant::now();
+        while !condition() {
+            assert!(begun.elapsed() < PATIENCE, "{what} never comes");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let anomalies = || seller.read("/v1/anomalies")["items"].as_array().cloned().expect("a list");
+    until("an anomaly", &|| anomalies().iter().any(|anomaly| anomaly["rule"] == "there"));
+    until("a second engine", &|| {
+        seller.read(&path)["replicas"] == 2 && performances_of(&seller.read(&path)).len() == 2
+    });
+    kill_process(pid(&data, &deployment), Signal::KILL).expect("the engine runs");
+    until("the other one", &|| anomalies().iter().any(|anomaly| anomaly["rule"] == "dead"));
+    let all = anomalies();
+    let dead = all.iter().find(|anomaly| anomaly["rule"] == "dead").expect("it is there");
+    assert_eq!((&dead["show"], &dead["value"], &dead["until"]), (&json!(show), &json!(1.0), &Value::Null));
+
+    // Its incident is somebody's to see to.
+    let incident = format!("/v1/incidents/{}", text(&dead["incident"]));
+    let opened = seller.read(&incident);
+    assert_eq!(
+        (&opened["state"], &opened["severity"], &opened["deployment"]),
+        (&json!("open"), &json!("critical"), &json!(deployment))
+    );
+    let change = json!({"state": "acknowledged", "assignee": "acc_crash-seller", "due_at": "2020-01-01T00:00:00Z", "comment": "A bad disk."});
+    let changed = seller.ask("PATCH", &incident, &change);
+    assert_eq!(changed.status, 200, "{}", changed.text());
+    let summary = seller.read("/v1/incidents/summary");
+    assert_eq!((&summary["by_state"]["acknowledged"], &summary["overdue"]), (&json!(1), &json!(1)), "{summary}");
+    let mine = seller.read("/v1/incidents?assignee=acc_crash-seller&state=acknowledged");
+    assert_eq!(mine["items"].as_array().map(Vec::len), Some(1), "{mine}");
+    let own = json!({"title": "A blank hall", "severity": "info", "show": show, "comment": "In the back."});
+    seller.make("/v1/incidents", &own, 201);
+    let resolved = seller.ask("PATCH", &incident, &json!({"state": "resolved"}));
+    assert!(resolved.json::<Value>()["resolved_at"].is_string(), "{}", resolved.text());
+    for (body, said) in [
+        (json!({"title": "", "severity": "info", "show": show}), "/title"),
+        (json!({"title": "x", "severity": "loud", "show": show}), "severity"),
+        (json!({"title": "x", "severity": "info", "show": "show_0000000000001"}), "/show"),
+        (json!({"title": "x", "severity": "info"}), "/show"),
+    ] {
+        let refused = seller.ask("POST", "/v1/incidents", &body);
+        assert!(refused.status == 422 && refused.text().contains(said), "{body}: {}", refused.text());
+    }
+    assert_eq!(seller.ask("GET", "/v1/incidents?state=lost", &Value::Null).status, 400);
+
+    // What was used, and what it costs.
+    until("a cost", &|| seller.read(&format!("{path}/costs"))["total"]["amount"].as_i64() > Some(0));
+    let costs = seller.read(&format!("{path}/costs"));
+    assert_eq!(costs["items"].as_array().map(Vec::len), Some(4), "{costs}");
+    let usage = seller.read(&format!("{path}/usage?step=5"));
+    let last = usage["points"].as_array().and_then(|points| points.last()).expect("points").clone();
+    assert!(last["memory_bytes"].as_u64() > Some(1 << 20) && last["disk_bytes"].as_u64() > Some(1 << 20), "{last}");
+    for wrong in [
+        "step=1",
+        "from=yesterday",
+        "step=5&from=2020-01-01T00:00:00Z",
+        "to=2020-01-01T00:00:00Z&from=2021-01-01T00:00:00Z",
+    ] {
+        assert_eq!(seller.ask("GET", &format!("{path}/usage?{wrong}"), &Value::Null).status, 400, "{wrong}");
+    }
+    let nodes = seller.connect().ask(&Call::of("GET", "/v1/nodes", &Value::Null), &seller.tokens.admin());
+    let nodes = nodes.json::<Value>();
+    assert_eq!((&nodes["items"][0]["name"], &nodes["items"][0]["engines"]), (&json!("local"), &json!(2)), "{nodes}");
+    assert_eq!(seller.ask("GET", "/v1/nodes", &Value::Null).status, 403);
+    seller.leave();
+
+    // It is there after a start, and what has not been over since is not told again.
+    let seller = Seller::at(&data, &[]);
+    seller.wait_until_ready(&deployment);
+    let after = seller.read("/v1/anomalies")["items"].as_array().cloned().expect("a list");
+    assert_eq!(after.iter().filter(|anomaly| anomaly["rule"] == "there").count(), 1, "{after:#?}");
+    seller.leave();
+}

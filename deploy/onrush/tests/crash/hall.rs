@@ -28,6 +28,10 @@ impl Tokens {
         self.mint("acc_crash-seller", Role::Seller)
     }
 
+    pub(crate) fn admin(&self) -> String {
+        self.mint("acc_crash-admin", Role::Admin)
+    }
+
     pub(crate) fn buyer(&self, number: usize) -> String {
         self.mint(&format!("acc_crash-{number}"), Role::Buyer)
     }

@@ -292,6 +292,11 @@ impl World {
         if path.contains("{deployment}") {
             path = path.replace("{deployment}", &self.deployment());
         }
+        if path.contains("{incident}") {
+            let (seller, draft) =
+                (self.token("seller"), json!({"title": "Rain", "severity": "info", "show": self.show}));
+            path = path.replace("{incident}", &self.make(&seller, "POST", "/v1/incidents", &draft, "id"));
+        }
         if path.contains("{key}") {
             path = path.replace("{key}", &self.make_key("buyer", "book", "id"));
         }
@@ -324,6 +329,9 @@ impl World {
             "PUT /v1/deployments/{deployment}" => {
                 json!({"template": "tpl_reserved-seating", "show": self.deployed})
             }
+            "PUT /v1/deployments/{deployment}/policies" => json!({"rules": []}),
+            "POST /v1/incidents" => json!({"title": "Rain", "severity": "info", "show": self.show}),
+            "PATCH /v1/incidents/{incident}" => json!({"comment": "Umbrellas."}),
             "POST /v1/deployments/{deployment}/scale" => json!({"component": "engine", "replicas": 1}),
             "POST /v1/deployments/{deployment}/relocate" => json!({"component": "engine", "node": "local"}),
             "PATCH /v1/shows/{show}" => json!({"description": "With cats."}),

@@ -1,0 +1,350 @@
+//! Looks every few seconds at what each deployment's engines use and how they are, keeps that, and says which thresholds are
+//! crossed. What is decided from it is decided by pure functions: [`crate::policies`], [`crate::costs`], [`super::usage`].
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use onrush_api::deployments::ConditionKind;
+use onrush_api::policies::{Anomaly, Policies, Rule};
+use onrush_api::problem::Problem;
+use onrush_api::text::Time;
+use onrush_api::usage::UsagePoint;
+use onrush_engine::time::{Clock, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::process::{Measured, Place};
+use super::record::Record;
+use super::supervisor::Supervisor;
+use super::{Engines, usage};
+use crate::accounts::secret;
+use crate::costs::Totals;
+use crate::policies::{self, Reading};
+use crate::store::{Change, Store, StoreError};
+
+/// Between two looks.
+pub(super) const EVERY: Duration = Duration::from_secs(5);
+/// Looks that are kept in memory: an hour of them.
+const POINTS_MAX: usize = 720;
+/// What is written down stands for so long, and is kept for a week.
+const KEEP_EVERY: Duration = Duration::from_mins(1);
+const KEPT_FOR: Duration = Duration::from_hours(7 * 24);
+/// Starts again are counted for so long.
+const RESTARTS_FOR: Duration = Duration::from_mins(10);
+/// Anomalies that are kept, the latest.
+const ANOMALIES_MAX: usize = 1_000;
+
+const TOTALS: &[u8] = b"u";
+const POINT: &[u8] = b"v";
+const POLICIES: &[u8] = b"l";
+const ANOMALY: &[u8] = b"o";
+
+/// See the module.
+pub(super) struct Watch {
+    store: Arc<Store>,
+    clock: Arc<dyn Clock + Send + Sync>,
+    seen: Mutex<BTreeMap<String, Seen>>,
+}
+
+/// What was seen of one deployment.
+#[derive(Default)]
+struct Seen {
+    points: VecDeque<UsagePoint>,
+    readings: VecDeque<Reading>,
+    /// By engine: what it had used in all at the last look.
+    last: BTreeMap<u32, Used>,
+    kept: Kept,
+    /// The end of what is written down.
+    kept_until: Option<Timestamp>,
+    /// When engines were started again, and how many by then.
+    restarts: VecDeque<(Timestamp, u32)>,
+    /// By rule.
+    crossed: BTreeMap<String, Anomaly>,
+}
+
+#[derive(Clone, Copy)]
+struct Used {
+    at: Timestamp,
+    pid: i32,
+    core_millis: u64,
+    network_bytes: u64,
+}
+
+/// What all of a deployment's engines have used together.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(super) struct Kept {
+    pub(super) since: Option<Time>,
+    pub(super) until: Option<Time>,
+    pub(super) totals: Totals,
+}
+
+/// A threshold that has just been crossed.
+pub(super) struct Crossed {
+    pub(super) rule: Rule,
+    pub(super) value: f64,
+}
+
+impl Watch {
+    pub(super) fn new(store: Arc<Store>, clock: Arc<dyn Clock + Send + Sync>) -> Self {
+        Self { store, clock, seen: Mutex::default() }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, BTreeMap<String, Seen>> {
+        // Nothing that is done under the lock panics.
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes up what was written down of a deployment.
+    pub(super) fn recover(&self, deployment: &str) -> Result<(), StoreError> {
+        let kept = self.store.get(&key(TOTALS, deployment))?;
+        let kept = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        let open =
+            anomalies(&self.store)?.into_iter().filter(|known| known.deployment == deployment && known.until.is_none());
+        let crossed = open.map(|anomaly| (anomaly.rule.clone(), anomaly)).collect();
+        self.seen().insert(deployment.to_owned(), Seen { kept, crossed, ..Seen::default() });
+        Ok(())
+    }
+
+    /// One look at a deployment. Blocks.
+    pub(super) fn look(&self, record: &Record, supervisor: &Look, engines: &Engines) {
+        let now = self.clock.now();
+        let measured: BTreeMap<u32, Measured> =
+            supervisor.places.iter().filter_map(|(engine, place)| Some((*engine, place.measure()?))).collect();
+        let traffic = |engine: &u32| supervisor.addresses.get(engine).map_or(0, |address| (engines.traffic)(address));
+        let mut all = self.seen();
+        let seen = all.entry(record.id.clone()).or_default();
+        let mut point = UsagePoint::nothing(Time(now));
+        for (engine, measured) in &measured {
+            let used =
+                Used { at: now, pid: measured.pid, core_millis: measured.core_millis, network_bytes: traffic(engine) };
+            seen.add(*engine, measured, used, &mut point);
+        }
+        seen.last.retain(|engine, _| measured.contains_key(engine));
+        seen.kept.since.get_or_insert(Time(now));
+        seen.kept.until = Some(Time(now));
+        push(&mut seen.points, point, POINTS_MAX);
+        let reading = seen.reading(&point, measured.len(), supervisor, now);
+        push(&mut seen.readings, reading, POINTS_MAX);
+    }
+
+    /// Writes down what has been seen for a minute. Blocks.
+    pub(super) fn keep(&self, deployment: &str) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let (kept, point) = {
+            let mut all = self.seen();
+            let Some(seen) = all.get_mut(deployment) else { return Ok(()) };
+            let until = seen.kept_until.unwrap_or_else(|| seen.points.front().map_or(now, |first| first.at.0));
+            if now - until < KEEP_EVERY {
+                return Ok(());
+            }
+            seen.kept_until = Some(now);
+            let news: Vec<_> = seen.points.iter().filter(|point| point.at.0 >= until).copied().collect();
+            (seen.kept, usage::mean(&news))
+        };
+        let mut change = Change::default().put(key(TOTALS, deployment), json(&kept));
+        if let Some(point) = point {
+            change = change.put(point_key(deployment, point.at.0), json(&point));
+        }
+        let stale = point_key(deployment, Timestamp::from_millis(now.as_millis() - KEPT_FOR.as_millis() as i64));
+        let prefix = point_prefix(deployment);
+        self.store.write(|| {
+            let old = self.store.below(&prefix)?.into_iter().map(|(key, _)| key).take_while(|key| *key < stale);
+            Ok((old.fold(change, Change::remove), ()))
+        })
+    }
+
+    /// What a deployment's engines used, oldest first: by the minute as it was written down, and the last hour as it was seen.
+    pub(super) async fn points(&self, deployment: &str) -> Result<Vec<UsagePoint>, Problem> {
+        let recent: Vec<_> =
+            self.seen().get(deployment).map(|seen| seen.points.iter().copied().collect()).unwrap_or_default();
+        let prefix = point_prefix(deployment);
+        let older = self.store.ask(move |store| store.below(&prefix)).await?;
+        let begin = recent.first().map(|point: &UsagePoint| point.at);
+        let older = older.iter().filter_map(|(_, bytes)| serde_json::from_slice::<UsagePoint>(bytes).ok());
+        let mut points: Vec<_> = older.filter(|point| begin.is_none_or(|begin| point.at < begin)).collect();
+        points.extend(recent);
+        Ok(points)
+    }
+
+    pub(super) fn kept(&self, deployment: &str) -> Kept {
+        self.seen().get(deployment).map(|seen| seen.kept).unwrap_or_default()
+    }
+
+    /// A deployment's rules.
+    pub(super) fn policies(store: &Store, deployment: &str) -> Result<Policies, StoreError> {
+        let bytes = store.get(&key(POLICIES, deployment))?;
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_else(policies::shipped))
+    }
+
+    pub(super) fn put_policies(deployment: &str, policies: &Policies) -> Change {
+        Change::default().put(key(POLICIES, deployment), json(policies))
+    }
+
+    /// Which rules are crossed that were not at the last look; and what is over is written down as over. Blocks.
+    pub(super) fn judge(&self, record: &Record) -> Result<Vec<Crossed>, StoreError> {
+        let rules = Self::policies(&self.store, &record.id)?.rules;
+        let now = self.clock.now();
+        let (mut news, mut over) = (Vec::new(), Vec::new());
+        if let Some(seen) = self.seen().get_mut(&record.id) {
+            let readings = seen.readings.make_contiguous();
+            let is_crossed = |rule: &Rule| policies::crossed(rule, readings);
+            let values: BTreeMap<_, _> =
+                rules.iter().filter_map(|rule| Some((rule.name.clone(), is_crossed(rule)?))).collect();
+            over.extend(seen.crossed.extract_if(.., |rule, _| !values.contains_key(rule)).map(|(_, anomaly)| anomaly));
+            let crossed = rules.into_iter().filter(|rule| !seen.crossed.contains_key(&rule.name));
+            news.extend(crossed.filter_map(|rule| values.get(&rule.name).map(|value| Crossed { value: *value, rule })));
+        }
+        over.iter_mut().for_each(|anomaly| anomaly.until = Some(Time(now)));
+        if !over.is_empty() {
+            let change = over
+                .iter()
+                .fold(Change::default(), |change, anomaly| change.put(key(ANOMALY, &anomaly.id), json(anomaly)));
+            self.store.write(|| Ok::<_, StoreError>((change, ())))?;
+        }
+        Ok(news)
+    }
+
+    pub(super) fn anomaly(&self, record: &Record, crossed: &Crossed) -> Result<Anomaly, Problem> {
+        let Crossed { rule, value } = crossed;
+        Ok(Anomaly {
+            id: format!("ano_{}", secret::id()?),
+            deployment: record.id.clone(),
+            show: record.show,
+            rule: rule.name.clone(),
+            metric: rule.metric,
+            value: *value,
+            above: rule.above,
+            severity: rule.severity,
+            since: Time(self.clock.now()),
+            until: None,
+            incident: String::new(),
+        })
+    }
+
+    /// Writes an anomaly down. From now on it is known until it is over.
+    pub(super) async fn note(&self, anomaly: Anomaly) -> Result<(), Problem> {
+        let written = anomaly.clone();
+        let put = self.store.ask(move |store| {
+            store.write(|| {
+                let mut known = anomalies(store)?;
+                known.sort_by_key(|known| known.since);
+                let beyond = (known.len() + 1).saturating_sub(ANOMALIES_MAX);
+                let change = Change::default().put(key(ANOMALY, &written.id), json(&written));
+                Ok((known.iter().take(beyond).fold(change, |change, old| change.remove(key(ANOMALY, &old.id))), ()))
+            })
+        });
+        put.await?;
+        if let Some(seen) = self.seen().get_mut(&anomaly.deployment) {
+            seen.crossed.insert(anomaly.rule.clone(), anomaly);
+        }
+        Ok(())
+    }
+
+    /// All anomalies that are known, the latest first.
+    pub(super) async fn anomalies(&self) -> Result<Vec<Anomaly>, Problem> {
+        let mut all = self.store.ask(anomalies).await?;
+        all.sort_by_key(|anomaly| std::cmp::Reverse(anomaly.since));
+        Ok(all)
+    }
+
+    /// Nothing is kept of a deployment that is gone, but its anomalies.
+    pub(super) fn forget(&self, deployment: &str) {
+        self.seen().remove(deployment);
+        let prefix = point_prefix(deployment);
+        let forgotten = self.store.write(|| {
+            let points = self.store.below(&prefix)?.into_iter().map(|(key, _)| key);
+            let change = points.fold(Change::default(), Change::remove);
+            Ok::<_, StoreError>((change.remove(key(TOTALS, deployment)).remove(key(POLICIES, deployment)), ()))
+        });
+        if let Err(error) = forgotten {
+            tracing::warn!(deployment, %error, "what a deployment used is not forgotten");
+        }
+    }
+}
+
+/// What is to be looked at of one deployment.
+pub(super) struct Look {
+    places: Vec<(u32, Place)>,
+    addresses: BTreeMap<u32, String>,
+    restarts: u32,
+    unready_since: Option<Timestamp>,
+}
+
+impl Look {
+    pub(super) fn at(supervisor: &Supervisor, driver: &super::Driver) -> Self {
+        let (record, status) = (supervisor.record(), supervisor.describe().status);
+        let ready = status.conditions.iter().find(|condition| condition.kind == ConditionKind::Ready);
+        Self {
+            places: record.engines.iter().map(|engine| (*engine, Place::of(driver, &record.id, *engine))).collect(),
+            addresses: supervisor.addresses(),
+            restarts: status.restarts,
+            unready_since: ready.filter(|ready| !ready.status).map(|ready| ready.since.0),
+        }
+    }
+}
+
+impl Seen {
+    /// Adds what an engine has used since the last look, unless it is another process by now.
+    fn add(&mut self, engine: u32, measured: &Measured, now: Used, point: &mut UsagePoint) {
+        point.memory_bytes += measured.memory_bytes;
+        point.disk_bytes += measured.disk_bytes;
+        let Some(last) = self.last.insert(engine, now) else { return };
+        let passed = now.at - last.at;
+        let is_same = last.pid == now.pid;
+        let core_millis = if is_same { now.core_millis.saturating_sub(last.core_millis) } else { now.core_millis };
+        let network_bytes = now.network_bytes.saturating_sub(last.network_bytes);
+        if !passed.is_zero() {
+            point.cpu_cores += core_millis as f64 / 1_000.0 / passed.as_secs_f64();
+            point.network_bytes_per_second += network_bytes as f64 / passed.as_secs_f64();
+        }
+        let mib_seconds = |bytes: u64| (bytes >> 20).saturating_mul(passed.as_millis() as u64) / 1_000;
+        let totals = &mut self.kept.totals;
+        totals.core_millis += core_millis;
+        totals.memory_mib_seconds += mib_seconds(measured.memory_bytes);
+        totals.disk_mib_seconds += mib_seconds(measured.disk_bytes);
+        totals.network_bytes += network_bytes;
+    }
+
+    fn reading(&mut self, point: &UsagePoint, engines: usize, look: &Look, now: Timestamp) -> Reading {
+        self.restarts.retain(|(at, _)| now - *at < RESTARTS_FOR);
+        let before = self.restarts.front().map_or(look.restarts, |(_, restarts)| *restarts);
+        self.restarts.push_back((now, look.restarts));
+        let engines = engines.max(1) as f64;
+        Reading {
+            at: now,
+            cpu_cores_per_engine: point.cpu_cores / engines,
+            memory_bytes_per_engine: point.memory_bytes as f64 / engines,
+            disk_bytes: point.disk_bytes as f64,
+            restarts_in_10_minutes: f64::from(look.restarts.saturating_sub(before)),
+            unready_seconds: look.unready_since.map_or(0.0, |since| (now - since).as_secs_f64()),
+        }
+    }
+}
+
+fn push<T>(all: &mut VecDeque<T>, one: T, most: usize) {
+    if all.len() >= most {
+        all.pop_front();
+    }
+    all.push_back(one);
+}
+
+fn key(kind: &[u8], id: &str) -> Vec<u8> {
+    [kind, id.as_bytes()].concat()
+}
+
+fn point_prefix(deployment: &str) -> Vec<u8> {
+    [POINT, deployment.as_bytes(), b"/"].concat()
+}
+
+/// In the order of time.
+fn point_key(deployment: &str, at: Timestamp) -> Vec<u8> {
+    [point_prefix(deployment), at.as_millis().to_be_bytes().to_vec()].concat()
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("plain fields always make JSON")
+}
+
+fn anomalies(store: &Store) -> Result<Vec<Anomaly>, StoreError> {
+    Ok(store.below(ANOMALY)?.iter().filter_map(|(_, bytes)| serde_json::from_slice(bytes).ok()).collect())
+}
