@@ -174,7 +174,7 @@ impl Handler<TakeSnapshot> for SeatActor {
     fn handle(&mut self, _: TakeSnapshot, _: &mut Context<Self>) {
         let (failed, disk_low) = (self.committer.borrow().has_failed(), self.committer.borrow().disk_low());
         // The room that is left on a full disk is the journal's.
-        if failed || disk_low || self.staging.borrow().snapshotting {
+        if failed || disk_low || self.staging.borrow().snapshotting || self.inventory.handed_over().is_some() {
             return;
         }
         let captured = self.staging.borrow_mut().capture(self.inventory.image());
@@ -252,6 +252,7 @@ impl Handler<Leave> for SeatActor {
     type Result = ();
     fn handle(&mut self, _: Leave, context: &mut Context<Self>) {
         self.staging.borrow().mailbox.refuse_all();
+        self.committer.borrow().histories().forget(&self.inventory);
         context.stop();
     }
 }

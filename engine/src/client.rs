@@ -272,20 +272,22 @@ impl Client {
     /// Asks where the performance goes: it was given away, and nothing was done.
     async fn follow(&self, asked: &Performance, ask: Ask) -> Outcome {
         let (mut asked, give_up) = (asked.clone(), Instant::now() + PATIENCE);
+        // What may be asked twice may have been done when it was asked before, at an engine that went down under it.
+        let failure = if ask.is_repeatable() { Failure::Unknown } else { Failure::Overloaded };
         let mut moves = self.0.views.moves.subscribe();
         loop {
-            let known = self.performance(asked.publication.performance).ok_or(Failure::Overloaded)?;
-            if known.road.is(&asked.road) {
-                // Whoever would say so lives as long as this client.
+            let known = self.performance(asked.publication.performance);
+            if known.as_ref().is_none_or(|known| known.road.is(&asked.road)) {
+                // Whoever would say so lives as long as this client. It may come back to where it was.
                 let moved = timeout_at(give_up, moves.changed()).await;
-                moved.map_err(|_| Failure::Overloaded)?.map_err(|_| Failure::Overloaded)?;
-                continue;
+                moved.map_err(|_| failure.clone())?.map_err(|_| failure.clone())?;
             }
-            let outcome = self.ask_once(&known, ask.clone()).await;
+            let Some(known) = self.performance(asked.publication.performance) else { continue };
+            asked = known;
+            let outcome = self.ask_once(&asked, ask.clone()).await;
             if outcome != Err(Failure::Refused(Refusal::HandedOver)) {
                 return outcome;
             }
-            asked = known;
         }
     }
 

@@ -34,7 +34,7 @@ pub enum Health {
 }
 
 /// What waits for a commit besides the performances: told whether it is durable.
-type Waiter = Box<dyn FnOnce(Result<u64, Failure>)>;
+pub(crate) type Waiter = Box<dyn FnOnce(Result<u64, Failure>)>;
 
 /// What a committer works with; made where the engine is opened, used on the owner's thread.
 pub(crate) struct Setup {
@@ -176,6 +176,24 @@ impl Committer {
         let mut committer = this.borrow_mut();
         committer.registry.push((body, waiter));
         committer.schedule(this);
+    }
+
+    /// The waiter, once what it waits for is on the disk, also where answers come before that: for what two engines rest on.
+    pub(crate) fn lasting(this: &Rc<RefCell<Self>>, waiter: Waiter) -> Waiter {
+        let this = Rc::clone(this);
+        Box::new(move |written| {
+            if this.borrow().durability == Durability::Fsync {
+                return waiter(written);
+            }
+            let flushed = this.borrow().writer.ask(crate::journal::Journal::flush);
+            actix_rt::spawn(async move {
+                let flushed = flushed.await;
+                if let Err(error) = &flushed {
+                    this.borrow_mut().fail(&error.to_string());
+                }
+                waiter(written.and_then(|sequence| flushed.map(|()| sequence).map_err(|_| Failure::Unknown)));
+            });
+        })
     }
 
     fn schedule(&mut self, this: &Rc<RefCell<Self>>) {

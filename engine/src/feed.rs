@@ -357,15 +357,20 @@ impl Histories {
     }
 
     /// The performance is another engine's.
-    pub(crate) fn forget(&self, performance: PerformanceId) {
-        self.booked.alter_all(|_, mut bookings| {
-            bookings.retain(|(_, booking)| booking.performance != performance);
-            bookings
-        });
-        self.received.alter_all(|_, mut bookings| {
-            bookings.retain(|booking| booking.performance != performance);
-            bookings
-        });
+    pub(crate) fn forget(&self, inventory: &Inventory) {
+        let performance = inventory.performance();
+        for account in inventory.booking_owners().map(|(account, ..)| account).collect::<BTreeSet<_>>() {
+            if let Some(mut bookings) = self.booked.get_mut(&account) {
+                bookings.retain(|(_, booking)| booking.performance != performance);
+            }
+            self.booked.remove_if(&account, |_, bookings| bookings.is_empty());
+        }
+        for account in inventory.given_tickets().map(|(account, _)| account).collect::<BTreeSet<_>>() {
+            if let Some(mut bookings) = self.received.get_mut(&account) {
+                bookings.retain(|booking| booking.performance != performance);
+            }
+            self.received.remove_if(&account, |_, bookings| bookings.is_empty());
+        }
     }
 
     /// What an inventory's buyers have booked, and whom tickets were given to.

@@ -7,14 +7,15 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{ActorFutureExt as _, Context, Handler, Message, ResponseActFuture, ResponseFuture, WrapFuture as _};
+use actix::{ActorFutureExt as _, Addr, Context, Handler, Message, ResponseActFuture, WrapFuture as _};
 use rkyv::{Archive, Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use crate::actor::{GiveAway, Leave, Pack, TakeUp};
+use crate::actor::{GiveAway, Pack, SeatActor, TakeUp};
 use crate::committer::Committer;
 use crate::id::{EngineId, PerformanceId};
 use crate::inventory::Inventory;
@@ -28,6 +29,9 @@ use crate::registry::RegistryEvent;
 
 /// The longest state that is handed over, in bytes: ten times what a sold-out stadium of 100,000 has come to.
 pub(crate) const PARCEL_LEN_MAX: usize = 256 << 20;
+
+/// Between two looks whether a snapshot that is under way is written.
+const SNAPSHOT_LOOK: Duration = Duration::from_millis(2);
 
 /// Why a performance was not handed over. Trying again is right, unless it says something else.
 #[derive(Debug, Clone, PartialEq, Eq, Error, Archive, Serialize, Deserialize)]
@@ -54,29 +58,50 @@ pub enum HandOverFailure {
 
 /// Gives a performance away; answers with its state once that is durable. Twice is once.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<Vec<u8>, HandOverFailure>")]
+#[rtype(result = "Result<Arc<[u8]>, HandOverFailure>")]
 pub(crate) struct HandOver {
     pub(crate) performance: PerformanceId,
     pub(crate) to: EngineId,
 }
 
 impl Handler<HandOver> for Owner {
-    type Result = ResponseFuture<Result<Vec<u8>, HandOverFailure>>;
+    type Result = ResponseActFuture<Self, Result<Arc<[u8]>, HandOverFailure>>;
 
     fn handle(&mut self, HandOver { performance, to }: HandOver, _: &mut Context<Self>) -> Self::Result {
         let Some(seated) = self.performances.get(&performance) else {
-            return Box::pin(async { Err(HandOverFailure::NotHere) });
+            return Box::pin(std::future::ready(Err(HandOverFailure::NotHere)).into_actor(self));
         };
-        let (actor, mailbox) = (seated.actor.clone(), seated.staging.borrow().mailbox.clone());
-        let (committer, client) = (Rc::clone(&self.committer), self.client.clone());
-        Box::pin(async move {
+        let (actor, staging, known) =
+            (seated.actor.clone(), Rc::clone(&seated.staging), self.parcels.get(&performance));
+        let (committer, client, known) = (Rc::clone(&self.committer), self.client.clone(), known.cloned());
+        let packed = async move {
             let given = actor.send(GiveAway { to }).await;
             given.map_err(|_| Failure::Unknown)??;
+            // It does not change any more, and is sent in parts.
+            if let Some(known) = known {
+                return Ok(known);
+            }
             durable(&committer, None).await?;
-            mailbox.give_away(to);
+            staging.borrow().mailbox.give_away(to);
             client.note_left_here(performance, to);
-            Ok(actor.send(Pack).await.map_err(|_| Failure::Unknown)?)
-        })
+            // One that is still being written would take the place of a newer one, were the performance to come back.
+            while staging.borrow().snapshotting {
+                actix_rt::time::sleep(SNAPSHOT_LOOK).await;
+            }
+            let parcel = actor.send(Pack).await.map_err(|_| Failure::Unknown)?;
+            if parcel.len() > PARCEL_LEN_MAX {
+                tracing::error!(%performance, bytes = parcel.len(), "a state is too long to be handed over");
+            }
+            Ok(Arc::from(parcel))
+        };
+        Box::pin(packed.into_actor(self).map(move |packed: Result<Arc<[u8]>, HandOverFailure>, owner, _| {
+            if let Ok(parcel) = &packed
+                && owner.performances.contains_key(&performance)
+            {
+                owner.parcels.insert(performance, Arc::clone(parcel));
+            }
+            packed
+        }))
     }
 }
 
@@ -113,9 +138,6 @@ impl Owner {
         if self.committer.borrow().has_failed() {
             return Err(Failure::Unknown.into());
         }
-        if self.committer.borrow().disk_low() {
-            return Err(Failure::DiskLow.into());
-        }
         let snapshot = Snapshot::decode(&parcel).map_err(|_| HandOverFailure::Unreadable)?;
         let id = PerformanceId(snapshot.stream.0);
         let is_its = snapshot.stream != Stream::REGISTRY && snapshot.image.opening.performance == id;
@@ -132,8 +154,9 @@ impl Owner {
             let has_come = seated.staging.borrow().next_sequence() > next;
             return if has_come { Ok(None) } else { Err(HandOverFailure::NotForThis) };
         }
+        // It was here, and has gone on.
         if self.ends.get(&id).is_some_and(|end| *end > next) {
-            return Err(HandOverFailure::NotForThis);
+            return Ok(None);
         }
         self.arriving.insert(id);
         let chain = Chain { next_sequence: next, tip: snapshot.tip };
@@ -145,7 +168,6 @@ impl Owner {
         let (id, now) = (inventory.performance(), self.committer.borrow().now());
         let expected = RegistryEvent::PerformanceExpected { performance: id };
         self.registry.apply(now, &expected);
-        self.committer.borrow_mut().raise_epoch(epoch);
         let expected = codec::encode_registry(now, &expected);
         let prepared = prepare(Rc::clone(&self.committer), expected, id, parcel, chain, epoch);
         let here = prepared.into_actor(self).then(move |prepared, owner, _| {
@@ -184,17 +206,19 @@ impl Owner {
         }
     }
 
-    /// Whether a performance that is here was given away, durably.
-    pub(crate) fn was_handed_over(&self, id: PerformanceId) -> bool {
-        let seated = self.performances.get(&id);
-        seated.is_some_and(|seated| seated.staging.borrow().mailbox.handed_over().is_some())
+    /// Whether a performance that is here was given away, durably, in the record with this number.
+    pub(crate) fn was_handed_over(&self, id: PerformanceId, last: u64) -> bool {
+        let Some(seated) = self.performances.get(&id) else { return false };
+        let staging = seated.staging.borrow();
+        staging.mailbox.handed_over().is_some() && staging.next_sequence() == last + 1
     }
 
-    /// Lets a performance go that the other engine has. Who waits for it here is told so.
-    pub(crate) fn let_go(&mut self, id: PerformanceId) {
-        let Some(seated) = self.performances.remove(&id) else { return };
+    /// Lets a performance go that the other engine has. Its actor is to leave once that is durable.
+    pub(crate) fn let_go(&mut self, id: PerformanceId) -> Option<Addr<SeatActor>> {
+        let seated = self.performances.remove(&id)?;
+        self.parcels.remove(&id);
         self.ends.insert(id, seated.staging.borrow().next_sequence());
-        seated.actor.do_send(Leave);
+        Some(seated.actor)
     }
 }
 
@@ -222,6 +246,8 @@ async fn prepare(
         Ok(())
     });
     adopted.await.map_err(|_| Failure::Unknown)?;
+    // Not before: a snapshot that is younger than the records behind it would be refused.
+    committer.borrow_mut().raise_epoch(epoch);
     committer.borrow_mut().expect_trims(vec![(stream, chain.next_sequence - 1)]);
     let now = committer.borrow().now();
     let listed = codec::encode_registry(now, &RegistryEvent::PerformanceAdopted { performance: id });
@@ -235,6 +261,7 @@ fn durable(
 ) -> impl Future<Output = Result<(), Failure>> + use<> {
     let (done, durable) = oneshot::channel();
     // Whoever waits may have gone away.
-    Committer::enlist_registry(committer, body, Box::new(move |written| drop(done.send(written))));
+    let waiter = Committer::lasting(committer, Box::new(move |written| drop(done.send(written))));
+    Committer::enlist_registry(committer, body, waiter);
     async move { durable.await.unwrap_or(Err(Failure::Unknown)).map(drop) }
 }

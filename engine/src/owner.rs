@@ -13,12 +13,12 @@ use actix::{
 };
 use tokio::sync::oneshot;
 
-use crate::actor::{Extend, SeatActor, TakeSnapshot, TakeUp};
+use crate::actor::{Extend, Leave, SeatActor, TakeSnapshot, TakeUp};
 use crate::client::{Client, Performance, Road};
-use crate::committer::{Committer, Setup};
+use crate::committer::{Committer, Setup, Waiter};
 use crate::event::{Entry, Event};
 use crate::feed::Leaving;
-use crate::id::{EngineId, PerformanceId};
+use crate::id::{EngineId, PerformanceId, ShowId};
 use crate::inventory::Inventory;
 use crate::journal::codec;
 use crate::journal::frame::Chain;
@@ -102,6 +102,8 @@ pub(crate) struct Owner {
     pub(crate) performances: BTreeMap<PerformanceId, Seated>,
     /// Those whose state is being taken over from another engine.
     pub(crate) arriving: BTreeSet<PerformanceId>,
+    /// The states of those that were given away and not let go of yet, as they are sent.
+    pub(crate) parcels: BTreeMap<PerformanceId, Arc<[u8]>>,
     /// Of those that were here, the number of the record that would have come next: an older state is none that comes back.
     pub(crate) ends: BTreeMap<PerformanceId, u64>,
     /// How much time holders get back at most.
@@ -152,6 +154,7 @@ impl Owner {
             client: start.client,
             performances: BTreeMap::new(),
             arriving: BTreeSet::new(),
+            parcels: BTreeMap::new(),
             ends: start.ends,
             extension_max: start.extension_max,
             ticks: 0,
@@ -195,7 +198,7 @@ impl Owner {
             }
         };
         let body = named.map(|event| codec::encode_registry(now, &event));
-        Committer::enlist_registry(&self.committer, body, Box::new(known));
+        Committer::enlist_registry(&self.committer, body, Committer::lasting(&self.committer, Box::new(known)));
     }
 
     /// A handing over that broke off: away from here it is done again by whoever began it; what came here goes on.
@@ -208,6 +211,15 @@ impl Owner {
             seated.staging.borrow().mailbox.give_away(to);
             self.client.note_left_here(id, to);
         }
+    }
+
+    /// Whether another engine can write down that it has a show: once it has left here there is no way back.
+    fn check_that_it_can_leave(&self, show: ShowId) -> Result<(), RegistryFailure> {
+        let Some(show) = self.registry.show(show) else { return Ok(()) };
+        let Leaving { show, made } = self.leaving(show);
+        let adopted = RegistryEvent::ShowAdopted { show: Box::new(show), made };
+        let bytes = codec::encode_registry(Timestamp::MIN, &adopted).len();
+        if bytes > BODY_LEN_MAX { Err(RegistryFailure::TooLarge { bytes }) } else { Ok(()) }
     }
 
     fn leaving(&self, show: &Show) -> Leaving {
@@ -280,10 +292,14 @@ impl Owner {
             }
             Err(refusal) => return Err(Box::new(Err(refusal.into()))),
         };
-        if let RegistryEvent::PerformanceReleased { performance } = &event
-            && !self.was_handed_over(*performance)
-        {
-            return Err(Box::new(Err(RegistryRefusal::NotHandedOver.into())));
+        match command {
+            RegistryCommand::ReleasePerformance { performance, last } if !self.was_handed_over(*performance, *last) => {
+                return Err(Box::new(Err(RegistryRefusal::NotHandedOver.into())));
+            }
+            RegistryCommand::ReleaseShow { show } => {
+                self.check_that_it_can_leave(*show).map_err(|error| Box::new(Err(error)))?
+            }
+            _ => {}
         }
         if !fits(&event, opening.as_deref(), &self.registry) {
             return Err(Box::new(Err(RegistryFailure::Failed(Failure::Nonsense))));
@@ -291,7 +307,7 @@ impl Owner {
         let opened = opening.map(|opening| self.open(opening)).transpose().map_err(|error| Box::new(Err(error)))?;
         let made = match command {
             RegistryCommand::AddPerformance { performance, .. }
-            | RegistryCommand::ReleasePerformance { performance } => RegistryMade::Performance(*performance),
+            | RegistryCommand::ReleasePerformance { performance, .. } => RegistryMade::Performance(*performance),
             RegistryCommand::CreateShow { show, .. }
             | RegistryCommand::ChangeShow { show, .. }
             | RegistryCommand::SetMember { show, .. }
@@ -338,8 +354,7 @@ impl Owner {
             RegistryEvent::PerformanceReleased { performance } => Some(*performance),
             _ => None,
         };
-        gone.into_iter().for_each(|id| self.let_go(id));
-        let histories = Rc::clone(&self.committer);
+        let leaving = gone.and_then(|id| self.let_go(id));
         let client = self.client.clone();
         let waiter = move |durable: Result<u64, Failure>| {
             let outcome = durable.map(|sequence| RegistryAnswered { made, sequence: Some(sequence), replayed: false });
@@ -353,14 +368,22 @@ impl Owner {
                 }
                 if let Some(id) = gone {
                     client.forget_here(id);
-                    histories.borrow().histories().forget(id);
                 }
+                leaving.into_iter().for_each(|actor| actor.do_send(Leave));
             }
             // A receiver that has gone away needs no answer.
             drop(reply.send(outcome.map_err(RegistryFailure::Failed)));
         };
         let body = codec::encode_registry(now, &event);
-        Committer::enlist_registry(&self.committer, Some(body), Box::new(waiter));
+        let between_engines = matches!(
+            event,
+            RegistryEvent::ShowAdopted { .. }
+                | RegistryEvent::ShowReleased { .. }
+                | RegistryEvent::PerformanceReleased { .. }
+        );
+        let waiter: Waiter = Box::new(waiter);
+        let waiter = if between_engines { Committer::lasting(&self.committer, waiter) } else { waiter };
+        Committer::enlist_registry(&self.committer, Some(body), waiter);
     }
 
     /// Seats the performance; nobody knows of it before the commit.

@@ -148,6 +148,8 @@ pub enum RegistryCommand {
     ReleasePerformance {
         /// The performance.
         performance: PerformanceId,
+        /// The last record of it here: it may have been here, and given away, before.
+        last: u64,
     },
 }
 
@@ -441,10 +443,10 @@ impl Registry {
                 None => Ok(RegistryDecision::Replayed(RegistryMade::Show(show))),
                 Some(_) => Ok(RegistryDecision::Event(RegistryEvent::ShowReleased { show })),
             },
-            RegistryCommand::ReleasePerformance { performance } if !self.has(performance) => {
+            RegistryCommand::ReleasePerformance { performance, .. } if !self.has(performance) => {
                 Ok(RegistryDecision::Replayed(RegistryMade::Performance(performance)))
             }
-            RegistryCommand::ReleasePerformance { performance } => {
+            RegistryCommand::ReleasePerformance { performance, .. } => {
                 Ok(RegistryDecision::Event(RegistryEvent::PerformanceReleased { performance }))
             }
         }

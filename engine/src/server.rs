@@ -261,8 +261,8 @@ impl Line {
                 (None, Notice::Parcel(number, whole.map(|whole| Parcel::of(&whole, from))))
             }
             .boxed_local(),
-            Request::TakeOver { number, performance, part, is_last } => {
-                let gathered = self.gather(performance, part, is_last);
+            Request::TakeOver { number, performance, from, part, is_last } => {
+                let gathered = self.gather(performance, from, part, is_last);
                 async move {
                     let taken = match gathered {
                         Ok(Some(parcel)) => client.take_over_here(parcel).await,
@@ -284,10 +284,16 @@ impl Line {
     fn gather(
         &mut self,
         performance: PerformanceId,
+        from: u64,
         part: Vec<u8>,
         is_last: bool,
     ) -> Result<Option<Vec<u8>>, HandOverFailure> {
         let parcel = self.parcels.entry(performance).or_default();
+        // An earlier try may have broken off.
+        parcel.truncate(usize::try_from(from).unwrap_or(usize::MAX));
+        if parcel.len() as u64 != from {
+            return Err(HandOverFailure::Unreadable);
+        }
         parcel.extend(part);
         if self.parcels.values().map(Vec::len).sum::<usize>() > PARCEL_LEN_MAX {
             self.parcels.clear();

@@ -190,10 +190,12 @@ impl Link {
 
     /// Takes one over.
     pub(super) async fn take_over(&self, performance: PerformanceId, parcel: &[u8]) -> Result<(), HandOverFailure> {
-        let mut parts = parcel.chunks(Parcel::PART_LEN_MAX).peekable();
-        while let Some(part) = parts.next() {
-            let (part, is_last) = (part.to_vec(), parts.peek().is_none());
-            let request = |number| Request::TakeOver { number, performance, part, is_last };
+        let mut from = 0;
+        for part in parcel.chunks(Parcel::PART_LEN_MAX) {
+            let begins = from;
+            from += part.len();
+            let (part, is_last, from) = (part.to_vec(), from == parcel.len(), begins as u64);
+            let request = |number| Request::TakeOver { number, performance, from, part, is_last };
             // The parts before it are with this connection.
             self.call(request, false, Reply::TakenOver).await??;
         }

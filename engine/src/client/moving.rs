@@ -1,12 +1,14 @@
 //! Moving shows and performances between engines, for whoever decides where they are.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tokio::time::{Instant, timeout_at};
 
 use super::{Client, Performance, Road};
 use crate::handover::{HandOver, HandOverFailure, TakeOver};
 use crate::id::{EngineId, PerformanceId, ShowId};
+use crate::journal::frame::Record;
 use crate::mailbox::Failure;
 use crate::owner::RegistryFailure;
 use crate::registry::{RegistryCommand, RegistryRefusal};
@@ -52,7 +54,7 @@ impl Client {
     ///
     /// # Errors
     /// [`HandOverFailure`], where it is not here, or goes elsewhere.
-    pub async fn hand_over_here(&self, performance: PerformanceId, to: EngineId) -> Result<Vec<u8>, HandOverFailure> {
+    pub async fn hand_over_here(&self, performance: PerformanceId, to: EngineId) -> Result<Arc<[u8]>, HandOverFailure> {
         let owner = self.owner().ok_or(HandOverFailure::NotHere)?;
         owner.send(HandOver { performance, to }).await.map_err(|_| Failure::Unknown)?
     }
@@ -113,19 +115,40 @@ impl Client {
         if from.as_deref() == Some(to) {
             return Ok(());
         }
-        let parcel = match &from {
-            None => self.hand_over_here(id, engine).await?,
-            Some(from) => {
-                let source = self.0.elsewhere.link(from).ok_or(Failure::Overloaded)?;
-                let parcel = source.hand_over(id, engine).await?;
-                self.0.views.left.insert((id, Some(from.as_str().into())), engine);
-                parcel
+        let left = (id, from.as_deref().map(Box::from));
+        // Before it is asked: it may be done though nobody hears so.
+        self.0.views.left.insert(left.clone(), engine);
+        let parcel = match self.pack(id, from.as_deref(), engine).await {
+            Ok(parcel) => parcel,
+            Err(HandOverFailure::NotHere) => {
+                self.0.views.left.remove(&left);
+                // It was let go of before, and nobody heard so: whoever has it has said that.
+                return if self.whereabouts(id)?.as_deref() == Some(to) {
+                    Ok(())
+                } else {
+                    Err(HandOverFailure::NotHere)
+                };
+            }
+            Err(error) => {
+                if let HandOverFailure::GoesTo(before) = error {
+                    self.0.views.left.insert(left, before);
+                }
+                return Err(error);
             }
         };
+        let last = Record::decode(&parcel).map_err(|_| HandOverFailure::Unreadable)?.sequence;
         target.take_over(id, &parcel).await?;
-        self.ask_registry(from.as_deref(), RegistryCommand::ReleasePerformance { performance: id }).await?;
-        self.0.views.left.remove(&(id, from.map(String::into_boxed_str)));
+        let release = RegistryCommand::ReleasePerformance { performance: id, last };
+        self.ask_registry(from.as_deref(), release).await?;
+        self.0.views.left.remove(&left);
         Ok(())
+    }
+
+    /// The state of a performance that the engine at an address, or the one of this process, gives away.
+    async fn pack(&self, id: PerformanceId, from: Option<&str>, to: EngineId) -> Result<Arc<[u8]>, HandOverFailure> {
+        let Some(from) = from else { return self.hand_over_here(id, to).await };
+        let source = self.0.elsewhere.link(from).ok_or(Failure::Overloaded)?;
+        source.hand_over(id, to).await.map(Arc::from)
     }
 
     /// Asks the engine at an address, or the one of this process, for a change of its registry.

@@ -28,8 +28,8 @@ pub(crate) enum Request {
     History { number: u64, account: AccountId, newest: u32 },
     /// To give a performance away, and for its state from a byte on.
     HandOver { number: u64, performance: PerformanceId, to: EngineId, from: u64 },
-    /// To take one over: the next part of its state, and whether that is the last.
-    TakeOver { number: u64, performance: PerformanceId, part: Vec<u8>, is_last: bool },
+    /// To take one over: a part of its state that begins at a byte, and whether that is the last.
+    TakeOver { number: u64, performance: PerformanceId, from: u64, part: Vec<u8>, is_last: bool },
     /// For a show that was given away, as it was.
     Leaving { number: u64, show: ShowId },
 }

@@ -7,6 +7,7 @@ use onrush_engine::client::Client;
 use onrush_engine::handover::HandOverFailure;
 use onrush_engine::id::{EngineId, PerformanceId};
 use onrush_engine::inventory::Answer;
+use onrush_engine::journal::frame::Record;
 use onrush_engine::mailbox::{Ask, Failure};
 use onrush_engine::owner::RegistryFailure;
 use onrush_engine::refusal::Refusal;
@@ -114,25 +115,30 @@ fn what_was_given_away_goes_to_that_engine_and_to_no_other() {
         let parcel = one.client.hand_over_here(performance, to).await.unwrap();
         assert_eq!(one.client.hand_over_here(performance, to).await.as_ref(), Ok(&parcel), "twice is once");
         assert_eq!(one.client.hand_over_here(performance, EngineId(9)).await, Err(HandOverFailure::GoesTo(to)));
-        assert_eq!(third.client.take_over_here(parcel.clone()).await, Err(HandOverFailure::NotForThis));
-        let mut damaged = parcel.clone();
+        assert_eq!(third.client.take_over_here(parcel.to_vec()).await, Err(HandOverFailure::NotForThis));
+        let mut damaged = parcel.to_vec();
         *damaged.last_mut().unwrap() ^= 1;
         assert_eq!(other.client.take_over_here(damaged).await, Err(HandOverFailure::Unreadable));
         let foreign = third.client.hand_over_here(performance, to).await;
         assert_eq!(foreign, Err(HandOverFailure::NotHere));
 
-        other.client.take_over_here(parcel.clone()).await.unwrap();
-        other.client.take_over_here(parcel.clone()).await.expect("twice is once");
+        other.client.take_over_here(parcel.to_vec()).await.unwrap();
+        other.client.take_over_here(parcel.to_vec()).await.expect("twice is once");
         edge.connect(&third.address, &key());
-        let release = RegistryCommand::ReleasePerformance { performance };
+        let last = Record::decode(&parcel).unwrap().sequence;
+        let release = RegistryCommand::ReleasePerformance { performance, last };
         let here = other.client.register(release.clone(), None).await;
         assert_eq!(here, Err(RegistryFailure::Refused(RegistryRefusal::NotHandedOver)), "it is its own");
+        let early = RegistryCommand::ReleasePerformance { performance, last: last - 1 };
+        let earlier = one.client.register(early, None).await;
+        assert_eq!(earlier, Err(RegistryFailure::Refused(RegistryRefusal::NotHandedOver)), "of an earlier stay");
         one.client.register(release, None).await.unwrap();
         until(|| edge.knows_all() && edge.whereabouts(performance) == Ok(Some(other.address.clone()))).await;
 
         // It goes on, and what was written down before is no state that comes back.
         edge.hand_over(performance, &third.address).await.unwrap();
-        assert_eq!(other.client.take_over_here(parcel).await, Err(HandOverFailure::NotForThis));
+        other.client.take_over_here(parcel.to_vec()).await.expect("it was here, and has gone on");
+        assert!(other.client.performance(performance).is_none());
         let known = edge.performance(performance).unwrap();
         edge.ask(&known, hold(1, None)).await.unwrap();
         assert_eq!(third.client.performance(performance).unwrap().publication.tally().held, 1);
@@ -151,7 +157,7 @@ fn what_broke_off_is_brought_to_its_end() {
             edge.ask(&known, hold(1, None)).await.unwrap();
             let parcel = one.client.hand_over_here(performance, to).await.unwrap();
             if taken {
-                other.client.take_over_here(parcel).await.unwrap();
+                other.client.take_over_here(parcel.to_vec()).await.unwrap();
             }
             let one = one.stop().await.start_again();
             until(|| edge.knows_all() && !edge.unfinished().is_empty()).await;
