@@ -17,7 +17,9 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use onrush_api::deployments::{Deployment, DeploymentDraft, OperationKind, RelocateOrder, ScaleOrder, Template};
+use onrush_api::deployments::{
+    Deployment, DeploymentDraft, OperationKind, RelocateOrder, RenderOrder, ScaleOrder, Template,
+};
 use onrush_api::policies::{Anomaly, Policies, Rule};
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::text::{Text, Time};
@@ -25,16 +27,19 @@ use onrush_api::token::{Caller, Role};
 use onrush_api::usage::{Costs, Node, Usage};
 use onrush_engine::id::{AccountId, PerformanceId, ShowId};
 use onrush_engine::time::Clock;
+use serde_json::Value;
 use tokio::runtime::Handle;
 
 pub use self::process::Driver;
 use self::record::{Begun, Record};
 use self::supervisor::{Gone, Supervisor};
+pub use self::template::{Size, size_of};
 pub use self::usage::Span;
-use self::watch::{Look, Watch};
+use self::watch::{Look, Noted, Watch};
 use crate::accounts::secret;
 pub use crate::costs::RateCard;
 use crate::incidents::Incidents;
+use crate::kubernetes::manifests::{Wanted, name_of};
 use crate::store::{Change, Store, StoreError};
 use crate::{costs, policies};
 
@@ -95,6 +100,8 @@ const ALL_MAX: usize = 500;
 const REPLICAS_MAX: u32 = 8;
 /// The node that there is, for engines that are processes of this machine.
 const NODE: &str = "local";
+/// The image of this release, for engines in a cluster.
+const IMAGE: &str = concat!("ghcr.io/onrush/onrush:", env!("CARGO_PKG_VERSION"));
 /// The part of a deployment that can be scaled and moved.
 const COMPONENT: &str = "engine";
 
@@ -105,6 +112,8 @@ pub struct Deployments {
     watch: Arc<Watch>,
     incidents: Arc<Incidents>,
     rates: RateCard,
+    /// What changes how many engines there are is done one at a time: limits count them.
+    operating: tokio::sync::Mutex<()>,
     supervisors: Mutex<Supervisors>,
 }
 
@@ -138,7 +147,8 @@ impl Deployments {
         let (driver, engines, runtime) = (Arc::new(driver), Arc::new(engines), Handle::current());
         let watch = Arc::new(Watch::new(Arc::clone(&store), Arc::clone(&clock)));
         let world = World { clock, driver, engines, runtime };
-        Self { store, world, watch, incidents, rates, supervisors: Mutex::default() }
+        let (operating, supervisors) = (tokio::sync::Mutex::default(), Mutex::default());
+        Self { store, world, watch, incidents, rates, operating, supervisors }
     }
 
     /// Brings about what the store has, from now on.
@@ -178,6 +188,29 @@ impl Deployments {
         template::find(id)
     }
 
+    /// The objects that a deployment would be on Kubernetes, as one list. Nothing is applied.
+    ///
+    /// # Errors
+    /// `not-found`, `forbidden`, `invalid-body`.
+    pub fn render(&self, caller: &Caller, id: &str, order: &RenderOrder) -> Result<Value, Problem> {
+        may_deploy(caller)?;
+        let answers = template::answers(&template::find(id)?, &order.parameters)?;
+        let replicas = order.replicas.unwrap_or(1);
+        check_replicas(replicas)?;
+        let show = order.show.0.to_string();
+        let wanted = Wanted {
+            // A name that a namespace may have, as the deployment's will be.
+            name: name_of(&show),
+            show,
+            template: id.to_owned(),
+            replicas,
+            image: IMAGE.to_owned(),
+            system_namespace: "onrush".to_owned(),
+            size: size_of(&answers),
+        };
+        Ok(wanted.list())
+    }
+
     /// Gives a show an engine of its own. The same again is the same deployment; says whether it was one before.
     ///
     /// # Errors
@@ -185,6 +218,7 @@ impl Deployments {
     /// answers.
     pub async fn create(&self, caller: &Caller, draft: DeploymentDraft) -> Result<(Deployment, bool), Problem> {
         may_deploy(caller)?;
+        let _alone = self.operating.lock().await;
         let Text(show) = draft.show;
         let parameters = template::answers(&template::find(&draft.template)?, &draft.parameters)?;
         // A show that moves just now is at no engine, so what is written down is asked first.
@@ -217,6 +251,7 @@ impl Deployments {
         if supervisors.closed || record.going {
             return Err(Problem::new(Kind::OutcomeUnknown).retry_after(1));
         }
+        self.watch.begin(&record.id);
         let entry = supervisors.by_id.entry(record.id.clone());
         Ok(entry.or_insert_with(|| Supervisor::start(record, &self.world, &self.store)).describe())
     }
@@ -244,11 +279,10 @@ impl Deployments {
     /// # Errors
     /// `not-found`, `forbidden`, `invalid-body`, `limit-exceeded`.
     pub async fn scale(&self, caller: &Caller, id: &str, order: ScaleOrder) -> Result<Deployment, Problem> {
+        let _alone = self.operating.lock().await;
         let before = self.own_record(caller, id)?;
         check_component(&order.component)?;
-        if !(1..=REPLICAS_MAX).contains(&order.replicas) {
-            return Err(Problem::field("/replicas", format!("is not 1 to {REPLICAS_MAX}")));
-        }
+        check_replicas(order.replicas)?;
         let replicas = order.replicas as usize;
         self.check_room(before.seller.0, replicas.saturating_sub(before.staying().len()))?;
         self.operate(id, before, OperationKind::Scale, move |record| record.scale(replicas)).await
@@ -260,6 +294,7 @@ impl Deployments {
     /// # Errors
     /// `not-found`, `forbidden`, `invalid-body`, `limit-exceeded`.
     pub async fn relocate(&self, caller: &Caller, id: &str, order: RelocateOrder) -> Result<Deployment, Problem> {
+        let _alone = self.operating.lock().await;
         let before = self.own_record(caller, id)?;
         check_component(&order.component)?;
         if order.node != NODE {
@@ -275,6 +310,7 @@ impl Deployments {
     /// # Errors
     /// `not-found`, `forbidden`, `invalid-body`, `limit-exceeded`.
     pub async fn change(&self, caller: &Caller, id: &str, draft: DeploymentDraft) -> Result<Deployment, Problem> {
+        let _alone = self.operating.lock().await;
         let before = self.own_record(caller, id)?;
         if draft.show != before.show {
             return Err(Problem::field("/show", "is another than the deployment's, and it has no other"));
@@ -306,6 +342,9 @@ impl Deployments {
         kind: OperationKind,
         change: impl FnOnce(&mut Record) + Send + 'static,
     ) -> Result<Deployment, Problem> {
+        if before.going {
+            return Err(unknown());
+        }
         let at = Time(self.world.clock.now());
         let changed = change_record(&self.store, before.show.0, move |record| {
             change(record);
@@ -358,13 +397,14 @@ impl Deployments {
             }
             tracing::warn!(deployment = record.id, rule = name, value = crossed.value, "a threshold is crossed");
             anomaly.incident = self.incidents.raise(&anomaly, record.seller.0, text).await?;
-            self.watch.note(anomaly).await?;
+            self.watch.note(anomaly, record.seller.0).await?;
         }
         Ok(())
     }
 
     /// More engines, as a rule says; what came of that, for people.
     async fn scale_by_rule(&self, record: &Record, replicas: u32) -> String {
+        let _alone = self.operating.lock().await;
         if record.operation.is_some() {
             return " No engines were added: something else is under way.".to_owned();
         }
@@ -434,16 +474,18 @@ impl Deployments {
     /// `forbidden`.
     pub async fn anomalies(&self, caller: &Caller) -> Result<Vec<Anomaly>, Problem> {
         may_deploy(caller)?;
-        let own = |anomaly: &Anomaly| {
-            record::is_admin(caller)
-                || (self.world.engines.show)(anomaly.show.0).is_some_and(|known| known.seller == caller.account)
-        };
-        Ok(self.watch.anomalies().await?.into_iter().filter(own).collect())
+        let own = |noted: &Noted| record::is_admin(caller) || noted.seller.0 == caller.account;
+        Ok(self.watch.anomalies().await?.into_iter().filter(own).map(|noted| noted.anomaly).collect())
     }
 
     /// Who sells a show.
     pub(crate) fn seller_of(&self, show: ShowId) -> Option<AccountId> {
-        (self.world.engines.show)(show).map(|known| known.seller)
+        // Also while its engine is not heard.
+        let deployed = {
+            let supervisors = self.supervisors();
+            supervisors.by_id.values().map(Supervisor::record).find(|record| record.show.0 == show)
+        };
+        deployed.map(|record| record.seller.0).or_else(|| (self.world.engines.show)(show).map(|known| known.seller))
     }
 
     /// The machines that engines run on.
@@ -506,6 +548,7 @@ impl Deployments {
     /// `not-found`, `forbidden`, `temporary-reduced-capacity` where the engine is not heard, so that nobody knows what it
     /// has, and `bookings-outstanding` where money is, and where a performance is not over, unless `force`d.
     pub async fn delete(&self, caller: &Caller, id: &str, force: bool) -> Result<(), Problem> {
+        let _alone = self.operating.lock().await;
         let record = self.own_record(caller, id)?;
         match (self.world.engines.outstanding)(record.show.0).await? {
             Outstanding::Money => {
@@ -519,12 +562,21 @@ impl Deployments {
             }
             Outstanding::Performances | Outstanding::Nothing => {}
         }
-        let all = (self.world.engines.performances)(record.show.0).unwrap_or_default();
-        if record.home.is_some() && all.iter().any(|(_, address)| address.is_none()) {
-            let detail = "The show's performances are on their way to its engine. Try again in a moment.";
-            return Err(Problem::new(Kind::Overloaded).detail(detail).retry_after(1));
+        let moves = || {
+            let detail = "The show or its performances are on their way to its engine. Try again in a moment.";
+            Problem::new(Kind::Overloaded).detail(detail).retry_after(1)
+        };
+        let all = (self.world.engines.performances)(record.show.0).ok_or_else(moves)?;
+        let is_apart = record.home.is_some() && all.iter().any(|(_, address)| address.is_none());
+        if is_apart || record.moving.is_some() {
+            return Err(moves());
         }
-        change_record(&self.store, record.show.0, |record| record.going = true).await?;
+        // Unless something has moved since it was looked at.
+        let changed =
+            change_record(&self.store, record.show.0, move |now| now.going |= now.revision == record.revision);
+        if !changed.await?.going {
+            return Err(moves());
+        }
         let mut gone = {
             let supervisors = self.supervisors();
             let supervisor = supervisors.by_id.get(id).ok_or_else(unknown)?;
@@ -567,10 +619,16 @@ async fn change_record(
         store.write(|| {
             let Some(mut record) = Record::of(store, show)? else { return Ok((Change::default(), None)) };
             change(&mut record);
+            record.revision += 1;
             Ok((record.put(), Some(record)))
         })
     });
     changed.await?.ok_or_else(unknown)
+}
+
+fn check_replicas(replicas: u32) -> Result<(), Problem> {
+    let fits = (1..=REPLICAS_MAX).contains(&replicas);
+    fits.then_some(()).ok_or_else(|| Problem::field("/replicas", format!("is not 1 to {REPLICAS_MAX}")))
 }
 
 fn check_component(component: &str) -> Result<(), Problem> {

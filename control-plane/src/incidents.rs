@@ -17,8 +17,9 @@ use crate::store::{Change, Store, StoreError};
 const INCIDENT: &[u8] = b"n";
 const TITLE_LEN_MAX: usize = 200;
 const COMMENT_LEN_MAX: usize = 5_000;
-const COMMENTS_MAX: usize = 500;
-/// Incidents of all; the oldest that are resolved go first.
+const COMMENTS_MAX: usize = 100;
+/// Incidents of one seller, and of all; of all the oldest that are resolved go first.
+const PER_SELLER_MAX: usize = 200;
 const ALL_MAX: usize = 10_000;
 
 /// An incident, and whose show it is about.
@@ -56,6 +57,10 @@ impl Record {
         is_admin(caller)
             || self.seller == Some(Text(caller.account))
             || self.incident.assignee == Some(Text(caller.account))
+    }
+
+    fn is_open(&self) -> bool {
+        self.incident.state != IncidentState::Resolved
     }
 
     fn say(&mut self, by: Option<AccountId>, at: Timestamp, text: String) {
@@ -202,19 +207,33 @@ impl Incidents {
 
     async fn put(&self, record: Record) -> Result<Incident, Problem> {
         let incident = record.incident.clone();
-        self.store.ask(move |store| store.write(|| Ok((make_room(store)?.and(record.put()), ())))).await?;
-        Ok(incident)
+        let has_room = self.store.ask(move |store| {
+            store.write(|| {
+                let known = all(store)?;
+                let own = known.iter().filter(|other| other.seller == record.seller && other.is_open()).count();
+                if own >= PER_SELLER_MAX {
+                    return Ok((Change::default(), false));
+                }
+                Ok((room_in(known).and(record.put()), true))
+            })
+        });
+        let refused = || {
+            let detail = format!("There are {PER_SELLER_MAX} incidents that are not resolved. Resolve one first.");
+            Problem::new(Kind::LimitExceeded).detail(detail).limit(PER_SELLER_MAX as u64)
+        };
+        has_room.await?.then_some(incident).ok_or_else(refused)
     }
 
     /// Changes one.
     pub(crate) async fn change(&self, caller: &Caller, id: &str, change: IncidentChange) -> Result<Incident, Problem> {
-        self.read(caller, id).await?;
+        may_look(caller)?;
         check(change.title.as_deref(), change.comment.as_deref())?;
-        let (wanted, now, by) = (key(id), self.clock.now(), caller.account);
+        let (wanted, now, caller) = (key(id), self.clock.now(), *caller);
         let changed = self.store.ask(move |store| {
             store.write(|| {
-                let Some(mut record) = read(store, &wanted)? else { return Ok((Change::default(), None)) };
-                record.change(change, by, now);
+                let known = read(store, &wanted)?.filter(|record| record.is_of(&caller));
+                let Some(mut record) = known else { return Ok((Change::default(), None)) };
+                record.change(change, caller.account, now);
                 Ok((record.put(), Some(record.incident)))
             })
         });
@@ -232,12 +251,11 @@ impl Incidents {
         self.store
             .ask(move |store| {
                 store.write(|| {
-                    let is_open = |record: &Record| {
-                        record.cause.as_ref() == Some(&cause) && record.incident.state != IncidentState::Resolved
-                    };
-                    let mut record = all(store)?.into_iter().find(is_open).unwrap_or(fresh);
+                    let is_open = |record: &Record| record.cause.as_ref() == Some(&cause) && record.is_open();
+                    let known = all(store)?;
+                    let mut record = known.iter().find(|record| is_open(record)).cloned().unwrap_or(fresh);
                     record.say(None, now, text);
-                    Ok((make_room(store)?.and(record.put()), record.incident.id))
+                    Ok((room_in(known).and(record.put()), record.incident.id))
                 })
             })
             .await
@@ -290,12 +308,11 @@ fn all(store: &Store) -> Result<Vec<Record>, StoreError> {
 }
 
 /// Lets the oldest that are resolved go, where there are as many as there may be.
-fn make_room(store: &Store) -> Result<Change, StoreError> {
-    let mut resolved: Vec<_> = all(store)?;
-    let beyond = (resolved.len() + 1).saturating_sub(ALL_MAX);
-    resolved.retain(|record| record.incident.state == IncidentState::Resolved);
-    resolved.sort_by_key(|record| record.incident.updated_at);
-    Ok(resolved.iter().take(beyond).fold(Change::default(), |change, record| change.remove(key(&record.incident.id))))
+fn room_in(mut known: Vec<Record>) -> Change {
+    let beyond = (known.len() + 1).saturating_sub(ALL_MAX);
+    known.retain(|record| !record.is_open());
+    known.sort_by_key(|record| record.incident.updated_at);
+    known.iter().take(beyond).fold(Change::default(), |change, record| change.remove(key(&record.incident.id)))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod config;
 mod costs;
 pub mod deployments;
 pub mod incidents;
+pub mod kubernetes;
 mod policies;
 mod reply;
 pub mod router;

@@ -7,7 +7,7 @@ use http::{Method, Request, StatusCode};
 use onrush_api::body::parse;
 use onrush_api::headers::{access_token, idempotency_key};
 use onrush_api::incidents::IncidentDraft;
-use onrush_api::page::Page;
+use onrush_api::page::{Cursor, Page, PageQuery};
 use onrush_api::peer::Peer;
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::session::Revocations;
@@ -121,6 +121,10 @@ impl ControlPlane {
             (&Method::GET | &Method::HEAD, ["v1", "templates", template]) => {
                 Ok(json(StatusCode::OK, &self.deployments()?.template(template)?))
             }
+            (&Method::POST, ["v1", "templates", template, "render"]) => {
+                let rendered = self.deployments()?.render(&caller()?, template, &parse(&body)?)?;
+                Ok(json(StatusCode::OK, &rendered))
+            }
             (method, ["v1", "deployments", rest @ ..]) => {
                 self.respond_of_deployments(method, rest, &caller()?, &body, parts.uri.query()).await
             }
@@ -129,8 +133,8 @@ impl ControlPlane {
                 Ok(json(StatusCode::OK, &Page { items, next_cursor: None }))
             }
             (&Method::GET | &Method::HEAD, ["v1", "anomalies"]) => {
-                let items = self.deployments()?.anomalies(&caller()?).await?;
-                Ok(json(StatusCode::OK, &Page { items, next_cursor: None }))
+                let all = self.deployments()?.anomalies(&caller()?).await?;
+                Ok(json(StatusCode::OK, &page(all, parts.uri.query())?))
             }
             (method, ["v1", "incidents", rest @ ..]) => {
                 self.respond_of_incidents(method, rest, &caller()?, &body, parts.uri.query()).await
@@ -201,8 +205,8 @@ impl ControlPlane {
     ) -> Result<Reply, Problem> {
         match (method, rest) {
             (&Method::GET | &Method::HEAD, []) => {
-                let items = self.incidents.list(caller, &filter(query)?).await?;
-                Ok(json(StatusCode::OK, &Page { items, next_cursor: None }))
+                let all = self.incidents.list(caller, &filter(query)?).await?;
+                Ok(json(StatusCode::OK, &page(all, query)?))
             }
             (&Method::POST, []) => {
                 let draft: IncidentDraft = parse(body)?;
@@ -244,6 +248,17 @@ impl ControlPlane {
 fn value(query: Option<&str>, name: &str) -> Option<String> {
     let mut pairs = form_urlencoded::parse(query?.as_bytes());
     pairs.find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
+}
+
+/// The part of a list that a query asks for.
+fn page<T>(all: Vec<T>, query: Option<&str>) -> Result<Page<T>, Problem> {
+    let (limit, cursor) = (value(query, "limit"), value(query, "cursor"));
+    let wanted = PageQuery::parse(limit.as_deref(), cursor.as_deref())
+        .map_err(|error| Problem::new(Kind::BadRequest).detail(format!("{error}.")))?;
+    let begin = usize::try_from(wanted.cursor.0).unwrap_or(usize::MAX);
+    let is_last = all.len().saturating_sub(begin) <= wanted.limit;
+    let next_cursor = (!is_last).then(|| Cursor((begin + wanted.limit) as u64).to_string());
+    Ok(Page { items: all.into_iter().skip(begin).take(wanted.limit).collect(), next_cursor })
 }
 
 /// Which incidents a query asks for.

@@ -23,7 +23,7 @@ use crate::routes::{
         accounts::sign_up, accounts::read, accounts::change, accounts::close, accounts::make_key, accounts::list_keys,
         accounts::revoke_key, accounts::sign_in, accounts::refresh, accounts::sign_out,
         deployments::templates, deployments::template, deployments::deploy, deployments::list, deployments::read, deployments::change,
-        deployments::delete, deployments::scale, deployments::relocate,
+        deployments::delete, deployments::scale, deployments::relocate, deployments::render,
         watching::usage, watching::costs, watching::policies, watching::put_policies, watching::nodes, watching::anomalies,
         incidents::list, incidents::open, incidents::summary, incidents::read, incidents::change,
         operating::health, operating::ready, operating::metrics,

@@ -132,6 +132,7 @@ routes! {
     ChangeDeployment   PUT    "/v1/deployments/*"                  Token     New   BODY_LEN_MAX       "change_deployment"
     DeleteDeployment   DELETE "/v1/deployments/*"                  Token     Begun BODY_LEN_MAX       "delete_deployment"
     ScaleDeployment    POST   "/v1/deployments/*/scale"            Token     New   BODY_LEN_MAX       "scale_deployment"
+    RenderTemplate     POST   "/v1/templates/*/render"             Token     Read  BODY_LEN_MAX       "render_template"
     ReadUsage          GET    "/v1/deployments/*/usage"            Token     Read  BODY_LEN_MAX       "read_usage"
     ReadCosts          GET    "/v1/deployments/*/costs"            Token     Read  BODY_LEN_MAX       "read_costs"
     ReadPolicies       GET    "/v1/deployments/*/policies"         Token     Read  BODY_LEN_MAX       "read_policies"
@@ -223,6 +224,7 @@ impl Route {
             Self::DeleteDeployment => deployments::delete(request).await,
             Self::ScaleDeployment => deployments::scale(request).await,
             Self::RelocateDeployment => deployments::relocate(request).await,
+            Self::RenderTemplate => deployments::render(request).await,
             Self::ReadUsage => watching::usage(request).await,
             Self::ReadCosts => watching::costs(request).await,
             Self::ReadPolicies => watching::policies(request).await,

@@ -147,14 +147,8 @@ impl Work {
         } else {
             // It goes in good order: no reason to look for it again and again.
             self.disconnect_all_but(None);
-            running.terminate();
         }
-        if timeout(STOP_MAX, running.ended()).await.is_err() {
-            running.kill();
-            if timeout(STOP_MAX, running.ended()).await.is_err() {
-                tracing::error!(deployment = self.deployment, engine = self.number, "an engine cannot be ended");
-            }
-        }
+        self::end(&mut running).await;
         end
     }
 
@@ -217,5 +211,16 @@ impl Work {
         let all = std::mem::take(&mut *self.connected());
         all.iter().filter(|other| Some(*other) != address).for_each(|other| (self.world.engines.disconnect)(other));
         self.connected().extend(address.cloned());
+    }
+}
+
+/// Ends an engine: in good order, if it takes no longer than that may take.
+pub(super) async fn end(running: &mut Running) {
+    running.terminate();
+    if timeout(STOP_MAX, running.ended()).await.is_err() {
+        running.kill();
+        if timeout(STOP_MAX, running.ended()).await.is_err() {
+            tracing::error!("an engine cannot be ended");
+        }
     }
 }

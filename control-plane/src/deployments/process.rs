@@ -133,7 +133,10 @@ impl Place {
     pub(super) fn export(&self, to: &Path) -> io::Result<PathBuf> {
         let name = self.0.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         fs::create_dir_all(to)?;
-        let exported = to.join(name);
+        let free = |place: &PathBuf| !place.exists();
+        // Where an engine was started once more after it was put aside, both are kept.
+        let again = (1..).map(|time| to.join(format!("{}~{time}", name.to_string_lossy())));
+        let exported = std::iter::once(to.join(name)).chain(again).find(free).ok_or(io::ErrorKind::AlreadyExists)?;
         match fs::rename(&self.0, &exported) {
             // Also where it was never made.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(exported),

@@ -34,6 +34,12 @@ pub(super) struct Record {
     /// Which of them has the show; nothing while it is where it was made.
     #[serde(default)]
     pub(super) home: Option<u32>,
+    /// To which of them it is on its way.
+    #[serde(default)]
+    pub(super) moving: Option<u32>,
+    /// How often this was changed.
+    #[serde(default)]
+    pub(super) revision: u64,
     /// What was asked for last, until it is done.
     #[serde(default)]
     pub(super) operation: Option<Begun>,
@@ -80,6 +86,8 @@ impl Record {
             leaving,
             next,
             home: None,
+            moving: None,
+            revision: 0,
             operation: None,
             going: false,
         }

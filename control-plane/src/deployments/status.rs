@@ -26,6 +26,7 @@ pub(super) struct Status {
     changes: watch::Sender<u64>,
 }
 
+#[derive(Clone, PartialEq)]
 struct Now {
     conditions: Vec<Condition>,
     engines: BTreeMap<u32, Seen>,
@@ -33,7 +34,7 @@ struct Now {
 }
 
 /// What was seen of one engine.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 struct Seen {
     address: Option<String>,
     is_heard: bool,
@@ -88,6 +89,7 @@ impl Status {
     fn change(&self, change: impl FnOnce(&mut Now)) {
         let since = Time(self.clock.now());
         let mut now = self.lock();
+        let before = now.clone();
         change(&mut now);
         let lacking = now.engines.values().find(|seen| !seen.is_heard);
         let (running, reason, message) = match lacking {
@@ -104,8 +106,12 @@ impl Status {
             _ => (true, "Ready".to_owned(), "The show can be sold.".to_owned()),
         };
         now.set(ConditionKind::Ready, ready, &reason, message, since);
+        let is_news = *now != before;
         drop(now);
-        self.changes.send_modify(|changes| *changes += 1);
+        // Whoever looks again for what was no news would look for good.
+        if is_news {
+            self.changes.send_modify(|changes| *changes += 1);
+        }
     }
 
     pub(super) fn set(&self, kind: ConditionKind, status: bool, reason: &str, message: impl Into<String>) {
@@ -180,10 +186,12 @@ impl Status {
         });
     }
 
-    pub(super) fn finish(&self) {
+    /// What was asked for is done.
+    pub(super) fn finish(&self, done: Begun) {
         let at = Time(self.clock.now());
         self.change(|now| {
-            if let Some(operation) = now.operation.as_mut() {
+            let current = now.operation.as_mut().filter(|operation| operation.started_at == done.at);
+            if let Some(operation) = current {
                 operation.finished_at.get_or_insert(at);
             }
         });
@@ -207,4 +215,28 @@ impl Now {
 /// What an engine of a deployment is called.
 pub(super) fn name(engine: u32) -> String {
     format!("engine-{engine}")
+}
+
+#[cfg(test)]
+mod tests {
+    use onrush_engine::time::SystemClock;
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_news_wakes_nobody() {
+        let status = Status::new(Arc::new(SystemClock::start()));
+        status.heard(0, "here:1");
+        status.set(ConditionKind::Routed, true, "Moved", "It is there.");
+        let mut changes = status.changes();
+        changes.mark_unchanged();
+        status.heard(0, "here:1");
+        status.set(ConditionKind::Routed, true, "Moved", "It is there.");
+        status.note_performances(&BTreeMap::new());
+        assert!(!changes.has_changed().unwrap());
+        status.lost(0, "Ended", "It ended.");
+        assert!(changes.has_changed().unwrap());
+        let ready = status.describe().conditions.pop().unwrap();
+        assert_eq!((ready.kind, ready.status, ready.reason.as_str()), (ConditionKind::Ready, false, "Ended"));
+    }
 }

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::keeper::{Keeper, PAUSE_MAX, PAUSE_MIN};
+use super::keeper::{self, Keeper, PAUSE_MAX, PAUSE_MIN};
 use super::process::Place;
 use super::record::Record;
 use super::status::Status;
@@ -75,7 +75,7 @@ impl Supervisor {
     /// Something else is asked for, and is written down.
     pub(super) fn change(&self, record: Record) {
         record.operation.into_iter().for_each(|asked| self.status.begin(asked));
-        self.record.send_replace(record);
+        take(&self.record, record);
     }
 
     pub(super) fn describe(&self) -> Deployment {
@@ -107,6 +107,17 @@ impl Supervisor {
         // A task that panicked has nothing left to stop.
         self.task.await.ok();
     }
+}
+
+/// Takes what is written down, unless something later was taken before.
+fn take(current: &watch::Sender<Record>, written: Record) {
+    current.send_if_modified(|known| {
+        let is_later = written.revision > known.revision;
+        if is_later {
+            *known = written;
+        }
+        is_later
+    });
 }
 
 /// What the task works with.
@@ -182,8 +193,11 @@ impl Work {
         if let Some((performance, to)) = self.broke_off(&record, &addresses)? {
             return self.hand_over(performance, to, &addresses).await.map(|()| true);
         }
-        if let Some(home) = record.next_home() {
+        if let Some(home) = record.moving {
             return self.move_show(&record, home, &addresses).await.map(|()| true);
+        }
+        if let Some(home) = record.next_home() {
+            return self.change(move |record| record.moving = Some(home)).await.map(|()| true);
         }
         let at = self.whereabouts(&record, &addresses)?;
         if let Some((performance, to)) = spread::moves(&at, &record.staying()).first() {
@@ -193,10 +207,9 @@ impl Work {
         if let Some(engine) = record.leaving.first() {
             return self.retire(*engine).await.map(|()| true);
         }
-        if record.operation.is_some() {
-            let done = record.operation;
-            self.change(move |record| record.operation = record.operation.filter(|asked| Some(*asked) != done)).await?;
-            self.status.finish();
+        if let Some(done) = record.operation {
+            self.change(move |record| record.operation = record.operation.filter(|asked| *asked != done)).await?;
+            self.status.finish(done);
         }
         Ok(false)
     }
@@ -261,12 +274,12 @@ impl Work {
         Ok(())
     }
 
-    /// Moves the show itself; where it came from is written down until it has arrived.
+    /// Moves the show itself; from where to where is written down until it has arrived.
     async fn move_show(&self, record: &Record, to: u32, addresses: &BTreeMap<u32, String>) -> Result<(), Problem> {
         let from = record.home.and_then(|engine| addresses.get(&engine).cloned());
         let address = addresses.get(&to).cloned().ok_or_else(|| Problem::new(Kind::Overloaded))?;
         (self.world.engines.move_show)(record.show.0, from, address).await?;
-        self.change(move |record| record.home = Some(to)).await
+        self.change(move |record| (record.home, record.moving) = (Some(to), None)).await
     }
 
     /// Ends an engine that has nothing any more, and puts its journal aside.
@@ -293,12 +306,18 @@ impl Work {
     async fn change(&self, change: impl FnOnce(&mut Record) + Send + 'static) -> Result<(), Problem> {
         let show = self.record().show.0;
         let changed = super::change_record(&self.store, show, change).await?;
-        self.record.send_replace(changed);
+        take(&self.record, changed);
         Ok(())
     }
 
-    /// Puts what the engines have had aside, and forgets them. They have ended.
+    /// Puts what the engines have had aside, and forgets them.
     async fn go(&self) {
+        for engine in &self.record().engines {
+            // One that an earlier server has started may run still.
+            if let Some(mut running) = Place::of(&self.world.driver, &self.record().id, *engine).adopt() {
+                keeper::end(&mut running).await;
+            }
+        }
         let (record, store, exports) = (self.record(), Arc::clone(&self.store), self.world.driver.exports());
         let places = record.engines.iter().map(|engine| Place::of(&self.world.driver, &record.id, *engine));
         let places: Vec<_> = places.collect();

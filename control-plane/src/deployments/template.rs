@@ -135,6 +135,38 @@ pub(crate) fn plan(answers: &BTreeMap<String, u64>) -> Plan {
     }
 }
 
+/// What each engine of a show gets where somebody has to give it: cores, memory, disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Thousandths of a core that it always has.
+    pub cpu_millis: u64,
+    /// Thousandths of a core that it may have.
+    pub cpu_limit_millis: u64,
+    /// Memory, in MiB: that much it has, and no more.
+    pub memory_mib: u64,
+    /// Its volume, in GiB.
+    pub storage_gib: u64,
+    /// Commands that may wait for one performance.
+    pub mailbox_capacity: u64,
+    /// Events between two snapshots.
+    pub snapshot_every_events: u64,
+}
+
+/// The size that answers come to. The owner's thread takes a core in a rush, and the journal's half of one; a seat that is
+/// sold takes some hundred bytes, twice while its state is written down, and what waits in mailboxes takes a KiB each.
+pub fn size_of(answers: &BTreeMap<String, u64>) -> Size {
+    let Plan { mailbox_capacity, snapshot_every_events } = plan(answers);
+    let (seats, crowd) = (answers.get("seats").copied().unwrap_or(0), answers.get("crowd").copied().unwrap_or(0));
+    Size {
+        cpu_millis: if crowd > 50_000 { 1_000 } else { 250 },
+        cpu_limit_millis: 2_000,
+        memory_mib: (256 + seats / 64 + mailbox_capacity / 64).next_multiple_of(128),
+        storage_gib: 2 + seats / 20_000,
+        mailbox_capacity,
+        snapshot_every_events,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

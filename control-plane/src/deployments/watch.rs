@@ -8,8 +8,9 @@ use std::time::Duration;
 use onrush_api::deployments::ConditionKind;
 use onrush_api::policies::{Anomaly, Policies, Rule};
 use onrush_api::problem::Problem;
-use onrush_api::text::Time;
+use onrush_api::text::{Text, Time};
 use onrush_api::usage::UsagePoint;
+use onrush_engine::id::AccountId;
 use onrush_engine::time::{Clock, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +38,7 @@ const ANOMALIES_MAX: usize = 1_000;
 const TOTALS: &[u8] = b"u";
 const POINT: &[u8] = b"v";
 const POLICIES: &[u8] = b"l";
-const ANOMALY: &[u8] = b"o";
+const ANOMALY: &[u8] = b"y";
 
 /// See the module.
 pub(super) struct Watch {
@@ -59,7 +60,14 @@ struct Seen {
     /// When engines were started again, and how many by then.
     restarts: VecDeque<(Timestamp, u32)>,
     /// By rule.
-    crossed: BTreeMap<String, Anomaly>,
+    crossed: BTreeMap<String, Noted>,
+}
+
+/// An anomaly, and whose show it was.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Noted {
+    pub(super) anomaly: Anomaly,
+    pub(super) seller: Text<AccountId>,
 }
 
 #[derive(Clone, Copy)]
@@ -89,6 +97,11 @@ impl Watch {
         Self { store, clock, seen: Mutex::default() }
     }
 
+    /// A deployment is to be looked at.
+    pub(super) fn begin(&self, deployment: &str) {
+        self.seen().entry(deployment.to_owned()).or_default();
+    }
+
     fn seen(&self) -> MutexGuard<'_, BTreeMap<String, Seen>> {
         // Nothing that is done under the lock panics.
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
@@ -98,9 +111,9 @@ impl Watch {
     pub(super) fn recover(&self, deployment: &str) -> Result<(), StoreError> {
         let kept = self.store.get(&key(TOTALS, deployment))?;
         let kept = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-        let open =
-            anomalies(&self.store)?.into_iter().filter(|known| known.deployment == deployment && known.until.is_none());
-        let crossed = open.map(|anomaly| (anomaly.rule.clone(), anomaly)).collect();
+        let all = anomalies(&self.store)?.into_iter();
+        let open = all.filter(|known| known.anomaly.deployment == deployment && known.anomaly.until.is_none());
+        let crossed = open.map(|known| (known.anomaly.rule.clone(), known)).collect();
         self.seen().insert(deployment.to_owned(), Seen { kept, crossed, ..Seen::default() });
         Ok(())
     }
@@ -112,7 +125,8 @@ impl Watch {
             supervisor.places.iter().filter_map(|(engine, place)| Some((*engine, place.measure()?))).collect();
         let traffic = |engine: &u32| supervisor.addresses.get(engine).map_or(0, |address| (engines.traffic)(address));
         let mut all = self.seen();
-        let seen = all.entry(record.id.clone()).or_default();
+        // It may have been deleted since it was listed.
+        let Some(seen) = all.get_mut(&record.id) else { return };
         let mut point = UsagePoint::nothing(Time(now));
         for (engine, measured) in &measured {
             let used =
@@ -137,7 +151,6 @@ impl Watch {
             if now - until < KEEP_EVERY {
                 return Ok(());
             }
-            seen.kept_until = Some(now);
             let news: Vec<_> = seen.points.iter().filter(|point| point.at.0 >= until).copied().collect();
             (seen.kept, usage::mean(&news))
         };
@@ -145,12 +158,16 @@ impl Watch {
         if let Some(point) = point {
             change = change.put(point_key(deployment, point.at.0), json(&point));
         }
+        // Once an hour is often enough for what is a week old.
+        let is_full_hour = now.as_millis() / 60_000 % 60 == 0;
         let stale = point_key(deployment, Timestamp::from_millis(now.as_millis() - KEPT_FOR.as_millis() as i64));
-        let prefix = point_prefix(deployment);
-        self.store.write(|| {
-            let old = self.store.below(&prefix)?.into_iter().map(|(key, _)| key).take_while(|key| *key < stale);
-            Ok((old.fold(change, Change::remove), ()))
-        })
+        let old = if is_full_hour { self.store.below(&point_prefix(deployment))? } else { Vec::new() };
+        let change = old.into_iter().map(|(key, _)| key).take_while(|key| *key < stale).fold(change, Change::remove);
+        self.store.write(|| Ok::<_, StoreError>((change, ())))?;
+        if let Some(seen) = self.seen().get_mut(deployment) {
+            seen.kept_until = Some(now);
+        }
+        Ok(())
     }
 
     /// What a deployment's engines used, oldest first: by the minute as it was written down, and the last hour as it was seen.
@@ -194,14 +211,18 @@ impl Watch {
             let crossed = rules.into_iter().filter(|rule| !seen.crossed.contains_key(&rule.name));
             news.extend(crossed.filter_map(|rule| values.get(&rule.name).map(|value| Crossed { value: *value, rule })));
         }
-        over.iter_mut().for_each(|anomaly| anomaly.until = Some(Time(now)));
-        if !over.is_empty() {
-            let change = over
-                .iter()
-                .fold(Change::default(), |change, anomaly| change.put(key(ANOMALY, &anomaly.id), json(anomaly)));
-            self.store.write(|| Ok::<_, StoreError>((change, ())))?;
-        }
+        self.end(over, now)?;
         Ok(news)
+    }
+
+    /// Writes down that anomalies are over.
+    fn end(&self, mut over: Vec<Noted>, now: Timestamp) -> Result<(), StoreError> {
+        over.iter_mut().for_each(|noted| noted.anomaly.until = Some(Time(now)));
+        if over.is_empty() {
+            return Ok(());
+        }
+        let put = |change: Change, noted: &Noted| change.put(key(ANOMALY, &noted.anomaly.id), json(noted));
+        self.store.write(|| Ok::<_, StoreError>((over.iter().fold(Change::default(), put), ())))
     }
 
     pub(super) fn anomaly(&self, record: &Record, crossed: &Crossed) -> Result<Anomaly, Problem> {
@@ -222,41 +243,44 @@ impl Watch {
     }
 
     /// Writes an anomaly down. From now on it is known until it is over.
-    pub(super) async fn note(&self, anomaly: Anomaly) -> Result<(), Problem> {
-        let written = anomaly.clone();
+    pub(super) async fn note(&self, anomaly: Anomaly, seller: AccountId) -> Result<(), Problem> {
+        let noted = Noted { anomaly, seller: Text(seller) };
+        let written = noted.clone();
         let put = self.store.ask(move |store| {
             store.write(|| {
                 let mut known = anomalies(store)?;
-                known.sort_by_key(|known| known.since);
+                known.sort_by_key(|known| known.anomaly.since);
                 let beyond = (known.len() + 1).saturating_sub(ANOMALIES_MAX);
-                let change = Change::default().put(key(ANOMALY, &written.id), json(&written));
-                Ok((known.iter().take(beyond).fold(change, |change, old| change.remove(key(ANOMALY, &old.id))), ()))
+                let change = Change::default().put(key(ANOMALY, &written.anomaly.id), json(&written));
+                let drop_it = |change: Change, old: &Noted| change.remove(key(ANOMALY, &old.anomaly.id));
+                Ok((known.iter().take(beyond).fold(change, drop_it), ()))
             })
         });
         put.await?;
-        if let Some(seen) = self.seen().get_mut(&anomaly.deployment) {
-            seen.crossed.insert(anomaly.rule.clone(), anomaly);
+        if let Some(seen) = self.seen().get_mut(&noted.anomaly.deployment) {
+            seen.crossed.insert(noted.anomaly.rule.clone(), noted);
         }
         Ok(())
     }
 
     /// All anomalies that are known, the latest first.
-    pub(super) async fn anomalies(&self) -> Result<Vec<Anomaly>, Problem> {
+    pub(super) async fn anomalies(&self) -> Result<Vec<Noted>, Problem> {
         let mut all = self.store.ask(anomalies).await?;
-        all.sort_by_key(|anomaly| std::cmp::Reverse(anomaly.since));
+        all.sort_by_key(|noted| std::cmp::Reverse(noted.anomaly.since));
         Ok(all)
     }
 
     /// Nothing is kept of a deployment that is gone, but its anomalies.
     pub(super) fn forget(&self, deployment: &str) {
-        self.seen().remove(deployment);
+        let seen = self.seen().remove(deployment).unwrap_or_default();
         let prefix = point_prefix(deployment);
+        let ended = self.end(seen.crossed.into_values().collect(), self.clock.now());
         let forgotten = self.store.write(|| {
             let points = self.store.below(&prefix)?.into_iter().map(|(key, _)| key);
             let change = points.fold(Change::default(), Change::remove);
             Ok::<_, StoreError>((change.remove(key(TOTALS, deployment)).remove(key(POLICIES, deployment)), ()))
         });
-        if let Err(error) = forgotten {
+        if let Err(error) = ended.and(forgotten) {
             tracing::warn!(deployment, %error, "what a deployment used is not forgotten");
         }
     }
@@ -345,6 +369,6 @@ fn json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("plain fields always make JSON")
 }
 
-fn anomalies(store: &Store) -> Result<Vec<Anomaly>, StoreError> {
+fn anomalies(store: &Store) -> Result<Vec<Noted>, StoreError> {
     Ok(store.below(ANOMALY)?.iter().filter_map(|(_, bytes)| serde_json::from_slice(bytes).ok()).collect())
 }

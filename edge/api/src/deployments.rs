@@ -54,6 +54,23 @@ pub struct DeploymentDraft {
     pub parameters: BTreeMap<String, Value>,
 }
 
+/// What is sent to see what a deployment would be on Kubernetes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RenderOrder {
+    /// The show.
+    #[schema(value_type = String)]
+    pub show: Text<ShowId>,
+    /// Answers to the template's questions.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub parameters: BTreeMap<String, Value>,
+    /// How many engines; 1 where nothing is said.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 8)]
+    pub replicas: Option<u32>,
+}
+
 /// A show's own engine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Deployment {

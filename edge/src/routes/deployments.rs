@@ -1,7 +1,7 @@
 //! Deployments and their templates: described here, because this is the face of the platform; answered by the control
 //! plane.
 
-use onrush_api::deployments::{Deployment, DeploymentDraft, RelocateOrder, ScaleOrder, Template};
+use onrush_api::deployments::{Deployment, DeploymentDraft, RelocateOrder, RenderOrder, ScaleOrder, Template};
 use onrush_api::page::Page;
 use onrush_api::problem::Problem;
 
@@ -20,6 +20,19 @@ pub(crate) async fn templates(request: &Request<'_>) -> Result<Answer, Problem> 
 #[utoipa::path(get, path = "/v1/templates/{template}", tag = "Operating",
     params(("template" = String, Path)), responses((status = 200, body = Template)))]
 pub(crate) async fn template(request: &Request<'_>) -> Result<Answer, Problem> {
+    pass_on(request).await
+}
+
+/// See what a deployment would be on Kubernetes
+///
+/// Every object, as one list that `kubectl apply -f -` takes: the namespace with its quota, network policies, the engines and
+/// their volumes. Nothing is applied. The engines wait for a secret `engine-key` with the file `engine.key` of their edges.
+#[utoipa::path(post, path = "/v1/templates/{template}/render", tag = "Operating", security(("token" = [])),
+    params(("template" = String, Path)), request_body = RenderOrder,
+    responses((status = 200, body = serde_json::Value), (status = 404, description = "`not-found`"),
+              (status = 422, description = "`invalid-body`")))]
+pub(crate) async fn render(request: &Request<'_>) -> Result<Answer, Problem> {
+    request.caller_as(&SELLERS)?;
     pass_on(request).await
 }
 
@@ -61,7 +74,8 @@ pub(crate) async fn read(request: &Request<'_>) -> Result<Answer, Problem> {
 /// written down; `status.operation` says how far it is. The same again changes nothing.
 #[utoipa::path(put, path = "/v1/deployments/{deployment}", tag = "Operating", security(("token" = [])),
     params(("deployment" = String, Path)), request_body = DeploymentDraft,
-    responses((status = 202, body = Deployment), (status = 422, description = "`invalid-body`")))]
+    responses((status = 202, body = Deployment), (status = 403, description = "`limit-exceeded`"),
+              (status = 404, description = "`not-found`"), (status = 422, description = "`invalid-body`")))]
 pub(crate) async fn change(request: &Request<'_>) -> Result<Answer, Problem> {
     request.caller_as(&SELLERS)?;
     pass_on(request).await
@@ -74,7 +88,7 @@ pub(crate) async fn change(request: &Request<'_>) -> Result<Answer, Problem> {
 #[utoipa::path(post, path = "/v1/deployments/{deployment}/scale", tag = "Operating", security(("token" = [])),
     params(("deployment" = String, Path)), request_body = ScaleOrder,
     responses((status = 202, body = Deployment), (status = 403, description = "`limit-exceeded`"),
-              (status = 422, description = "`invalid-body`")))]
+              (status = 404, description = "`not-found`"), (status = 422, description = "`invalid-body`")))]
 pub(crate) async fn scale(request: &Request<'_>) -> Result<Answer, Problem> {
     request.caller_as(&SELLERS)?;
     pass_on(request).await
@@ -86,7 +100,7 @@ pub(crate) async fn scale(request: &Request<'_>) -> Result<Answer, Problem> {
 #[utoipa::path(post, path = "/v1/deployments/{deployment}/relocate", tag = "Operating", security(("token" = [])),
     params(("deployment" = String, Path)), request_body = RelocateOrder,
     responses((status = 202, body = Deployment), (status = 403, description = "`limit-exceeded`"),
-              (status = 422, description = "`invalid-body`")))]
+              (status = 404, description = "`not-found`"), (status = 422, description = "`invalid-body`")))]
 pub(crate) async fn relocate(request: &Request<'_>) -> Result<Answer, Problem> {
     request.caller_as(&SELLERS)?;
     pass_on(request).await

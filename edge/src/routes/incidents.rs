@@ -16,7 +16,9 @@ use crate::routes::accounts::pass_on;
     params(("state" = Option<String>, Query, description = "`open`, `acknowledged` or `resolved`"),
            ("severity" = Option<String>, Query, description = "`info`, `warning` or `critical`"),
            ("assignee" = Option<String>, Query, description = "`acc_…`"),
-           ("show" = Option<String>, Query, description = "`show_…`")),
+           ("show" = Option<String>, Query, description = "`show_…`"),
+           ("limit" = Option<u32>, Query, description = "1 to 200; 50", minimum = 1, maximum = 200),
+           ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<Incident>), (status = 400, description = "`bad-request`")))]
 pub(crate) async fn list(request: &Request<'_>) -> Result<Answer, Problem> {
     request.caller_as(&SELLERS)?;
@@ -28,7 +30,7 @@ pub(crate) async fn list(request: &Request<'_>) -> Result<Answer, Problem> {
 /// A seller's is about one of their shows. Thresholds that are crossed open theirs by themselves.
 #[utoipa::path(post, path = "/v1/incidents", tag = "Operating", security(("token" = [])),
     request_body = IncidentDraft,
-    responses((status = 201, body = Incident), (status = 422, description = "`invalid-body`")))]
+    responses((status = 201, body = Incident), (status = 403, description = "`limit-exceeded`"), (status = 422, description = "`invalid-body`")))]
 pub(crate) async fn open(request: &Request<'_>) -> Result<Answer, Problem> {
     request.caller_as(&SELLERS)?;
     pass_on(request).await

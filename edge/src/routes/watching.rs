@@ -69,6 +69,8 @@ pub(crate) async fn nodes(request: &Request<'_>) -> Result<Answer, Problem> {
 ///
 /// The latest first, a thousand at most; an admin's of all shows, a seller's of their own.
 #[utoipa::path(get, path = "/v1/anomalies", tag = "Operating", security(("token" = [])),
+    params(("limit" = Option<u32>, Query, description = "1 to 200; 50", minimum = 1, maximum = 200),
+           ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<Anomaly>)))]
 pub(crate) async fn anomalies(request: &Request<'_>) -> Result<Answer, Problem> {
     request.caller_as(&SELLERS)?;

@@ -335,10 +335,11 @@ fn a_deletion_that_broke_off_is_brought_to_its_end() {
     }
     seller.server.kill();
     assert!(!asked.join().expect("it does not panic"), "it was answered");
-    kill_process(engine, Signal::CONT).expect("the engine is there");
 
+    // The next server finds it as it is, and does not take its directory away under it.
     let (seller, exported) = (Seller::at(dir.path(), &[]), dir.path().join("exports").join(&deployment));
-    while dir.path().join("engines").join(&deployment).exists() || !exported.join("journal").exists() {
+    kill_process(engine, Signal::CONT).expect("the engine is there");
+    while runs(engine) || dir.path().join("engines").join(&deployment).exists() || !exported.join("journal").exists() {
         assert!(begun.elapsed() < PATIENCE, "it is not put aside");
         std::thread::yield_now();
     }
@@ -393,6 +394,13 @@ fn what_cannot_be_deployed_is_refused() {
 
     assert_eq!(seller.read("/v1/deployments")["items"], json!([]));
     assert_eq!(seller.read("/v1/templates")["items"].as_array().map(Vec::len), Some(3));
+
+    let render = |body: &Value| seller.ask("POST", "/v1/templates/tpl_reserved-seating/render", body);
+    let rendered = render(&json!({"show": show, "replicas": 2})).json::<Value>();
+    let kinds: Vec<_> = rendered["items"].as_array().expect("a list").iter().map(|item| text(&item["kind"])).collect();
+    assert_eq!((&*kinds[0], kinds.last().map(String::as_str)), ("Namespace", Some("StatefulSet")));
+    assert!(render(&json!({"show": show, "replicas": 9})).text().contains("/replicas"));
+    assert!(render(&json!({"show": show, "parameters": {"seats": 0}})).text().contains("/parameters/seats"));
 }
 
 /// Buyers who buy one place after the other, until they are told to stop; what they have bought.
@@ -668,6 +676,10 @@ fn what_is_used_costs_and_crosses_a_threshold_is_told() {
         assert!(refused.status == 422 && refused.text().contains(said), "{body}: {}", refused.text());
     }
     assert_eq!(seller.ask("GET", "/v1/incidents?state=lost", &Value::Null).status, 400);
+    assert_eq!(seller.ask("GET", "/v1/incidents?limit=0", &Value::Null).status, 400);
+    let first = seller.read("/v1/incidents?limit=2");
+    let rest = seller.read(&format!("/v1/incidents?limit=2&cursor={}", text(&first["next_cursor"])));
+    assert_eq!((rest["items"].as_array().map(Vec::len), &rest["next_cursor"]), (Some(1), &Value::Null), "{rest}");
 
     // What was used, and what it costs.
     until("a cost", &|| seller.read(&format!("{path}/costs"))["total"]["amount"].as_i64() > Some(0));

@@ -330,6 +330,7 @@ impl World {
                 json!({"template": "tpl_reserved-seating", "show": self.deployed})
             }
             "PUT /v1/deployments/{deployment}/policies" => json!({"rules": []}),
+            "POST /v1/templates/{template}/render" => json!({"show": self.show}),
             "POST /v1/incidents" => json!({"title": "Rain", "severity": "info", "show": self.show}),
             "PATCH /v1/incidents/{incident}" => json!({"comment": "Umbrellas."}),
             "POST /v1/deployments/{deployment}/scale" => json!({"component": "engine", "replicas": 1}),

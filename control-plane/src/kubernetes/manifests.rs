@@ -1,0 +1,326 @@
+//! The objects that one show comes to, in the order in which they are applied. Pure: the same answer for the same question.
+//!
+//! One namespace for each show, which nothing enters but its edges and what scrapes it, and nothing leaves. Its pods meet the
+//! restricted Pod Security Standard (<https://kubernetes.io/docs/concepts/security/pod-security-standards/>).
+
+use serde_json::{Value, json};
+
+use crate::deployments::Size;
+
+/// The port on which an engine listens for edges, and that of its health and metrics.
+const WIRE: u16 = 7411;
+const OPS: u16 = 9090;
+/// The user of the image.
+const USER: u32 = 65_532;
+/// What an engine may take to answer what it has begun, and to settle its journal, with room to spare.
+const GRACE_SECONDS: u32 = 45;
+/// Who applies; nothing that somebody else has put there is touched.
+pub const FIELD_MANAGER: &str = "onrush-control-plane";
+
+/// What a show is to have.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wanted {
+    /// The deployment's name, which the namespace is called by: `dep-…`.
+    pub name: String,
+    /// Its show.
+    pub show: String,
+    /// What it was made from.
+    pub template: String,
+    /// How many engines.
+    pub replicas: u32,
+    /// The image of every role.
+    pub image: String,
+    /// The namespace of edges and control plane.
+    pub system_namespace: String,
+    /// What each engine gets.
+    pub size: Size,
+}
+
+/// The name of a deployment as an object's: lower-case letters, digits and `-`.
+pub fn name_of(deployment: &str) -> String {
+    deployment.replace('_', "-").to_lowercase()
+}
+
+impl Wanted {
+    /// Every object, in the order in which they are applied.
+    pub fn objects(&self) -> Vec<Value> {
+        vec![
+            self.namespace(),
+            self.quota(),
+            self.limits(),
+            self.service_account(),
+            self.role(),
+            self.role_binding(),
+            self.deny_all(),
+            self.let_edges_in(),
+            self.service(),
+            self.disruption_budget(),
+            self.engines(),
+        ]
+    }
+
+    /// The same as one object, for `kubectl apply -f -`.
+    pub fn list(&self) -> Value {
+        json!({"apiVersion": "v1", "kind": "List", "items": self.objects()})
+    }
+
+    fn labels(&self) -> Value {
+        json!({
+            "app.kubernetes.io/name": "onrush",
+            "app.kubernetes.io/component": "engine",
+            "app.kubernetes.io/instance": self.name,
+            "app.kubernetes.io/managed-by": FIELD_MANAGER,
+            "onrush.dev/show": self.show,
+        })
+    }
+
+    fn object(&self, api: &str, kind: &str, name: &str, rest: Value) -> Value {
+        let metadata = json!({"name": name, "namespace": self.name, "labels": self.labels()});
+        let mut object = json!({"apiVersion": api, "kind": kind, "metadata": metadata});
+        if let (Value::Object(object), Value::Object(rest)) = (&mut object, rest) {
+            object.extend(rest);
+        }
+        object
+    }
+
+    fn namespace(&self) -> Value {
+        let mut labels = self.labels();
+        for mode in ["enforce", "audit", "warn"] {
+            labels[format!("pod-security.kubernetes.io/{mode}")] = json!("restricted");
+        }
+        let annotations = json!({"onrush.dev/template": self.template});
+        json!({
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": self.name, "labels": labels, "annotations": annotations},
+        })
+    }
+
+    /// Twice as many engines as are asked for have room: new ones come before old ones go.
+    fn quota(&self) -> Value {
+        let (pods, size) = (u64::from(self.replicas) * 2, &self.size);
+        self.object(
+            "v1",
+            "ResourceQuota",
+            "show",
+            json!({"spec": {"hard": {
+                "pods": pods.to_string(),
+                "requests.cpu": format!("{}m", size.cpu_millis * pods),
+                "limits.cpu": format!("{}m", size.cpu_limit_millis * pods),
+                "requests.memory": format!("{}Mi", size.memory_mib * pods),
+                "limits.memory": format!("{}Mi", size.memory_mib * pods),
+                "requests.storage": format!("{}Gi", size.storage_gib * pods),
+                "persistentvolumeclaims": pods.to_string(),
+                "services.loadbalancers": "0",
+                "services.nodeports": "0",
+            }}}),
+        )
+    }
+
+    fn limits(&self) -> Value {
+        let size = &self.size;
+        self.object(
+            "v1",
+            "LimitRange",
+            "show",
+            json!({"spec": {"limits": [{
+                "type": "Container",
+                "default": {"cpu": format!("{}m", size.cpu_limit_millis), "memory": format!("{}Mi", size.memory_mib)},
+                "defaultRequest": {"cpu": format!("{}m", size.cpu_millis), "memory": format!("{}Mi", size.memory_mib)},
+            }]}}),
+        )
+    }
+
+    fn service_account(&self) -> Value {
+        self.object("v1", "ServiceAccount", "engine", json!({"automountServiceAccountToken": false}))
+    }
+
+    /// An engine may keep its lease, and nothing else.
+    fn role(&self) -> Value {
+        self.object(
+            "rbac.authorization.k8s.io/v1",
+            "Role",
+            "engine",
+            json!({"rules": [{
+                "apiGroups": ["coordination.k8s.io"],
+                "resources": ["leases"],
+                "verbs": ["get", "create", "update"],
+            }]}),
+        )
+    }
+
+    fn role_binding(&self) -> Value {
+        self.object(
+            "rbac.authorization.k8s.io/v1",
+            "RoleBinding",
+            "engine",
+            json!({
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "engine"},
+                "subjects": [{"kind": "ServiceAccount", "name": "engine", "namespace": self.name}],
+            }),
+        )
+    }
+
+    fn deny_all(&self) -> Value {
+        let spec = json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"]});
+        self.object("networking.k8s.io/v1", "NetworkPolicy", "deny-all", json!({"spec": spec}))
+    }
+
+    /// Edges and the control plane get to the wire, whatever scrapes gets to the metrics; all from the platform's own namespace.
+    fn let_edges_in(&self) -> Value {
+        let system = json!({"matchLabels": {"kubernetes.io/metadata.name": self.system_namespace}});
+        let roles = json!({"matchExpressions": [
+            {"key": "app.kubernetes.io/component", "operator": "In", "values": ["edge", "control-plane"]},
+        ]});
+        self.object(
+            "networking.k8s.io/v1",
+            "NetworkPolicy",
+            "edges-in",
+            json!({"spec": {
+                "podSelector": {"matchLabels": {"app.kubernetes.io/component": "engine"}},
+                "policyTypes": ["Ingress"],
+                "ingress": [
+                    {
+                        "from": [{"namespaceSelector": system, "podSelector": roles}],
+                        "ports": [{"protocol": "TCP", "port": WIRE}],
+                    },
+                    {"from": [{"namespaceSelector": system}], "ports": [{"protocol": "TCP", "port": OPS}]},
+                ],
+            }}),
+        )
+    }
+
+    /// A name for each engine, as long as it is there or comes back: edges wait for one that starts again.
+    fn service(&self) -> Value {
+        self.object(
+            "v1",
+            "Service",
+            "engine",
+            json!({"spec": {
+                "clusterIP": "None",
+                "publishNotReadyAddresses": true,
+                "selector": {"app.kubernetes.io/component": "engine", "app.kubernetes.io/instance": self.name},
+                "ports": [
+                    {"name": "wire", "port": WIRE, "targetPort": "wire", "protocol": "TCP"},
+                    {"name": "ops", "port": OPS, "targetPort": "ops", "protocol": "TCP"},
+                ],
+            }}),
+        )
+    }
+
+    /// One engine at a time is moved out of the way: each has performances that nobody else has.
+    fn disruption_budget(&self) -> Value {
+        self.object(
+            "policy/v1",
+            "PodDisruptionBudget",
+            "engine",
+            json!({"spec": {
+                "maxUnavailable": 1,
+                "selector": {"matchLabels": {"app.kubernetes.io/instance": self.name}},
+            }}),
+        )
+    }
+
+    fn engines(&self) -> Value {
+        let claim = json!({
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": "data"},
+            "spec": {
+                // One pod at a time has the journal, whatever becomes of its node.
+                "accessModes": ["ReadWriteOncePod"],
+                "resources": {"requests": {"storage": format!("{}Gi", self.size.storage_gib)}},
+            },
+        });
+        self.object(
+            "apps/v1",
+            "StatefulSet",
+            "engine",
+            json!({"spec": {
+                "serviceName": "engine",
+                "replicas": self.replicas,
+                "podManagementPolicy": "Parallel",
+                "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
+                "selector": {"matchLabels": {
+                    "app.kubernetes.io/component": "engine",
+                    "app.kubernetes.io/instance": self.name,
+                }},
+                "template": {"metadata": {"labels": self.labels()}, "spec": self.pod()},
+                "volumeClaimTemplates": [claim],
+            }}),
+        )
+    }
+
+    fn pod(&self) -> Value {
+        json!({
+            "serviceAccountName": "engine",
+            "automountServiceAccountToken": false,
+            "enableServiceLinks": false,
+            "terminationGracePeriodSeconds": GRACE_SECONDS,
+            "securityContext": {
+                "runAsNonRoot": true,
+                "runAsUser": USER,
+                "runAsGroup": USER,
+                "fsGroup": USER,
+                "fsGroupChangePolicy": "OnRootMismatch",
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "topologySpreadConstraints": [{
+                "maxSkew": 1,
+                "topologyKey": "kubernetes.io/hostname",
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": {"app.kubernetes.io/instance": self.name}},
+            }],
+            "containers": [self.container()],
+            "volumes": [{"name": "engine-key", "secret": {"secretName": "engine-key", "defaultMode": 0o440}}],
+        })
+    }
+
+    fn container(&self) -> Value {
+        let size = &self.size;
+        let variable = |name: &str, value: String| json!({"name": name, "value": value});
+        // Started slowly is not hung: a start replays the journal first.
+        let probe = |path: &str, period: u32, failures: u32| {
+            json!({
+                "httpGet": {"path": path, "port": "ops"},
+                "periodSeconds": period,
+                "timeoutSeconds": 2,
+                "failureThreshold": failures,
+            })
+        };
+        json!({
+            "name": "engine",
+            "image": self.image,
+            "args": ["engine"],
+            "env": [
+                variable("ONRUSH_DATA", "/data".to_owned()),
+                variable("ONRUSH_ENGINE_LISTEN", format!("0.0.0.0:{WIRE}")),
+                variable("ONRUSH_OPS_LISTEN", format!("0.0.0.0:{OPS}")),
+                variable("ONRUSH_ENGINE_KEY_FILE", "/keys/engine.key".to_owned()),
+                variable("ONRUSH_LOG_FORMAT", "json".to_owned()),
+                variable("ONRUSH_MAILBOX_CAPACITY", size.mailbox_capacity.to_string()),
+                variable("ONRUSH_SNAPSHOT_EVERY_EVENTS", size.snapshot_every_events.to_string()),
+            ],
+            "ports": [
+                {"name": "wire", "containerPort": WIRE, "protocol": "TCP"},
+                {"name": "ops", "containerPort": OPS, "protocol": "TCP"},
+            ],
+            "resources": {
+                "requests": {"cpu": format!("{}m", size.cpu_millis), "memory": format!("{}Mi", size.memory_mib)},
+                "limits": {"cpu": format!("{}m", size.cpu_limit_millis), "memory": format!("{}Mi", size.memory_mib)},
+            },
+            "startupProbe": probe("/healthz", 2, 150),
+            "readinessProbe": probe("/readyz", 5, 2),
+            "livenessProbe": probe("/healthz", 10, 6),
+            "securityContext": {
+                "allowPrivilegeEscalation": false,
+                "readOnlyRootFilesystem": true,
+                "capabilities": {"drop": ["ALL"]},
+            },
+            "volumeMounts": [
+                {"name": "data", "mountPath": "/data"},
+                {"name": "engine-key", "mountPath": "/keys", "readOnly": true},
+            ],
+        })
+    }
+}
