@@ -277,8 +277,10 @@ pub(crate) fn find(method: &Method, path: &str) -> Result<Route, Vec<&'static Me
     let Some(given) = given.get(..count) else { return Err(Vec::new()) };
     // hyper leaves the body out of an answer to HEAD (RFC 9110, section 9.3.2).
     let method = if method == Method::HEAD { &Method::GET } else { method };
+    // The first path that matches is what is asked for: a later one may match, too, with `*` for a word.
+    let Some(first) = LINES.iter().find(|line| line.matches(given)) else { return Err(Vec::new()) };
     let mut methods = Vec::new();
-    for line in LINES.iter().filter(|line| line.matches(given)) {
+    for line in LINES.iter().filter(|line| line.segments == first.segments) {
         if line.method == *method {
             return Ok(line.route);
         }
@@ -385,6 +387,8 @@ mod tests {
         assert_eq!(find(&Method::GET, "/v1/shows/"), Err(vec![]), "an empty segment is no id");
         assert_eq!(find(&Method::PUT, "/v1/shows"), Err(vec![&Method::POST, &Method::GET]));
         assert_eq!(find(&Method::TRACE, "/healthz"), Err(vec![&Method::GET]));
+        assert_eq!(find(&Method::PATCH, "/v1/incidents/summary"), Err(vec![&Method::GET]), "a word is no id");
+        assert_eq!(find(&Method::PATCH, "/v1/incidents/inc_1"), Ok(Route::ChangeIncident));
         assert_eq!(find(&Method::GET, "/v1/performances/x/blocks/y/z/w"), Err(vec![]));
     }
 }
