@@ -12,6 +12,7 @@ mod supervisor;
 mod template;
 mod usage;
 mod watch;
+mod watching;
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -20,11 +21,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use onrush_api::deployments::{
     Deployment, DeploymentDraft, OperationKind, RelocateOrder, RenderOrder, ScaleOrder, Template,
 };
-use onrush_api::policies::{Anomaly, Policies, Rule};
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::text::{Text, Time};
-use onrush_api::token::{Caller, Role};
-use onrush_api::usage::{Costs, Node, Usage};
+use onrush_api::token::Caller;
 use onrush_engine::id::{AccountId, PerformanceId, ShowId};
 use onrush_engine::time::Clock;
 use serde_json::Value;
@@ -35,13 +34,13 @@ use self::record::{Begun, Record};
 use self::supervisor::{Gone, Supervisor};
 pub use self::template::{Size, size_of};
 pub use self::usage::Span;
-use self::watch::{Look, Noted, Watch};
+use self::watch::Watch;
 use crate::accounts::secret;
+use crate::callers::{check_operates, is_admin};
 pub use crate::costs::RateCard;
 use crate::incidents::Incidents;
 use crate::kubernetes::manifests::{Wanted, name_of};
 use crate::store::{Change, Store, StoreError};
-use crate::{costs, policies};
 
 /// What the edge of this process knows of a show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,7 +192,7 @@ impl Deployments {
     /// # Errors
     /// `not-found`, `forbidden`, `invalid-body`.
     pub fn render(&self, caller: &Caller, id: &str, order: &RenderOrder) -> Result<Value, Problem> {
-        may_deploy(caller)?;
+        check_operates(caller)?;
         let answers = template::answers(&template::find(id)?, &order.parameters)?;
         let replicas = order.replicas.unwrap_or(1);
         check_replicas(replicas)?;
@@ -217,7 +216,7 @@ impl Deployments {
     /// `not-found`, `invalid-body`, `limit-exceeded`, and `show-in-use` where the show has an engine that was made from other
     /// answers.
     pub async fn create(&self, caller: &Caller, draft: DeploymentDraft) -> Result<(Deployment, bool), Problem> {
-        may_deploy(caller)?;
+        check_operates(caller)?;
         let _alone = self.operating.lock().await;
         let Text(show) = draft.show;
         let parameters = template::answers(&template::find(&draft.template)?, &draft.parameters)?;
@@ -328,7 +327,7 @@ impl Deployments {
     }
 
     fn own_record(&self, caller: &Caller, id: &str) -> Result<Record, Problem> {
-        may_deploy(caller)?;
+        check_operates(caller)?;
         let supervisors = self.supervisors();
         let own = supervisors.by_id.get(id).map(Supervisor::record).filter(|record| record.is_of(caller));
         own.ok_or_else(unknown)
@@ -357,160 +356,9 @@ impl Deployments {
         Ok(supervisor.describe())
     }
 
-    /// Looks at all deployments again and again, until the server stops.
-    pub async fn keep_watch(&self) {
-        let mut looks = tokio::time::interval(watch::EVERY);
-        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            looks.tick().await;
-            let all: Vec<_> = {
-                let supervisors = self.supervisors();
-                if supervisors.closed {
-                    return;
-                }
-                let look = |supervisor: &Supervisor| (supervisor.record(), Look::at(supervisor, &self.world.driver));
-                supervisors.by_id.values().map(look).collect()
-            };
-            for (record, look) in all {
-                if let Err(problem) = self.look(&record, look).await {
-                    tracing::warn!(deployment = record.id, detail = problem.body().detail, "a look at a deployment");
-                }
-            }
-        }
-    }
-
-    async fn look(&self, record: &Record, look: Look) -> Result<(), Problem> {
-        let (watch, engines, seen) = (Arc::clone(&self.watch), Arc::clone(&self.world.engines), record.clone());
-        let crossed = self.store.ask(move |_| {
-            watch.look(&seen, &look, &engines);
-            watch.keep(&seen.id)?;
-            watch.judge(&seen)
-        });
-        for crossed in crossed.await? {
-            let mut anomaly = self.watch.anomaly(record, &crossed)?;
-            let Rule { name, metric, above, .. } = &crossed.rule;
-            let metric = serde_json::to_value(metric).map_err(|_| Problem::new(Kind::Internal))?;
-            let metric = metric.as_str().unwrap_or_default();
-            let mut text = format!("{metric} is {:.3}, above {above:.3} ({name}).", crossed.value);
-            if let Some(replicas) = policies::replicas(&crossed.rule, record.staying().len() as u32, REPLICAS_MAX) {
-                text += &self.scale_by_rule(record, replicas).await;
-            }
-            tracing::warn!(deployment = record.id, rule = name, value = crossed.value, "a threshold is crossed");
-            anomaly.incident = self.incidents.raise(&anomaly, record.seller.0, text).await?;
-            self.watch.note(anomaly, record.seller.0).await?;
-        }
-        Ok(())
-    }
-
-    /// More engines, as a rule says; what came of that, for people.
-    async fn scale_by_rule(&self, record: &Record, replicas: u32) -> String {
-        let _alone = self.operating.lock().await;
-        if record.operation.is_some() {
-            return " No engines were added: something else is under way.".to_owned();
-        }
-        let more = replicas as usize - record.staying().len();
-        let scaled = match self.check_room(record.seller.0, more) {
-            Ok(()) => {
-                let change = move |record: &mut Record| record.scale(replicas as usize);
-                self.operate(&record.id, record.clone(), OperationKind::Scale, change).await.map(drop)
-            }
-            Err(problem) => Err(problem),
-        };
-        match scaled {
-            Ok(()) => format!(" It gets {replicas} engines."),
-            Err(problem) => format!(" No engines were added: {}", problem.body().detail),
-        }
-    }
-
-    /// What a deployment's engines used.
-    ///
-    /// # Errors
-    /// `not-found`, `forbidden`, and `bad-request` where that would be too many points.
-    pub async fn usage(&self, caller: &Caller, id: &str, span: &Span) -> Result<Usage, Problem> {
-        self.own_record(caller, id)?;
-        let now = self.world.clock.now();
-        let (from, to, step) = span.of(now)?;
-        let points = self.watch.points(id).await?;
-        let points = usage::in_steps(&points, from, to, step);
-        Ok(Usage { deployment: id.to_owned(), step_seconds: step.as_secs() as u32, points })
-    }
-
-    /// What a deployment has cost up to now.
-    ///
-    /// # Errors
-    /// `not-found`, `forbidden`.
-    pub fn costs(&self, caller: &Caller, id: &str) -> Result<Costs, Problem> {
-        let record = self.own_record(caller, id)?;
-        let kept = self.watch.kept(id);
-        let (items, total) = costs::of(&kept.totals, &self.rates);
-        let (since, until) = (kept.since.unwrap_or(record.created_at), kept.until.unwrap_or(record.created_at));
-        Ok(Costs { deployment: id.to_owned(), since, until, items, total })
-    }
-
-    /// What is watched of a deployment.
-    ///
-    /// # Errors
-    /// `not-found`, `forbidden`.
-    pub async fn policies(&self, caller: &Caller, id: &str) -> Result<Policies, Problem> {
-        let record = self.own_record(caller, id)?;
-        self.store.ask(move |store| Watch::policies(store, &record.id)).await
-    }
-
-    /// Says what is to be watched of a deployment.
-    ///
-    /// # Errors
-    /// `not-found`, `forbidden`, `invalid-body`.
-    pub async fn put_policies(&self, caller: &Caller, id: &str, policies: Policies) -> Result<Policies, Problem> {
-        let record = self.own_record(caller, id)?;
-        policies::check(&policies)?;
-        let put = Watch::put_policies(&record.id, &policies);
-        self.store.ask(move |store| store.write(|| Ok((put, ())))).await?;
-        Ok(policies)
-    }
-
-    /// What crossed a threshold, the latest first; a seller's of their shows.
-    ///
-    /// # Errors
-    /// `forbidden`.
-    pub async fn anomalies(&self, caller: &Caller) -> Result<Vec<Anomaly>, Problem> {
-        may_deploy(caller)?;
-        let own = |noted: &Noted| record::is_admin(caller) || noted.seller.0 == caller.account;
-        Ok(self.watch.anomalies().await?.into_iter().filter(own).map(|noted| noted.anomaly).collect())
-    }
-
-    /// Who sells a show.
-    pub(crate) fn seller_of(&self, show: ShowId) -> Option<AccountId> {
-        // Also while its engine is not heard.
-        let deployed = {
-            let supervisors = self.supervisors();
-            supervisors.by_id.values().map(Supervisor::record).find(|record| record.show.0 == show)
-        };
-        deployed.map(|record| record.seller.0).or_else(|| (self.world.engines.show)(show).map(|known| known.seller))
-    }
-
-    /// The machines that engines run on.
-    ///
-    /// # Errors
-    /// `forbidden`, for everybody but admins; `internal-error` where the system does not say.
-    pub fn nodes(&self, caller: &Caller) -> Result<Vec<Node>, Problem> {
-        if !record::is_admin(caller) {
-            return Err(Problem::new(Kind::Forbidden));
-        }
-        let engines = {
-            let supervisors = self.supervisors();
-            supervisors.by_id.values().map(|supervisor| supervisor.addresses().len()).sum::<usize>()
-        };
-        let node = process::node(NODE, &self.world.driver, engines as u32).map_err(|error| {
-            tracing::error!(%error, "the system does not say how this machine is");
-            Problem::new(Kind::Internal)
-        })?;
-        Ok(vec![node])
-    }
-
     /// A show, for whoever sells it.
     fn own_show(&self, caller: &Caller, show: ShowId) -> Result<Known, Problem> {
-        let known =
-            (self.world.engines.show)(show).filter(|known| record::is_admin(caller) || known.seller == caller.account);
+        let known = (self.world.engines.show)(show).filter(|known| is_admin(caller) || known.seller == caller.account);
         known.ok_or_else(|| Problem::new(Kind::NotFound).detail("You have no such show."))
     }
 
@@ -519,7 +367,7 @@ impl Deployments {
     /// # Errors
     /// `forbidden`.
     pub fn list(&self, caller: &Caller) -> Result<Vec<Deployment>, Problem> {
-        may_deploy(caller)?;
+        check_operates(caller)?;
         let supervisors = self.supervisors();
         let mut own: Vec<_> = supervisors
             .by_id
@@ -536,7 +384,7 @@ impl Deployments {
     /// # Errors
     /// `not-found`, `forbidden`.
     pub fn read(&self, caller: &Caller, id: &str) -> Result<Deployment, Problem> {
-        may_deploy(caller)?;
+        check_operates(caller)?;
         let supervisors = self.supervisors();
         let own = supervisors.by_id.get(id).filter(|supervisor| supervisor.record().is_of(caller));
         own.map(Supervisor::describe).ok_or_else(unknown)
@@ -647,11 +495,4 @@ fn same(before: Deployment, template: &str, parameters: &BTreeMap<String, u64>) 
 
 fn unknown() -> Problem {
     Problem::new(Kind::NotFound).detail("You have no such deployment.")
-}
-
-fn may_deploy(caller: &Caller) -> Result<(), Problem> {
-    match caller.role {
-        Role::Seller | Role::Admin => Ok(()),
-        Role::Buyer | Role::Guest => Err(Problem::new(Kind::Forbidden)),
-    }
 }

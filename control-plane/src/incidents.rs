@@ -6,12 +6,13 @@ use onrush_api::incidents::{Comment, Incident, IncidentChange, IncidentDraft, In
 use onrush_api::policies::{Anomaly, Severity};
 use onrush_api::problem::{FieldError, Kind, Problem};
 use onrush_api::text::{Text, Time};
-use onrush_api::token::{Caller, Role};
+use onrush_api::token::Caller;
 use onrush_engine::id::{AccountId, ShowId};
 use onrush_engine::time::{Clock, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::secret;
+use crate::callers::{check_operates, is_admin};
 use crate::store::{Change, Store, StoreError};
 
 const INCIDENT: &[u8] = b"n";
@@ -78,10 +79,6 @@ fn key(id: &str) -> Vec<u8> {
     [INCIDENT, id.as_bytes()].concat()
 }
 
-fn is_admin(caller: &Caller) -> bool {
-    caller.role == Role::Admin && caller.scopes.cover(&[Role::Admin])
-}
-
 fn unknown() -> Problem {
     Problem::new(Kind::NotFound).detail("You have no such incident.")
 }
@@ -133,7 +130,7 @@ impl Incidents {
 
     /// Those that a caller may see, the latest first.
     pub(crate) async fn list(&self, caller: &Caller, filter: &Filter) -> Result<Vec<Incident>, Problem> {
-        may_look(caller)?;
+        check_operates(caller)?;
         let mut own: Vec<_> =
             self.all().await?.into_iter().filter(|record| record.is_of(caller)).map(|record| record.incident).collect();
         own.retain(|incident| filter.takes(incident));
@@ -149,7 +146,7 @@ impl Incidents {
 
     /// One that a caller may see.
     pub(crate) async fn read(&self, caller: &Caller, id: &str) -> Result<Incident, Problem> {
-        may_look(caller)?;
+        check_operates(caller)?;
         let wanted = key(id);
         let bytes = self.store.ask(move |store| store.get(&wanted)).await?.ok_or_else(unknown)?;
         let record: Record = serde_json::from_slice(&bytes).map_err(|_| Problem::new(Kind::Internal))?;
@@ -163,7 +160,7 @@ impl Incidents {
         draft: IncidentDraft,
         seller: Option<AccountId>,
     ) -> Result<Incident, Problem> {
-        may_look(caller)?;
+        check_operates(caller)?;
         check(Some(&draft.title), draft.comment.as_deref())?;
         let own_show = seller == Some(caller.account);
         if !is_admin(caller) && !own_show {
@@ -226,7 +223,7 @@ impl Incidents {
 
     /// Changes one.
     pub(crate) async fn change(&self, caller: &Caller, id: &str, change: IncidentChange) -> Result<Incident, Problem> {
-        may_look(caller)?;
+        check_operates(caller)?;
         check(change.title.as_deref(), change.comment.as_deref())?;
         let (wanted, now, caller) = (key(id), self.clock.now(), *caller);
         let changed = self.store.ask(move |store| {
@@ -280,13 +277,6 @@ impl Record {
         }
         incident.updated_at = Time(now);
         comment.into_iter().for_each(|text| self.say(Some(by), now, text));
-    }
-}
-
-fn may_look(caller: &Caller) -> Result<(), Problem> {
-    match caller.role {
-        Role::Seller | Role::Admin => Ok(()),
-        Role::Buyer | Role::Guest => Err(Problem::new(Kind::Forbidden)),
     }
 }
 

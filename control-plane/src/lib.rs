@@ -6,6 +6,7 @@
 //! knows in a [`store`] of its own. Edges check access tokens by themselves, so a sale goes on without any of this.
 
 pub mod accounts;
+mod callers;
 pub mod config;
 mod costs;
 pub mod deployments;

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use onrush_api::deployments::OperationKind;
 use onrush_api::text::{Text, Time};
-use onrush_api::token::{Caller, Role};
+use onrush_api::token::Caller;
 use onrush_engine::id::{AccountId, ShowId};
 use serde::{Deserialize, Serialize};
 
+use crate::callers::is_admin;
 use crate::store::{Change, Store, StoreError};
 
 const DEPLOYMENT: &[u8] = b"d";
@@ -156,11 +157,6 @@ impl Record {
     pub(super) fn is_of(&self, caller: &Caller) -> bool {
         is_admin(caller) || self.seller.0 == caller.account
     }
-}
-
-/// An admin's key that is good for selling only is no admin.
-pub(super) fn is_admin(caller: &Caller) -> bool {
-    caller.role == Role::Admin && caller.scopes.cover(&[Role::Admin])
 }
 
 fn read(key: &[u8], bytes: &[u8]) -> Result<Record, StoreError> {
