@@ -20,6 +20,7 @@ use crate::dues::Dues;
 use crate::feed::{AccountHistory, Histories, Publication, Shows};
 use crate::id::{AccountId, EngineId, PerformanceId};
 use crate::journal::Durability;
+use crate::lease::{Fence, Replaced};
 use crate::mailbox::{Ask, Envelope, Failure, Mailbox, Outcome};
 use crate::owner::{Owner, Register, RegistryFailure, RegistryOutcome, Settle, Tick};
 use crate::performance::Opening;
@@ -76,6 +77,7 @@ struct Here {
     histories: Arc<Histories>,
     durability: Durability,
     health: watch::Receiver<Health>,
+    fence: Fence,
     /// What other engines know it by, once that is durable.
     name: watch::Sender<Option<EngineId>>,
     owner: OnceLock<Addr<Owner>>,
@@ -109,14 +111,14 @@ impl Client {
     pub(crate) fn new(
         histories: &Arc<Histories>,
         dues: &Arc<Dues>,
-        clock: Arc<dyn Clock + Send + Sync>,
-        command_age_max: Duration,
+        (clock, command_age_max): (Arc<dyn Clock + Send + Sync>, Duration),
         durability: Durability,
         health: watch::Receiver<Health>,
+        fence: Fence,
     ) -> Self {
         let (histories, dues) = (Arc::clone(histories), Arc::clone(dues));
         let name = watch::channel(None).0;
-        let here = Some(Here { histories, durability, health, name, owner: OnceLock::new() });
+        let here = Some(Here { histories, durability, health, fence, name, owner: OnceLock::new() });
         Self::with(here, clock, command_age_max, dues)
     }
 
@@ -202,6 +204,17 @@ impl Client {
     /// they do is not this client's health.
     pub fn health(&self) -> watch::Receiver<Health> {
         self.0.here.as_ref().map_or_else(|| self.0.elsewhere.health(), |here| here.health.clone())
+    }
+
+    /// Returns once the engine of this process may answer: at once, unless its lease ran out.
+    ///
+    /// # Errors
+    /// [`Replaced`], for good.
+    pub(crate) async fn may_answer(&self) -> Result<(), Replaced> {
+        match &self.0.here {
+            Some(here) => here.fence.held().await,
+            None => Ok(()),
+        }
     }
 
     /// Whether there is an engine in this process.

@@ -18,6 +18,7 @@ use crate::journal::frame::{Body, Chain};
 use crate::journal::snapshot::{Snapshot, Snapshots};
 use crate::journal::writer::Writer;
 use crate::journal::{Durability, JournalError, Stream};
+use crate::lease::{Fence, Lease, Replaced};
 use crate::mailbox::Failure;
 use crate::metrics::{CommandResult, Metrics};
 use crate::seeded::Bug;
@@ -51,6 +52,7 @@ pub(crate) struct Setup {
     pub(crate) health: watch::Sender<Health>,
     pub(crate) durability: Durability,
     pub(crate) low_water_bytes: u64,
+    pub(crate) lease: Option<Lease>,
 }
 
 /// See the module.
@@ -76,6 +78,9 @@ pub(crate) struct Committer {
     disk_free_bytes: Option<u64>,
     /// Snapshots that are durable; the records before them go bit by bit.
     trims: VecDeque<(Stream, u64)>,
+    fence: Fence,
+    /// Renewed for as long as anything is committed.
+    _lease: Option<Lease>,
 }
 
 /// What one commit makes durable.
@@ -116,6 +121,8 @@ impl Committer {
             low_water_bytes: setup.low_water_bytes,
             disk_free_bytes: None,
             trims: VecDeque::new(),
+            fence: setup.lease.as_ref().map_or_else(Fence::none, Lease::fence),
+            _lease: setup.lease,
         };
         committer.note_room(setup.disk_free_bytes);
         committer
@@ -288,6 +295,9 @@ impl Committer {
 
     /// What has to be done now and then: the heartbeat, the room on the disk, a relaxed flush.
     pub(crate) async fn maintain(this: &Rc<RefCell<Self>>) {
+        if this.borrow().fence.is_lost() {
+            return this.borrow_mut().fail(&JournalError::Replaced.to_string());
+        }
         let (at, relaxed) = (this.borrow().now(), this.borrow().durability == Durability::Relaxed);
         let maintained = this.borrow().writer.ask(move |journal| {
             journal.heartbeat(at)?;
@@ -359,10 +369,15 @@ impl Committer {
 /// Writes one group after the other, until nothing is staged.
 async fn commit_all(committer: Rc<RefCell<Committer>>) {
     let _unwinding = FailOnPanic(&committer);
+    let fence = committer.borrow().fence.clone();
     loop {
         let Some(mut group) = committer.borrow_mut().depart() else { break };
         let written = committer.borrow().write(&mut group);
-        let written = written.await;
+        // Whoever takes over goes on from what is written by then.
+        let written = match fence.held().await {
+            Ok(()) => written.await,
+            Err(Replaced) => Err(JournalError::Replaced),
+        };
         Committer::arrive(&committer, group, written);
     }
 }

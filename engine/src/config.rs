@@ -26,6 +26,8 @@ pub struct Config {
     pub snapshot_every_events: u64,
     /// After a time away, active holds get that time back, but no more than this.
     pub downtime_extension_max: Duration,
+    /// An engine that has not renewed its lease for so long may be replaced; none for one that nobody ever replaces.
+    pub lease: Option<Duration>,
 }
 
 /// A configuration that contradicts itself.
@@ -43,11 +45,17 @@ pub enum ConfigError {
     /// Every command would be too old.
     #[error("command_age_max_ms must be 10 or more")]
     CommandAge,
+    /// It would run out whenever the machine is busy, or hardly ever.
+    #[error("lease_ms must be 300 to 600000")]
+    Lease,
 }
 
 impl Config {
     /// One segment of the store, which it takes at once when it opens, and room for the rest of a start.
     const BALLAST_BYTES_MIN: u64 = 17 << 20;
+
+    /// Lengths that a lease may have.
+    const LEASES: std::ops::RangeInclusive<Duration> = Duration::from_millis(300)..=Duration::from_mins(10);
 
     /// The defaults, for a data directory.
     pub fn new(data: PathBuf) -> Self {
@@ -64,6 +72,7 @@ impl Config {
             // A fifth of a second of replay.
             snapshot_every_events: 200_000,
             downtime_extension_max: Duration::from_mins(5),
+            lease: None,
         }
     }
 
@@ -77,6 +86,7 @@ impl Config {
             (self.snapshot_every_events >= 1000, ConfigError::SnapshotEvery),
             (self.ballast_bytes == 0 || self.ballast_bytes >= Self::BALLAST_BYTES_MIN, ConfigError::Ballast),
             (self.command_age_max >= Duration::from_millis(10), ConfigError::CommandAge),
+            (self.lease.is_none_or(|lease| Self::LEASES.contains(&lease)), ConfigError::Lease),
         ];
         checks.iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, error)| Err(*error))
     }

@@ -26,6 +26,7 @@ use crate::journal::snapshot::{SnapshotError, Snapshots};
 use crate::journal::store::{SledStore, Store, StoreError};
 use crate::journal::writer::{Workplace, Writer};
 use crate::journal::{Journal, Stream};
+use crate::lease::{self, Fence, Lease};
 use crate::metrics::Metrics;
 use crate::owner::{Owner, Start};
 use crate::time::{Clock, SystemClock};
@@ -38,6 +39,13 @@ pub struct Engine {
     pub recovered_events: u64,
     /// How long the replay took.
     pub recovery: Duration,
+}
+
+/// What keeps other engines from a data directory.
+#[derive(Debug, Default)]
+struct Held {
+    lock: Option<File>,
+    lease: Option<Lease>,
 }
 
 /// Why an engine cannot be opened.
@@ -57,6 +65,14 @@ pub enum OpenError {
     /// Another process has the directory.
     #[error("another engine runs in {0}; stop it, or choose another directory with --data")]
     InUse(String),
+    /// Another engine goes on with what was here.
+    #[error("the engine in {by} has taken over from the one in {data}, for good; start that one")]
+    Replaced {
+        /// The directory.
+        data: String,
+        /// The one that has what was here by now.
+        by: String,
+    },
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -82,6 +98,11 @@ impl Engine {
         std::fs::create_dir_all(&config.data).map_err(io)?;
         let lock = disk::lock(&config.data).map_err(io)?;
         let lock = lock.ok_or_else(|| OpenError::InUse(config.data.display().to_string()))?;
+        if let Some(by) = lease::successor(&config.data).map_err(io)? {
+            return Err(OpenError::Replaced { data: config.data.display().to_string(), by: by.display().to_string() });
+        }
+        // A start may take longer than a lease.
+        let lease = config.lease.map(|length| Lease::hold(&config.data, length)).transpose().map_err(io)?;
         let ballast = Ballast::in_dir(&config.data, config.ballast_bytes);
         if ballast.release_if_needed().map_err(io)? {
             tracing::warn!("the disk is nearly full: the ballast file was deleted to make room for this start");
@@ -91,7 +112,7 @@ impl Engine {
         let original = Original::keep(&journal);
         // Held until the journal is put back, too.
         let held = lock.try_clone().map_err(io)?;
-        let engine = match Self::open_journal(config, &journal, snapshots, held) {
+        let engine = match Self::open_journal(config, &journal, snapshots, held, lease) {
             Ok(engine) => engine,
             Err(error) => {
                 original.put_back();
@@ -105,11 +126,18 @@ impl Engine {
         Ok(engine)
     }
 
-    fn open_journal(config: &Config, journal: &Path, snapshots: Snapshots, lock: File) -> Result<Self, OpenError> {
+    fn open_journal(
+        config: &Config,
+        journal: &Path,
+        snapshots: Snapshots,
+        lock: File,
+        lease: Option<Lease>,
+    ) -> Result<Self, OpenError> {
         let store = Box::new(SledStore::open(journal)?);
         let clock = Arc::new(SystemClock::start());
         let name = EngineId(getrandom::u64().map_err(|error| OpenError::Thread(io::Error::other(error)))?);
-        Self::with(config, name, store, snapshots, clock, Some(lock), Workplace::Thread)
+        let held = Held { lock: Some(lock), lease };
+        Self::with(config, name, store, snapshots, clock, held, Workplace::Thread)
     }
 
     /// An engine on another store, directory of snapshots and clock, and with this name where it has none: what a simulation
@@ -126,7 +154,7 @@ impl Engine {
     ) -> Result<Self, OpenError> {
         let io = |source| OpenError::Data { path: directory.path("").display().to_string(), source };
         let snapshots = Snapshots::within(Arc::clone(&directory)).map_err(io)?;
-        Self::with(config, name, store, snapshots, clock, None, Workplace::Beside)
+        Self::with(config, name, store, snapshots, clock, Held::default(), Workplace::Beside)
     }
 
     #[expect(clippy::disallowed_methods, reason = "how long recovery takes is measured, not decided by")]
@@ -136,7 +164,7 @@ impl Engine {
         store: Box<dyn Store>,
         snapshots: Snapshots,
         clock: Arc<dyn Clock + Send + Sync>,
-        lock: Option<File>,
+        held: Held,
         workplace: Workplace,
     ) -> Result<Self, OpenError> {
         let begun = Instant::now();
@@ -158,8 +186,9 @@ impl Engine {
         histories.add(found.inventories.values());
         let dues = Arc::new(dues(&found.inventories));
         let (health, watched) = watch::channel(Health::Running);
-        let client =
-            Client::new(&histories, &dues, Arc::clone(&clock), config.command_age_max, config.durability, watched);
+        let fence = held.lease.as_ref().map_or_else(Fence::none, Lease::fence);
+        let clocks = (Arc::clone(&clock), config.command_age_max);
+        let client = Client::new(&histories, &dues, clocks, config.durability, watched, fence);
         let metrics = Metrics::new();
         metrics.recovery_seconds.set(recovery.as_secs_f64());
         let recovered_events: u64 = found.events.values().sum();
@@ -173,7 +202,7 @@ impl Engine {
         let journal = Journal::new(store, epoch, found.chains, config.durability);
         let disk_free_bytes = journal.disk_free_bytes();
         let setup = Setup {
-            writer: Writer::start(journal, lock, workplace).map_err(OpenError::Thread)?,
+            writer: Writer::start(journal, held.lock, workplace).map_err(OpenError::Thread)?,
             epoch,
             registry,
             disk_free_bytes,
@@ -185,6 +214,7 @@ impl Engine {
             health,
             durability: config.durability,
             low_water_bytes: config.low_water_bytes,
+            lease: held.lease,
         };
         let start = Start {
             registry: found.registry,

@@ -59,6 +59,9 @@ pub enum JournalError {
     /// An earlier commit failed.
     #[error("the journal takes nothing after its first error")]
     Failed,
+    /// Another engine has taken over.
+    #[error("another engine has taken over")]
+    Replaced,
 }
 
 /// See the module. Invariant: it is the only writer of its store.

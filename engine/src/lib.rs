@@ -27,6 +27,7 @@ pub mod dues;
 pub mod feed;
 pub mod handover;
 pub mod journal;
+pub mod lease;
 pub mod mailbox;
 pub mod owner;
 mod staging;

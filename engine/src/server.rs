@@ -21,6 +21,7 @@ use crate::feed::{Leaving, Publication, Rules};
 use crate::handover::{HandOverFailure, PARCEL_LEN_MAX};
 use crate::id::{BookingId, EngineId, PerformanceId};
 use crate::journal::Durability;
+use crate::lease::Replaced;
 use crate::mailbox::Failure;
 use crate::refusal::Refusal;
 use crate::wire::message::{Delta, Introduction, Notice, Parcel, Request};
@@ -94,6 +95,7 @@ async fn serve(
     let (mut stops_by, mut edge_is_gone) = (None, false);
     loop {
         if !line.out.is_empty() {
+            line.client.may_answer().await.map_err(|Replaced| WireError::Replaced)?;
             frame::write(&mut writer, &line.out).await?;
             line.out.clear();
         }

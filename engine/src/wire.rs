@@ -68,6 +68,9 @@ pub enum WireError {
     /// A message makes no sense.
     #[error("a message cannot be: {0}")]
     Nonsense(&'static str),
+    /// This engine answers nothing more.
+    #[error("another engine has taken over from this one")]
+    Replaced,
 }
 
 impl WireError {

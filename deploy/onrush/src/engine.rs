@@ -1,5 +1,6 @@
 //! `onrush engine`: performances and their journal, for edges in other processes.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use onrush_edge::directory::Directory;
 use onrush_edge::server::Surface;
 use onrush_engine::Health;
 use onrush_engine::engine::Engine;
+use onrush_engine::lease;
 use onrush_engine::wire::Key;
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +27,8 @@ use crate::{listen, telemetry};
 #[command(after_help = "Edges find it at --engine-listen, and need the file engine.key of its data directory.\n\n\
     Examples:\n  \
     onrush engine --data ./engine-data\n  \
-    onrush engine --data /data --engine-listen 0.0.0.0:7411 --ops-listen 0.0.0.0:9090 --engine-key-file /keys/engine.key")]
+    onrush engine --data /data --engine-listen 0.0.0.0:7411 --ops-listen 0.0.0.0:9090 --engine-key-file /keys/engine.key\n  \
+    onrush engine --data ./second --take-over ./first")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     shared: Shared,
@@ -35,6 +38,9 @@ pub(crate) struct Arguments {
     /// The key that edges need, too; made where it is not there [default: engine.key in the data directory]
     #[arg(long, value_name = "FILE")]
     engine_key_file: Option<String>,
+    /// Goes on in --data with what an engine has in this directory that hangs: waits for its lease to run out, and ends it for good
+    #[arg(long, value_name = "DIR")]
+    take_over: Option<PathBuf>,
     /// fsync: an answer means that the disk has it; relaxed: up to a second may be lost [default: fsync]
     #[arg(long, value_name = "WHEN")]
     durability: Option<String>,
@@ -49,11 +55,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let Some(settings) = arguments.shared.begin(&arguments.shared.layers(&role)?)? else {
         return Ok(ExitCode::SUCCESS);
     };
-    System::new().block_on(serve(settings))
+    System::new().block_on(serve(settings, arguments.take_over.as_deref()))
 }
 
-async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
+async fn serve(mut settings: Settings, former: Option<&Path>) -> anyhow::Result<ExitCode> {
     let prometheus = telemetry::start()?;
+    settings.engine.lease = Some(settings.lease);
+    settings.engine.validate()?;
     let data = &settings.engine.data;
     let listener = listen::listeners(settings.engine_listen, "--engine-listen", 1)?.remove(0);
     let address = listener.local_addr().context("the bound address")?;
@@ -62,6 +70,9 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     // Before all that takes a while: an edge that is started right after this engine needs it.
     std::fs::create_dir_all(data).with_context(|| format!("cannot make {}", data.display()))?;
     let key = Key::open_or_create(&settings.engine_key_file)?;
+    if let Some(former) = former {
+        lease::take_over(former, data).await?;
+    }
     let engine = Engine::open(&settings.engine)?;
     running::withdraw(data, running::ENGINE_ADDRESS)?;
     std::fs::write(data.join("pid"), std::process::id().to_string()).context("cannot write this process's number")?;

@@ -27,6 +27,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("mailbox_capacity", "4096", "commands that may wait for one performance"),
     ("command_age_max_ms", "1000", "a command that waited longer is refused"),
     ("ballast_mib", "64", "room kept for a start on a full disk: 0, or 17 and more"),
+    ("lease_ms", "6000", "an engine of its own that has not renewed its lease for so long may be replaced"),
     ("low_water_mib", "24", "with less room than this no new hold is made"),
     ("snapshot_every_events", "200000", "a performance's state is written down after so many events"),
     ("downtime_extension_max_seconds", "300", "holders get back the time that the server was away, up to this"),
@@ -225,6 +226,8 @@ pub(crate) struct Settings {
     pub(crate) log: String,
     pub(crate) log_format: LogFormat,
     pub(crate) engine: onrush_engine::config::Config,
+    /// Of an engine that has a process of its own.
+    pub(crate) lease: Duration,
     pub(crate) edge: onrush_edge::config::Config,
     pub(crate) control_plane: onrush_control_plane::config::Config,
     /// The first admin's address, and the file with the password.
@@ -268,6 +271,7 @@ impl Settings {
             log: layers.get("log")?,
             log_format: layers.one_of("log_format", &[("text", LogFormat::Text), ("json", LogFormat::Json)])?,
             engine: engine(layers)?,
+            lease: layers.millis("lease_ms")?,
             edge: edge(layers)?,
             control_plane: control_plane(layers)?,
             admin: admin(layers)?,
@@ -337,6 +341,8 @@ fn engine(layers: &Layers) -> Result<onrush_engine::config::Config, SettingsErro
         low_water_bytes: layers.mebibytes("low_water_mib")?,
         snapshot_every_events: layers.get("snapshot_every_events")?,
         downtime_extension_max: layers.get("downtime_extension_max_seconds").map(Duration::from_secs)?,
+        // Nobody takes over from an engine that shares a process with its edge.
+        lease: None,
     })
 }
 

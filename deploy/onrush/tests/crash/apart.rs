@@ -57,7 +57,7 @@ impl Places {
 }
 
 fn start_edge(data: &Path, engine: SocketAddr, key: &Path) -> Result<Server, String> {
-    Process::edge(data, engine, key).serves(data)
+    Process::edge(data, &[engine], key).serves(data)
 }
 
 /// Waits until an answer has a text in it.

@@ -6,8 +6,8 @@
 //!
 //! What the disk holds then can be told again, in words; and every version's journals are read to the states that they had.
 //!
-//! `ONRUSH_SEED` repeats a run's load and moments; `ONRUSH_KILL_CYCLES` and `ONRUSH_POWER_CYCLES` say how many. Some
-//! tests need root, a loop device or strace; where they cannot run they say `skipped` and why on standard error, or fail
+//! `ONRUSH_SEED` repeats a run's load and moments; `ONRUSH_KILL_CYCLES`, `ONRUSH_POWER_CYCLES` and `ONRUSH_TAKEOVER_CYCLES`
+//! say how many. Some tests need root, a loop device or strace; where they cannot run they say `skipped` and why on standard error, or fail
 //! where `ONRUSH_NO_SKIPS` is set.
 
 mod audit;
@@ -38,6 +38,7 @@ mod replay;
 mod rot;
 mod stop;
 mod sync;
+mod take_over;
 mod walk;
 mod why_not;
 

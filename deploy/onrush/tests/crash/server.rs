@@ -34,6 +34,9 @@ fn forget(data: &Path, file: &str) {
     }
 }
 
+/// A lease that a test can wait for.
+const LEASE_MS: &str = "600";
+
 /// What is wrong when it takes so long is not the machine.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -74,11 +77,24 @@ impl Process {
         Self::of(command)
     }
 
-    /// Starts `onrush edge` for an engine, with the keys of a directory.
-    pub(crate) fn edge(data: &Path, engine: SocketAddr, key: &Path) -> Self {
-        forget(data, SERVER);
+    /// Starts `onrush engine` that takes over from the one of another directory, and may be replaced itself soon.
+    pub(crate) fn heir(data: &Path, address: &str, former: Option<&Path>, key: &Path) -> Self {
+        forget(data, ENGINE);
         let mut command = command(&[]);
-        command.args(["edge", "--listen", "127.0.0.1:0", "--engines", &engine.to_string(), "--data"]).arg(data);
+        command.args(["engine", "--engine-listen", address, "--data"]).arg(data).arg("--engine-key-file").arg(key);
+        if let Some(former) = former {
+            command.arg("--take-over").arg(former);
+        }
+        command.env("ONRUSH_LEASE_MS", LEASE_MS);
+        Self::of(command)
+    }
+
+    /// Starts `onrush edge` for engines, with the keys of a directory.
+    pub(crate) fn edge(data: &Path, engines: &[SocketAddr], key: &Path) -> Self {
+        forget(data, SERVER);
+        let engines: Vec<_> = engines.iter().map(SocketAddr::to_string).collect();
+        let mut command = command(&[]);
+        command.args(["edge", "--listen", "127.0.0.1:0", "--engines", &engines.join(","), "--data"]).arg(data);
         command.arg("--engine-key-file").arg(key);
         Self::of(command)
     }
