@@ -3,7 +3,9 @@
 //! What is asked for is written down first, and then one task for each deployment brings it about, as often as it has to:
 //! after each failure, and after each start of the control plane. Every step may be done twice.
 
+mod driver;
 mod keeper;
+mod pod;
 mod process;
 mod record;
 mod spread;
@@ -29,7 +31,8 @@ use onrush_engine::time::Clock;
 use serde_json::Value;
 use tokio::runtime::Handle;
 
-pub use self::process::Driver;
+pub use self::driver::Driver;
+pub use self::process::Local;
 use self::record::{Begun, Record};
 use self::supervisor::{Gone, Supervisor};
 pub use self::template::{Size, size_of};
@@ -97,10 +100,10 @@ const PER_SELLER_MAX: usize = 20;
 const ALL_MAX: usize = 500;
 /// Engines of one deployment.
 const REPLICAS_MAX: u32 = 8;
-/// The node that there is, for engines that are processes of this machine.
-const NODE: &str = "local";
 /// The image of this release, for engines in a cluster.
-const IMAGE: &str = concat!("ghcr.io/onrush/onrush:", env!("CARGO_PKG_VERSION"));
+pub const IMAGE: &str = concat!("ghcr.io/onrush/onrush:", env!("CARGO_PKG_VERSION"));
+/// The namespace of edges and control plane there, unless it is told another.
+pub const SYSTEM_NAMESPACE: &str = "onrush";
 /// The part of a deployment that can be scaled and moved.
 const COMPONENT: &str = "engine";
 
@@ -197,14 +200,18 @@ impl Deployments {
         let replicas = order.replicas.unwrap_or(1);
         check_replicas(replicas)?;
         let show = order.show.0.to_string();
+        let (image, system_namespace) = match &*self.world.driver {
+            Driver::Cluster(cluster) => (cluster.told.image.clone(), cluster.told.system_namespace.clone()),
+            Driver::Local(_) => (IMAGE.to_owned(), SYSTEM_NAMESPACE.to_owned()),
+        };
         let wanted = Wanted {
             // A name that a namespace may have, as the deployment's will be.
             name: name_of(&show),
             show,
             template: id.to_owned(),
             replicas,
-            image: IMAGE.to_owned(),
-            system_namespace: "onrush".to_owned(),
+            image,
+            system_namespace,
             size: size_of(&answers),
         };
         Ok(wanted.list())
@@ -296,11 +303,16 @@ impl Deployments {
         let _alone = self.operating.lock().await;
         let before = self.own_record(caller, id)?;
         check_component(&order.component)?;
-        if order.node != NODE {
-            return Err(Problem::field("/node", format!("is no node; there is '{NODE}'")));
+        let nodes = self.world.driver.nodes(0).await.map_err(|error| {
+            tracing::error!(%error, "nobody says which nodes there are");
+            Problem::new(Kind::Overloaded).retry_after(5)
+        })?;
+        if nodes.iter().all(|node| node.name != order.node) {
+            let names: Vec<_> = nodes.iter().map(|node| format!("'{}'", node.name)).collect();
+            return Err(Problem::field("/node", format!("is no node; there is {}", names.join(", "))));
         }
         self.check_room(before.seller.0, before.staying().len())?;
-        self.operate(id, before, OperationKind::Relocate, Record::replace).await
+        self.operate(id, before, OperationKind::Relocate, move |record| record.relocate(&order.node)).await
     }
 
     /// Changes what a deployment is made from; new engines take over from the old ones, without losing a hold. The same again

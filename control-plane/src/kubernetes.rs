@@ -1,5 +1,7 @@
-//! Deployments on Kubernetes: what is asked for as a custom resource, and the objects that a show comes to. Pure; nothing here
-//! talks to a cluster.
+//! Deployments on Kubernetes: what is asked for as a custom resource, the objects that a show comes to (pure), and the calls that
+//! are made to a cluster.
 
+pub mod cluster;
 pub mod manifests;
+pub(crate) mod nodes;
 pub mod resource;

@@ -129,7 +129,7 @@ impl ControlPlane {
                 self.respond_of_deployments(method, rest, &caller()?, &body, parts.uri.query()).await
             }
             (&Method::GET | &Method::HEAD, ["v1", "nodes"]) => {
-                let items = self.deployments()?.nodes(&caller()?)?;
+                let items = self.deployments()?.nodes(&caller()?).await?;
                 Ok(json(StatusCode::OK, &Page { items, next_cursor: None }))
             }
             (&Method::GET | &Method::HEAD, ["v1", "anomalies"]) => {

@@ -1,6 +1,6 @@
 //! The task that keeps one engine of a deployment running and heard; again after each failure.
 
-use std::io;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::World;
-use super::process::{Place, Running};
+use super::driver::{Failure, Place, Running};
+use super::record::Record;
 use super::status::Status;
-use super::template::Plan;
 
 /// Between two looks at what an engine that starts has come to.
 const LOOK: Duration = Duration::from_millis(10);
@@ -26,8 +26,6 @@ const START_MAX: Duration = Duration::from_mins(2);
 const HANG_MAX: Duration = Duration::from_secs(10);
 /// Between two looks at that.
 const LISTEN: Duration = Duration::from_millis(250);
-/// What an engine may take to end in good order.
-const STOP_MAX: Duration = Duration::from_secs(30);
 /// An engine that was there for so long is well.
 const WELL: Duration = Duration::from_secs(10);
 /// After so many starts in a row that came to nothing, its address may be somebody else's.
@@ -40,14 +38,13 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn start(deployment: &str, number: u32, plan: Plan, status: &Arc<Status>, world: &World) -> Self {
+    pub(super) fn start(record: &Record, number: u32, status: &Arc<Status>, world: &World) -> Self {
         status.expect(number);
         let (stop, stopped) = watch::channel(false);
         let work = Work {
-            deployment: deployment.to_owned(),
+            deployment: record.id.clone(),
             number,
-            plan,
-            place: Place::of(&world.driver, deployment, number),
+            place: Place::of(&world.driver, record, number),
             status: Arc::clone(status),
             world: world.clone(),
             stopped,
@@ -72,21 +69,14 @@ impl Keeper {
 enum End {
     /// It was to stop.
     Stopped,
-    /// Anything else: a reason, and a message for people.
-    Failed(&'static str, String),
-}
-
-impl From<io::Error> for End {
-    fn from(error: io::Error) -> Self {
-        Self::Failed("DiskFailed", format!("The machine's disk or its processes fail: {error}."))
-    }
+    /// Anything else.
+    Failed(Failure),
 }
 
 /// What the task works with.
 struct Work {
     deployment: String,
     number: u32,
-    plan: Plan,
     place: Place,
     status: Arc<Status>,
     world: World,
@@ -101,7 +91,7 @@ impl Work {
         let (mut pause, mut failures) = (PAUSE_MIN, 0);
         while !*self.stopped.borrow() {
             let begun = Instant::now();
-            let End::Failed(reason, message) = self.once(failures).await else { break };
+            let End::Failed((reason, message)) = self.once(failures).await else { break };
             tracing::warn!(
                 deployment = self.deployment,
                 engine = self.number,
@@ -129,38 +119,35 @@ impl Work {
 
     /// One life of the engine.
     async fn once(&self, failures: u32) -> End {
-        let mut running = match self.begin(failures) {
-            Ok(running) => running,
-            Err(end) => return end,
+        let mut running = tokio::select! {
+            begun = self.begin(failures) => match begun {
+                Ok(running) => running,
+                Err(failure) => return End::Failed(failure),
+            },
+            // What was begun is looked for by whoever is next.
+            () = self.ordered() => return End::Stopped,
         };
         let end = tokio::select! {
-            how = running.ended() => {
-                let message = format!("The engine ended with {how}; its log is engine.log in its directory.");
-                return End::Failed("Ended", message);
-            }
+            message = running.ended() => return End::Failed(("Ended", message)),
             end = self.follow() => end,
             () = self.ordered() => End::Stopped,
         };
         // Whoever hangs hears no request to stop.
-        if matches!(end, End::Failed(..)) {
+        if matches!(end, End::Failed(_)) {
             running.kill();
         } else {
             // It goes in good order: no reason to look for it again and again.
             self.disconnect_all_but(None);
         }
-        self::end(&mut running).await;
+        running.end().await;
         end
     }
 
-    fn begin(&self, failures: u32) -> Result<Running, End> {
-        self.place.make()?;
+    async fn begin(&self, failures: u32) -> Result<Running, Failure> {
+        let before = self.connected().last().cloned();
+        let running = self.place.begin(before.as_deref(), failures < FAILURES_AT_ADDRESS).await?;
         self.status.set(ConditionKind::NamespaceReady, true, "Made", "There is a place for its data.");
-        if let Some(running) = self.place.adopt() {
-            return Ok(running);
-        }
-        let address = self.connected().last().cloned().or_else(|| self.place.address());
-        let address = address.filter(|_| failures < FAILURES_AT_ADDRESS);
-        Ok(self.place.start(&self.world.driver, self.plan, address.as_deref())?)
+        Ok(running)
     }
 
     fn connected(&self) -> MutexGuard<'_, Vec<String>> {
@@ -170,13 +157,27 @@ impl Work {
 
     /// Follows an engine that starts, until it is heard, and then for as long as it is; comes back where it is not.
     async fn follow(&self) -> End {
-        let Ok(address) = timeout(START_MAX, self.heard()).await else {
-            return End::Failed("Silent", format!("The engine was not heard for {START_MAX:?}, and was ended."));
+        let heard = async {
+            tokio::select! {
+                address = self.heard() => address,
+                never = self.tell_trouble() => match never {},
+            }
+        };
+        let Ok(address) = timeout(START_MAX, heard).await else {
+            return End::Failed(("Silent", self.place.silent(START_MAX)));
         };
         self.disconnect_all_but(Some(&address));
         self.status.heard(self.number, &address);
         self.hangs(&address).await;
-        End::Failed("Silent", format!("The engine was not heard for {HANG_MAX:?}, and was ended."))
+        End::Failed(("Silent", self.place.silent(HANG_MAX)))
+    }
+
+    /// Says why the engine does not come, as often as there is something to say.
+    async fn tell_trouble(&self) -> Infallible {
+        loop {
+            let (reason, message) = self.place.trouble().await;
+            self.status.trouble(self.number, reason, &message);
+        }
     }
 
     /// Returns once an engine that runs was not heard for too long.
@@ -211,16 +212,5 @@ impl Work {
         let all = std::mem::take(&mut *self.connected());
         all.iter().filter(|other| Some(*other) != address).for_each(|other| (self.world.engines.disconnect)(other));
         self.connected().extend(address.cloned());
-    }
-}
-
-/// Ends an engine: in good order, if it takes no longer than that may take.
-pub(super) async fn end(running: &mut Running) {
-    running.terminate();
-    if timeout(STOP_MAX, running.ended()).await.is_err() {
-        running.kill();
-        if timeout(STOP_MAX, running.ended()).await.is_err() {
-            tracing::error!("an engine cannot be ended");
-        }
     }
 }

@@ -20,9 +20,9 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Where an engine says at which address it listens.
 const ADDRESS: &str = "engine-address";
 
-/// How engines are started.
+/// How engines are started as processes.
 #[derive(Debug, Clone)]
-pub struct Driver {
+pub struct Local {
     /// The program, which has a subcommand `engine`.
     pub program: PathBuf,
     /// Each engine has a directory below this one.
@@ -45,7 +45,7 @@ pub(super) enum Running {
     Adopted(OwnedFd),
 }
 
-impl Driver {
+impl Local {
     /// Where what engines leave behind is put.
     pub(super) fn exports(&self) -> PathBuf {
         self.directory.with_file_name("exports")
@@ -54,9 +54,9 @@ impl Driver {
 
 impl Place {
     /// That of a deployment's engine with a number; the first has the deployment's name alone.
-    pub(super) fn of(driver: &Driver, deployment: &str, engine: u32) -> Self {
+    pub(super) fn of(local: &Local, deployment: &str, engine: u32) -> Self {
         let name = if engine == 0 { deployment.to_owned() } else { format!("{deployment}.{engine}") };
-        Self(driver.directory.join(name))
+        Self(local.directory.join(name))
     }
 
     /// Makes it, for nobody else on the machine to read.
@@ -103,15 +103,15 @@ impl Place {
     }
 
     /// Starts the engine; at `address`, where it was before, if it was.
-    pub(super) fn start(&self, driver: &Driver, plan: Plan, address: Option<&str>) -> io::Result<Running> {
-        let mut command = std::process::Command::new(&driver.program);
-        command.arg("engine").arg("--data").arg(&self.0).arg("--engine-key-file").arg(&driver.key_file);
+    pub(super) fn start(&self, local: &Local, plan: Plan, address: Option<&str>) -> io::Result<Running> {
+        let mut command = std::process::Command::new(&local.program);
+        command.arg("engine").arg("--data").arg(&self.0).arg("--engine-key-file").arg(&local.key_file);
         command.args(["--engine-listen", address.unwrap_or("127.0.0.1:0")]);
         // What the server was told for itself is not for its engines.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"ONRUSH_")) {
             command.env_remove(name);
         }
-        command.envs(driver.environment.iter().cloned());
+        command.envs(local.environment.iter().cloned());
         command.env("ONRUSH_MAILBOX_CAPACITY", plan.mailbox_capacity.to_string());
         command.env("ONRUSH_SNAPSHOT_EVERY_EVENTS", plan.snapshot_every_events.to_string());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(self.log()?);
@@ -228,20 +228,20 @@ fn size_of_tree(directory: &Path) -> u64 {
 ///
 /// # Errors
 /// What the system says.
-pub(super) fn node(name: &str, driver: &Driver, engines: u32) -> Result<Node, procfs::ProcError> {
+pub(super) fn node(name: &str, local: &Local, engines: u32) -> Result<Node, procfs::ProcError> {
     use procfs::Current as _;
     let (load, memory) = (procfs::LoadAverage::current()?, procfs::Meminfo::current()?);
-    fs::create_dir_all(&driver.directory)?;
-    let disk = rustix::fs::statvfs(&driver.directory).map_err(io::Error::from)?;
+    fs::create_dir_all(&local.directory)?;
+    let disk = rustix::fs::statvfs(&local.directory).map_err(io::Error::from)?;
     Ok(Node {
         name: name.to_owned(),
         cores: std::thread::available_parallelism().map_or(1, usize::from) as u32,
-        load_1m: load.one,
-        load_5m: load.five,
+        load_1m: Some(load.one),
+        load_5m: Some(load.five),
         memory_bytes: memory.mem_total,
-        memory_available_bytes: memory.mem_available.unwrap_or(memory.mem_free),
+        memory_available_bytes: Some(memory.mem_available.unwrap_or(memory.mem_free)),
         disk_bytes: disk.f_blocks * disk.f_frsize,
-        disk_free_bytes: disk.f_bavail * disk.f_frsize,
+        disk_free_bytes: Some(disk.f_bavail * disk.f_frsize),
         engines,
     })
 }

@@ -38,6 +38,9 @@ pub(super) struct Record {
     /// To which of them it is on its way.
     #[serde(default)]
     pub(super) moving: Option<u32>,
+    /// The nodes that engines were asked for on; who is not among them runs on any.
+    #[serde(default)]
+    pub(super) nodes: BTreeMap<u32, String>,
     /// How often this was changed.
     #[serde(default)]
     pub(super) revision: u64,
@@ -88,6 +91,7 @@ impl Record {
             next,
             home: None,
             moving: None,
+            nodes: BTreeMap::new(),
             revision: 0,
             operation: None,
             going: false,
@@ -120,6 +124,13 @@ impl Record {
         self.leaving.extend(staying);
     }
 
+    /// The same, on a node.
+    pub(super) fn relocate(&mut self, node: &str) {
+        let first = self.next;
+        self.replace();
+        self.nodes.extend((first..self.next).map(|engine| (engine, node.to_owned())));
+    }
+
     fn add(&mut self, engines: usize) {
         for _ in 0..engines {
             self.engines.push(self.next);
@@ -131,6 +142,7 @@ impl Record {
     pub(super) fn forget(&mut self, engine: u32) {
         self.engines.retain(|known| *known != engine);
         self.leaving.retain(|known| *known != engine);
+        self.nodes.remove(&engine);
     }
 
     /// A show has one at most.

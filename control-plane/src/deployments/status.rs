@@ -142,6 +142,14 @@ impl Status {
         });
     }
 
+    /// Why an engine that starts is not there yet.
+    pub(super) fn trouble(&self, engine: u32, reason: &'static str, message: &str) {
+        self.change(|now| {
+            let seen = now.engines.entry(engine).or_default();
+            seen.trouble = Some((reason, message.to_owned()));
+        });
+    }
+
     /// An engine is not one of the deployment's any more.
     pub(super) fn forget(&self, engine: u32) {
         self.change(|now| drop(now.engines.remove(&engine)));

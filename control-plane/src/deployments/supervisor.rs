@@ -12,11 +12,11 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::keeper::{self, Keeper, PAUSE_MAX, PAUSE_MIN};
-use super::process::Place;
+use super::driver::{DriverError, Place};
+use super::keeper::{Keeper, PAUSE_MAX, PAUSE_MIN};
 use super::record::Record;
 use super::status::Status;
-use super::{World, spread, template};
+use super::{World, spread};
 use crate::store::Store;
 
 /// Between two looks whether performances have been added that belong elsewhere.
@@ -218,10 +218,7 @@ impl Work {
     fn keep(&self, record: &Record) {
         let mut keepers = self.keepers.lock().unwrap_or_else(PoisonError::into_inner);
         for engine in &record.engines {
-            keepers.entry(*engine).or_insert_with(|| {
-                let plan = template::plan(&record.parameters);
-                Keeper::start(&record.id, *engine, plan, &self.status, &self.world)
-            });
+            keepers.entry(*engine).or_insert_with(|| Keeper::start(record, *engine, &self.status, &self.world));
         }
     }
 
@@ -288,13 +285,10 @@ impl Work {
         if let Some(keeper) = keeper {
             keeper.stopped().await;
         }
-        let place = Place::of(&self.world.driver, &self.record().id, engine);
-        let exports = self.world.driver.exports();
-        let put_aside = tokio::task::spawn_blocking(move || place.export(&exports)).await;
-        match put_aside {
-            Ok(Ok(path)) => tracing::info!(path = %path.display(), "the journal of an engine that has gone"),
-            failed => {
-                tracing::error!(?failed, "what an engine has left behind is not put aside");
+        match Place::of(&self.world.driver, &self.record(), engine).put_aside().await {
+            Ok(place) => tracing::info!(place, "the journal of an engine that has gone"),
+            Err(error) => {
+                tracing::error!(%error, "an engine is not gone, or what it has left behind is not put aside");
                 return Err(Problem::new(Kind::Internal));
             }
         }
@@ -312,31 +306,27 @@ impl Work {
 
     /// Puts what the engines have had aside, and forgets them.
     async fn go(&self) {
-        for engine in &self.record().engines {
-            // One that an earlier server has started may run still.
-            if let Some(mut running) = Place::of(&self.world.driver, &self.record().id, *engine).adopt() {
-                keeper::end(&mut running).await;
-            }
-        }
-        let (record, store, exports) = (self.record(), Arc::clone(&self.store), self.world.driver.exports());
-        let places = record.engines.iter().map(|engine| Place::of(&self.world.driver, &record.id, *engine));
-        let places: Vec<_> = places.collect();
-        let put_aside = move || {
-            let exported = places.iter().map(|place| place.export(&exports)).collect::<std::io::Result<Vec<_>>>();
-            let exported = exported.map_err(|error| error.to_string())?;
-            let removed = store.write(|| Ok::<_, crate::store::StoreError>((record.remove(), ())));
-            removed.map(|()| exported).map_err(|error| error.to_string())
-        };
-        let gone = match tokio::task::spawn_blocking(put_aside).await {
-            Ok(Ok(exported)) => {
+        let gone = match self.put_all_aside().await {
+            Ok(exported) => {
                 tracing::info!(?exported, "the journals of a deleted deployment");
                 Gone::Yes
             }
-            failed => {
-                tracing::error!(deployment = self.record().id, ?failed, "a deployment is not gone yet");
+            Err(error) => {
+                tracing::error!(deployment = self.record().id, error, "a deployment is not gone yet");
                 Gone::Failed
             }
         };
         self.gone.send_replace(gone);
+    }
+
+    async fn put_all_aside(&self) -> Result<Vec<String>, String> {
+        let (record, mut exported) = (self.record(), Vec::new());
+        let in_words = |error: DriverError| error.to_string();
+        for engine in &record.engines {
+            exported.push(Place::of(&self.world.driver, &record, *engine).put_aside().await.map_err(in_words)?);
+        }
+        self.world.driver.clear(&record).await.map_err(in_words)?;
+        let removed = self.store.ask(move |store| store.write(|| Ok((record.remove(), ()))));
+        removed.await.map(|()| exported).map_err(|problem| problem.body().detail.clone())
     }
 }

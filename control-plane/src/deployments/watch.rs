@@ -14,7 +14,8 @@ use onrush_engine::id::AccountId;
 use onrush_engine::time::{Clock, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::process::{Measured, Place};
+use super::driver::{Driver, Place};
+use super::process::Measured;
 use super::record::Record;
 use super::supervisor::Supervisor;
 use super::{Engines, usage};
@@ -295,11 +296,11 @@ pub(super) struct Look {
 }
 
 impl Look {
-    pub(super) fn at(supervisor: &Supervisor, driver: &super::Driver) -> Self {
+    pub(super) fn at(supervisor: &Supervisor, driver: &Driver) -> Self {
         let (record, status) = (supervisor.record(), supervisor.describe().status);
         let ready = status.conditions.iter().find(|condition| condition.kind == ConditionKind::Ready);
         Self {
-            places: record.engines.iter().map(|engine| (*engine, Place::of(driver, &record.id, *engine))).collect(),
+            places: record.engines.iter().map(|engine| (*engine, Place::of(driver, &record, *engine))).collect(),
             addresses: supervisor.addresses(),
             restarts: status.restarts,
             unready_since: ready.filter(|ready| !ready.status).map(|ready| ready.since.0),

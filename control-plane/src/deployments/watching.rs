@@ -13,7 +13,7 @@ use super::record::Record;
 use super::supervisor::Supervisor;
 use super::usage::{self, Span};
 use super::watch::{self, Look, Noted, Watch};
-use super::{Deployments, NODE, REPLICAS_MAX, process};
+use super::{Deployments, REPLICAS_MAX};
 use crate::callers::{check_operates, is_admin};
 use crate::{costs, policies};
 
@@ -153,7 +153,7 @@ impl Deployments {
     ///
     /// # Errors
     /// `forbidden`, for everybody but admins; `internal-error` where the system does not say.
-    pub fn nodes(&self, caller: &Caller) -> Result<Vec<Node>, Problem> {
+    pub async fn nodes(&self, caller: &Caller) -> Result<Vec<Node>, Problem> {
         if !is_admin(caller) {
             return Err(Problem::new(Kind::Forbidden));
         }
@@ -161,10 +161,9 @@ impl Deployments {
             let supervisors = self.supervisors();
             supervisors.by_id.values().map(|supervisor| supervisor.addresses().len()).sum::<usize>()
         };
-        let node = process::node(NODE, &self.world.driver, engines as u32).map_err(|error| {
-            tracing::error!(%error, "the system does not say how this machine is");
+        self.world.driver.nodes(engines as u32).await.map_err(|error| {
+            tracing::error!(%error, "nobody says how the machines are");
             Problem::new(Kind::Internal)
-        })?;
-        Ok(vec![node])
+        })
     }
 }

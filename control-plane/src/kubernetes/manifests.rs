@@ -26,7 +26,7 @@ pub struct Wanted {
     pub show: String,
     /// What it was made from.
     pub template: String,
-    /// How many engines.
+    /// How many engines it has, or is to have.
     pub replicas: u32,
     /// The image of every role.
     pub image: String,
@@ -41,9 +41,30 @@ pub fn name_of(deployment: &str) -> String {
     deployment.replace('_', "-").to_lowercase()
 }
 
+/// The set of an engine.
+pub(crate) fn engine_name(number: u32) -> String {
+    format!("engine-{number}")
+}
+
+/// Its one pod.
+pub(crate) fn pod_name(number: u32) -> String {
+    format!("engine-{number}-0")
+}
+
+/// The claim of that.
+pub(crate) fn claim_name(number: u32) -> String {
+    format!("data-engine-{number}-0")
+}
+
 impl Wanted {
-    /// Every object, in the order in which they are applied.
+    /// Every object, in the order in which they are applied, but the key that edges and engines share.
     pub fn objects(&self) -> Vec<Value> {
+        let engines = (0..self.replicas).map(|number| self.engine(number, None));
+        self.surroundings().into_iter().chain(engines).collect()
+    }
+
+    /// What all engines of the show share.
+    pub fn surroundings(&self) -> Vec<Value> {
         vec![
             self.namespace(),
             self.quota(),
@@ -55,7 +76,6 @@ impl Wanted {
             self.let_edges_in(),
             self.service(),
             self.disruption_budget(),
-            self.engines(),
         ]
     }
 
@@ -135,30 +155,35 @@ impl Wanted {
         self.object("v1", "ServiceAccount", "engine", json!({"automountServiceAccountToken": false}))
     }
 
-    /// An engine may keep its lease, and nothing else.
+    /// Who helps with this show may look at what runs, and at nothing secret. Engines ask nothing of the cluster.
     fn role(&self) -> Value {
-        self.object(
-            "rbac.authorization.k8s.io/v1",
-            "Role",
-            "engine",
-            json!({"rules": [{
-                "apiGroups": ["coordination.k8s.io"],
-                "resources": ["leases"],
-                "verbs": ["get", "create", "update"],
-            }]}),
-        )
+        let rule = |group: &str, resources: &[&str]| json!({"apiGroups": [group], "resources": resources, "verbs": ["get", "list", "watch"]});
+        let rules = [
+            rule("", &["pods", "pods/log", "events", "services", "persistentvolumeclaims"]),
+            rule("apps", &["statefulsets"]),
+        ];
+        self.object("rbac.authorization.k8s.io/v1", "Role", "co-operator", json!({"rules": rules}))
     }
 
     fn role_binding(&self) -> Value {
         self.object(
             "rbac.authorization.k8s.io/v1",
             "RoleBinding",
-            "engine",
+            "co-operator",
             json!({
-                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "engine"},
-                "subjects": [{"kind": "ServiceAccount", "name": "engine", "namespace": self.name}],
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "co-operator"},
+                "subjects": [{
+                    "apiGroup": "rbac.authorization.k8s.io",
+                    "kind": "Group",
+                    "name": format!("onrush:{}:co-operators", self.name),
+                }],
             }),
         )
+    }
+
+    /// What edges and engines know each other by. Not among [`Self::objects`], which anybody may look at who may deploy.
+    pub fn key(&self, key: &str) -> Value {
+        self.object("v1", "Secret", "engine-key", json!({"type": "Opaque", "stringData": {"engine.key": key}}))
     }
 
     fn deny_all(&self) -> Value {
@@ -221,7 +246,8 @@ impl Wanted {
         )
     }
 
-    fn engines(&self) -> Value {
+    /// One engine: a set of its own, so that each is there or not, on a node or any, and of a release, whatever the others are.
+    pub fn engine(&self, number: u32, node: Option<&str>) -> Value {
         let claim = json!({
             "apiVersion": "v1",
             "kind": "PersistentVolumeClaim",
@@ -232,23 +258,35 @@ impl Wanted {
                 "resources": {"requests": {"storage": format!("{}Gi", self.size.storage_gib)}},
             },
         });
-        self.object(
+        let mut labels = self.labels();
+        labels["onrush.dev/engine"] = json!(number.to_string());
+        let mut pod = self.pod();
+        if let Some(node) = node {
+            pod["nodeSelector"] = json!({"kubernetes.io/hostname": node});
+        }
+        let mut engine = self.object(
             "apps/v1",
             "StatefulSet",
-            "engine",
+            &engine_name(number),
             json!({"spec": {
                 "serviceName": "engine",
-                "replicas": self.replicas,
-                "podManagementPolicy": "Parallel",
+                "replicas": 1,
                 "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
                 "selector": {"matchLabels": {
-                    "app.kubernetes.io/component": "engine",
                     "app.kubernetes.io/instance": self.name,
+                    "onrush.dev/engine": number.to_string(),
                 }},
-                "template": {"metadata": {"labels": self.labels()}, "spec": self.pod()},
+                "template": {"metadata": {"labels": labels}, "spec": pod},
                 "volumeClaimTemplates": [claim],
             }}),
-        )
+        );
+        engine["metadata"]["labels"] = labels;
+        engine
+    }
+
+    /// Where an engine listens for edges.
+    pub fn address(&self, number: u32) -> String {
+        format!("{}.engine.{}.svc:{WIRE}", pod_name(number), self.name)
     }
 
     fn pod(&self) -> Value {

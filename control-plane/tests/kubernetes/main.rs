@@ -4,6 +4,9 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot go on without, stops it here")]
 
+mod driver;
+mod server;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -35,15 +38,19 @@ fn wanted(template: &str, seats: u64, crowd: u64, replicas: u32) -> Wanted {
 }
 
 /// Compares with what is committed.
-fn golden(path: &str, documents: &[Value]) {
+fn golden_text(path: &str, text: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    let yaml: Vec<_> = documents.iter().map(|document| serde_saphyr::to_string(document).unwrap()).collect();
-    let yaml = yaml.join("---\n");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        fs::write(&path, &yaml).unwrap();
+        fs::write(&path, text).unwrap();
     }
     let known = fs::read_to_string(&path).unwrap();
-    assert!(known == yaml, "{} is not what the types say; see UPDATE_GOLDEN", path.display());
+    assert!(known == text, "{} is another by now; see UPDATE_GOLDEN", path.display());
+    known
+}
+
+fn golden(path: &str, documents: &[Value]) {
+    let yaml: Vec<_> = documents.iter().map(|document| serde_saphyr::to_string(document).unwrap()).collect();
+    let known = golden_text(path, &yaml.join("---\n"));
     let read: Vec<Value> = serde_saphyr::from_multiple(&known).unwrap();
     assert_eq!(read, documents, "what is written reads back");
 }

@@ -1,9 +1,13 @@
 //! Engines of their own for shows, in the process of a server: how they are started, and what the server's edge is asked.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use anyhow::Context as _;
 use onrush_api::problem::{Kind, Problem};
 use onrush_control_plane::ControlPlane;
-use onrush_control_plane::deployments::{Driver, Engines, Known, Outstanding};
+use onrush_control_plane::deployments::{Driver, Engines, Known, Local, Outstanding};
+use onrush_control_plane::kubernetes::cluster::{Cluster, Told};
 use onrush_edge::problem_of_registry;
 use onrush_engine::client::{Client, Performance};
 use onrush_engine::command::Caller;
@@ -13,14 +17,14 @@ use onrush_engine::inventory::{Answer, BookingView, Stage};
 use onrush_engine::mailbox::Ask;
 use onrush_engine::wire::Key;
 
-use crate::settings::Settings;
+use crate::settings::{Deploying, Settings};
 
 /// Room that an engine of a show keeps for a start on a full disk, in MiB: as little as may be, as there are many.
 const BALLAST: &str = "17";
 
 /// A control plane that gives shows engines of their own; one that does not, where that cannot be, and the log says why.
-pub(crate) fn add(plane: ControlPlane, settings: &Settings, client: &Client) -> ControlPlane {
-    match driver(settings) {
+pub(crate) async fn add(plane: ControlPlane, settings: &Settings, client: &Client) -> ControlPlane {
+    match driver(settings).await {
         Ok((driver, key)) => plane.with_deployments(driver, engines(client, key), settings.rates),
         Err(error) => {
             let error: &dyn std::error::Error = error.as_ref();
@@ -30,16 +34,29 @@ pub(crate) fn add(plane: ControlPlane, settings: &Settings, client: &Client) -> 
     }
 }
 
-/// How engines are started: this program, with this server's settings.
-fn driver(settings: &Settings) -> anyhow::Result<(Driver, Key)> {
-    let data = std::path::absolute(&settings.engine.data).context("the data directory's own path")?;
+/// How engines are started, and what they are known by.
+async fn driver(settings: &Settings) -> anyhow::Result<(Driver, Key)> {
     let key_file = std::path::absolute(&settings.engine_key_file).context("the engine key's own path")?;
     let key = Key::open_or_create(&key_file)?;
+    let driver = match &settings.deploying {
+        Deploying::Local => Driver::Local(Arc::new(local(settings, key_file)?)),
+        Deploying::Kubernetes { image, system_namespace } => {
+            let key = std::fs::read_to_string(&key_file).context("the engine key")?;
+            let told = Told { image: image.clone(), system_namespace: system_namespace.clone(), key };
+            Driver::Cluster(Arc::new(Cluster::connect(told).await?))
+        }
+    };
+    Ok((driver, key))
+}
+
+/// This program, with this server's settings.
+fn local(settings: &Settings, key_file: PathBuf) -> anyhow::Result<Local> {
+    let data = std::path::absolute(&settings.engine.data).context("the data directory's own path")?;
     let program = std::env::current_exe().context("the program's own file")?;
     let mut environment = settings.environment.clone();
     let ballast = environment.iter_mut().find(|(name, value)| name == "ONRUSH_BALLAST_MIB" && value != "0");
     ballast.into_iter().for_each(|(_, value)| BALLAST.clone_into(value));
-    Ok((Driver { program, directory: data.join("engines"), key_file, environment }, key))
+    Ok(Local { program, directory: data.join("engines"), key_file, environment })
 }
 
 /// What is asked of the edge of this process.

@@ -44,7 +44,7 @@ impl People {
         let booked_until = booked_until(Arc::clone(&edge));
         let plane = ControlPlane::open(config, shared_keys, shared_revocations, clock, obligations, booked_until);
         let plane = match plane {
-            Ok(plane) => Some(Arc::new(deployments::add(plane, settings, client))),
+            Ok(plane) => Some(Arc::new(deployments::add(plane, settings, client).await)),
             Err(error) => {
                 tracing::error!(%error, "there are no accounts until this is mended; the sale goes on");
                 None

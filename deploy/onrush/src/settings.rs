@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use onrush_control_plane::deployments::RateCard;
+use onrush_control_plane::deployments::{IMAGE, RateCard, SYSTEM_NAMESPACE};
 use onrush_engine::journal::Durability;
 use thiserror::Error;
 
@@ -58,6 +58,9 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("stripe_key_file", "", "a file with Stripe's secret key"),
     ("stripe_webhook_secret_file", "", "a file with the secret that Stripe signs its notices with"),
     ("stripe_url", "https://api.stripe.com", "address of Stripe's API"),
+    ("deployments", "local", "what runs shows' own engines: local, as processes; kubernetes, as pods of a cluster"),
+    ("engine_image", IMAGE, "the image of engines that are pods"),
+    ("system_namespace", SYSTEM_NAMESPACE, "the namespace that edges and control plane are pods of"),
     ("rate_currency", "KRW", "the currency of the rates for what deployments use"),
     ("rate_core_hour", "60", "what a busy core costs an hour, in minor units, with up to three decimals"),
     ("rate_memory_gib_hour", "8", "what a GiB of memory costs an hour"),
@@ -195,10 +198,10 @@ impl Layers {
         mebibytes.checked_mul(1 << 20).ok_or_else(|| self.wrong(name, "too much".to_owned()))
     }
 
-    fn one_of<T: Copy>(&self, name: &'static str, choices: &[(&str, T)]) -> Result<T, SettingsError> {
+    fn one_of<T: Clone>(&self, name: &'static str, choices: &[(&str, T)]) -> Result<T, SettingsError> {
         let (value, _) = &self.0[name];
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-        let chosen = choices.iter().find(|(choice, _)| choice == value).map(|(_, chosen)| *chosen);
+        let chosen = choices.iter().find(|(choice, _)| choice == value).map(|(_, chosen)| chosen.clone());
         chosen.ok_or_else(|| self.wrong(name, format!("must be {}", names.join(" or "))))
     }
 }
@@ -234,8 +237,16 @@ pub(crate) struct Settings {
     pub(crate) admin: Option<(String, PathBuf)>,
     pub(crate) payments: PaymentSettings,
     pub(crate) rates: RateCard,
+    pub(crate) deploying: Deploying,
     /// For engines that this server starts: what it was told itself, but for what each has of its own.
     pub(crate) environment: Vec<(String, String)>,
+}
+
+/// What runs engines of shows' own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Deploying {
+    Local,
+    Kubernetes { image: String, system_namespace: String },
 }
 
 /// Who takes payments.
@@ -277,6 +288,7 @@ impl Settings {
             admin: admin(layers)?,
             payments: payments(layers)?,
             rates: rates(layers)?,
+            deploying: deploying(layers)?,
             environment: layers.environment(),
         };
         settings.engine.validate().map_err(|error| SettingsError::Contradiction(error.to_string()))?;
@@ -299,6 +311,12 @@ fn engines(layers: &Layers) -> Result<Vec<String>, SettingsError> {
         _ => Err(layers.wrong("engines", format!("'{address}' is not host:port"))),
     });
     checked.collect()
+}
+
+fn deploying(layers: &Layers) -> Result<Deploying, SettingsError> {
+    let (image, system_namespace) = (layers.get("engine_image")?, layers.get("system_namespace")?);
+    let kubernetes = Deploying::Kubernetes { image, system_namespace };
+    layers.one_of("deployments", &[("local", Deploying::Local), ("kubernetes", kubernetes)])
 }
 
 fn rates(layers: &Layers) -> Result<RateCard, SettingsError> {

@@ -94,18 +94,18 @@ pub struct Node {
     pub name: String,
     /// Its cores.
     pub cores: u32,
-    /// Tasks that ran or waited to, on average over a minute.
-    pub load_1m: f32,
+    /// Tasks that ran or waited to, on average over a minute; nothing where nobody says so, as in a cluster.
+    pub load_1m: Option<f32>,
     /// The same over five.
-    pub load_5m: f32,
+    pub load_5m: Option<f32>,
     /// Its memory, in bytes.
     pub memory_bytes: u64,
-    /// What of that could be had, in bytes.
-    pub memory_available_bytes: u64,
+    /// What of that could be had, in bytes; nothing where nobody says so.
+    pub memory_available_bytes: Option<u64>,
     /// The disk that engines' directories are on, in bytes.
     pub disk_bytes: u64,
-    /// What of that is free, in bytes.
-    pub disk_free_bytes: u64,
+    /// What of that is free, in bytes; nothing where nobody says so.
+    pub disk_free_bytes: Option<u64>,
     /// Engines of deployments that run there.
     pub engines: u32,
 }

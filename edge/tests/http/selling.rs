@@ -85,7 +85,10 @@ fn shows_are_found_by_what_is_known_of_them() {
         let page = server.get(&format!("/v1/shows?{query}")).expect(200).json();
         assert_eq!(page["next_cursor"], Value::Null);
         let place = |show: &Value| ids.iter().position(|known| *known == id(show)).unwrap();
-        page["items"].as_array().unwrap().iter().map(place).collect()
+        // Shows of one millisecond have no order that was promised.
+        let mut places: Vec<_> = page["items"].as_array().unwrap().iter().map(place).collect();
+        places.sort_unstable();
+        places
     };
     let queries: [(&str, &[usize]); 12] = [
         ("", &[0, 1, 2]),
@@ -105,10 +108,13 @@ fn shows_are_found_by_what_is_known_of_them() {
         assert_eq!(found(query), places, "{query}");
     }
     let first = server.get("/v1/shows?limit=1&field=concert").expect(200).json();
-    assert_eq!(id(&first["items"][0]), ids[1]);
     let rest = format!("/v1/shows?limit=1&field=concert&cursor={}", first["next_cursor"].as_str().unwrap());
     let rest = server.get(&rest).expect(200).json();
-    assert_eq!((id(&rest["items"][0]), &rest["next_cursor"]), (ids[2].clone(), &Value::Null));
+    let mut concerts = [id(&first["items"][0]), id(&rest["items"][0])];
+    concerts.sort();
+    let mut both = [ids[1].clone(), ids[2].clone()];
+    both.sort();
+    assert_eq!((concerts, &rest["next_cursor"]), (both, &Value::Null));
     for query in ["field=opera", "field=", "on_sale=maybe", "on_sale="] {
         server.get(&format!("/v1/shows?{query}")).refused(400, "bad-request");
     }

@@ -1,0 +1,84 @@
+//! One engine as a pod of a cluster: its objects are applied, and the cluster keeps it running. What there is of it stays as it
+//! was made: another release, size or node is another engine, to which everything is handed over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::record::Record;
+use super::template;
+use crate::kubernetes::cluster::{Cluster, ClusterError, Trouble};
+use crate::kubernetes::manifests::{Wanted, name_of};
+
+/// Between two looks whether the engine is still to be there, and why it is not heard.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// See the module.
+#[derive(Clone)]
+pub(super) struct PodPlace {
+    cluster: Arc<Cluster>,
+    wanted: Wanted,
+    number: u32,
+    node: Option<String>,
+}
+
+impl PodPlace {
+    pub(super) fn of(cluster: &Arc<Cluster>, record: &Record, number: u32) -> Self {
+        let wanted = wanted(cluster, record);
+        Self { cluster: Arc::clone(cluster), wanted, number, node: record.nodes.get(&number).cloned() }
+    }
+
+    /// Sees that the engine and all around it is there.
+    pub(super) async fn begin(&self) -> Result<(), ClusterError> {
+        for object in self.wanted.surroundings() {
+            self.cluster.apply(&object).await?;
+        }
+        self.cluster.apply(&self.wanted.key(&self.cluster.told.key)).await?;
+        if !self.cluster.has_engine(&self.wanted.name, self.number).await? {
+            self.cluster.apply(&self.wanted.engine(self.number, self.node.as_deref())).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn address(&self) -> String {
+        self.wanted.address(self.number)
+    }
+
+    /// Returns when somebody has deleted it. A pod that ends is started again by the cluster.
+    pub(super) async fn deleted(&self) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            if matches!(self.cluster.has_engine(&self.wanted.name, self.number).await, Ok(false)) {
+                return;
+            }
+        }
+    }
+
+    /// The next reason why it does not run.
+    pub(super) async fn trouble(&self) -> Trouble {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            if let Ok(Some(trouble)) = self.cluster.trouble(&self.wanted.name, self.number).await {
+                return trouble;
+            }
+        }
+    }
+
+    /// Ends it for good; what it leaves behind.
+    pub(super) async fn put_aside(&self) -> Result<String, ClusterError> {
+        let volume = self.cluster.remove_engine(&self.wanted.name, self.number).await?;
+        Ok(volume.map_or_else(|| "nothing: it had no volume".to_owned(), |volume| format!("the volume {volume}")))
+    }
+}
+
+/// The objects of a deployment.
+pub(super) fn wanted(cluster: &Cluster, record: &Record) -> Wanted {
+    Wanted {
+        name: name_of(&record.id),
+        show: record.show.0.to_string(),
+        template: record.template.clone(),
+        replicas: record.engines.len() as u32,
+        image: cluster.told.image.clone(),
+        system_namespace: cluster.told.system_namespace.clone(),
+        size: template::size_of(&record.parameters),
+    }
+}

@@ -1,0 +1,270 @@
+//! The calls that are made to a cluster, each again where that may help. None is of another kind than these.
+
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod};
+use kube::api::{
+    Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, TypeMeta,
+};
+use kube::{Client, Config};
+use serde_json::{Value, json};
+use thiserror::Error;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::manifests::{FIELD_MANAGER, claim_name, engine_name, pod_name};
+
+/// What one call may take.
+const CALL_MAX: Duration = Duration::from_secs(15);
+/// Calls for one thing, before it is given up; whoever wants it begins again.
+const CALLS_MAX: u32 = 5;
+/// Between two of them, at first and at most.
+const PAUSE_MIN: Duration = Duration::from_millis(200);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Between two looks whether something has gone.
+const LOOK: Duration = Duration::from_millis(500);
+/// What a pod may take to go: its time to stop, and the kubelet's to notice.
+const GONE_MAX: Duration = Duration::from_mins(2);
+
+/// What a cluster did not do.
+#[derive(Debug, Error)]
+pub enum ClusterError {
+    /// There is no cluster to be found.
+    #[error("no cluster is configured: neither is this a pod with a service account, nor is there a kubeconfig")]
+    Unknown(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It refuses, or fails.
+    #[error("the cluster says: {}", said(.0))]
+    Refused(#[source] Box<kube::Error>),
+    /// It does not answer.
+    #[error("the cluster does not answer within {CALL_MAX:?}")]
+    Silent,
+    /// What was to go is still there.
+    #[error("{0} is still there after {GONE_MAX:?}")]
+    Stays(String),
+    /// An object that nobody could apply.
+    #[error("an object is of no kind: {0}")]
+    Kind(String),
+}
+
+/// What everything that is applied has in common.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// The image of engines that are new.
+    pub image: String,
+    /// The namespace of edges and control plane.
+    pub system_namespace: String,
+    /// What engines and edges know each other by, as their key file has it.
+    pub key: String,
+}
+
+/// A cluster. See the module.
+pub struct Cluster {
+    client: Client,
+    pub(crate) told: Told,
+}
+
+/// Why an engine's pod does not come: a reason, and a message for people.
+pub(crate) type Trouble = (&'static str, String);
+
+impl Cluster {
+    /// The cluster that this process runs in, or that of the kubeconfig.
+    ///
+    /// # Errors
+    /// [`ClusterError::Unknown`].
+    pub async fn connect(told: Told) -> Result<Self, ClusterError> {
+        let config = Config::infer().await.map_err(|error| ClusterError::Unknown(error.into()))?;
+        let client = Client::try_from(config).map_err(|error| ClusterError::Unknown(error.into()))?;
+        Ok(Self::of(client, told))
+    }
+
+    /// The cluster behind a client.
+    pub fn of(client: Client, told: Told) -> Self {
+        Self { client, told }
+    }
+
+    /// Makes an object what it is to be (server-side apply); what others have put there stays. Twice is once.
+    pub(crate) async fn apply(&self, object: &Value) -> Result<(), ClusterError> {
+        let kind = || ClusterError::Kind(object["kind"].to_string());
+        let types: TypeMeta = serde_json::from_value(object.clone()).map_err(|_| kind())?;
+        let resource = ApiResource::from_gvk(&GroupVersionKind::try_from(&types).map_err(|_| kind())?);
+        let name = object["metadata"]["name"].as_str().ok_or_else(kind)?;
+        let api: Api<DynamicObject> = match object["metadata"]["namespace"].as_str() {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            None => Api::all_with(self.client.clone(), &resource),
+        };
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        patiently(|| async { api.patch(name, &params, &Patch::Apply(object)).await }).await.map(drop)
+    }
+
+    /// Whether an engine's set is there.
+    pub(crate) async fn has_engine(&self, namespace: &str, number: u32) -> Result<bool, ClusterError> {
+        let sets: Api<StatefulSet> = Api::namespaced(self.client.clone(), namespace);
+        let name = engine_name(number);
+        Ok(patiently(|| sets.get_opt(&name)).await?.is_some())
+    }
+
+    /// Why an engine's pod is not there yet, as far as the cluster says so.
+    pub(crate) async fn trouble(&self, namespace: &str, number: u32) -> Result<Option<Trouble>, ClusterError> {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let name = pod_name(number);
+        let pod = patiently(|| pods.get_opt(&name)).await?;
+        Ok(pod.as_ref().and_then(|pod| trouble_of(namespace, pod)))
+    }
+
+    /// Ends an engine for good. Its volume stays, whatever becomes of the namespace; its name, if there is one. Twice is once.
+    pub(crate) async fn remove_engine(&self, namespace: &str, number: u32) -> Result<Option<String>, ClusterError> {
+        let volume = self.retain(namespace, number).await?;
+        let sets: Api<StatefulSet> = Api::namespaced(self.client.clone(), namespace);
+        let name = engine_name(number);
+        gone(patiently(|| async { sets.delete(&name, &DeleteParams::foreground()).await.map(drop) }).await)?;
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let name = pod_name(number);
+        self.until_gone(&pods, &name, &format!("the pod {namespace}/{name}")).await?;
+        Ok(volume)
+    }
+
+    /// A journal is never deleted by a deletion: what the claim was bound to stays when the claim goes.
+    async fn retain(&self, namespace: &str, number: u32) -> Result<Option<String>, ClusterError> {
+        let claims: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), namespace);
+        let name = claim_name(number);
+        let claim = patiently(|| claims.get_opt(&name)).await?;
+        let Some(volume) = claim.and_then(|claim| claim.spec?.volume_name) else { return Ok(None) };
+        let volumes: Api<PersistentVolume> = Api::all(self.client.clone());
+        let retain = json!({
+            "metadata": {"labels": {"onrush.dev/namespace": namespace, "onrush.dev/engine": number.to_string()}},
+            "spec": {"persistentVolumeReclaimPolicy": "Retain"},
+        });
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        patiently(|| async { volumes.patch(&volume, &params, &Patch::Merge(&retain)).await }).await?;
+        Ok(Some(volume))
+    }
+
+    /// Removes a namespace with all that is in it. Twice is once.
+    pub(crate) async fn remove_namespace(&self, namespace: &str) -> Result<(), ClusterError> {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        let deleted = patiently(|| async { namespaces.delete(namespace, &DeleteParams::foreground()).await.map(drop) });
+        gone(deleted.await)?;
+        self.until_gone(&namespaces, namespace, &format!("the namespace {namespace}")).await
+    }
+
+    async fn until_gone<K>(&self, api: &Api<K>, name: &str, what: &str) -> Result<(), ClusterError>
+    where
+        K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+    {
+        let give_up = Instant::now() + GONE_MAX;
+        while patiently(|| api.get_opt(name)).await?.is_some() {
+            if Instant::now() > give_up {
+                return Err(ClusterError::Stays(what.to_owned()));
+            }
+            sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    /// The nodes that there are.
+    pub(crate) async fn nodes(&self) -> Result<Vec<Node>, ClusterError> {
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        let all = ListParams::default();
+        Ok(patiently(|| nodes.list(&all)).await?.items)
+    }
+
+    /// How many engines run on each node, by its name.
+    pub(crate) async fn engines_by_node(&self) -> Result<std::collections::BTreeMap<String, u32>, ClusterError> {
+        let pods: Api<Pod> = Api::all(self.client.clone());
+        let engines = ListParams::default()
+            .labels(&format!("app.kubernetes.io/component=engine,app.kubernetes.io/managed-by={FIELD_MANAGER}"));
+        let mut counts = std::collections::BTreeMap::new();
+        let found = patiently(|| pods.list(&engines)).await?.items;
+        for node in found.into_iter().filter_map(|pod| pod.spec?.node_name) {
+            *counts.entry(node).or_default() += 1;
+        }
+        Ok(counts)
+    }
+}
+
+/// What an answer says, for people.
+fn said(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
+        error => error.to_string(),
+    }
+}
+
+/// What is gone is as good as deleted.
+fn gone(deleted: Result<(), ClusterError>) -> Result<(), ClusterError> {
+    match deleted {
+        Err(ClusterError::Refused(error)) if code_of(&error) == Some(404) => Ok(()),
+        deleted => deleted,
+    }
+}
+
+fn code_of(error: &kube::Error) -> Option<u16> {
+    if let kube::Error::Api(status) = error { Some(status.code) } else { None }
+}
+
+/// Calls, and calls again where the cluster has too much to do, is not there, or somebody else was faster; as late as it says.
+pub(crate) async fn patiently<T, F>(call: impl Fn() -> F) -> Result<T, ClusterError>
+where
+    F: Future<Output = kube::Result<T>>,
+{
+    let mut pause = PAUSE_MIN;
+    for left in (0..CALLS_MAX).rev() {
+        let (error, asked_for) = match timeout(CALL_MAX, call()).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) if is_lasting(&error) => return Err(ClusterError::Refused(Box::new(error))),
+            Ok(Err(error)) => {
+                let asked_for = retry_after(&error);
+                (ClusterError::Refused(Box::new(error)), asked_for)
+            }
+            Err(_) => (ClusterError::Silent, None),
+        };
+        if left == 0 {
+            return Err(error);
+        }
+        tracing::debug!(%error, "a call to the cluster is made again");
+        sleep(asked_for.unwrap_or(pause).min(PAUSE_MAX)).await;
+        pause *= 2;
+    }
+    Err(ClusterError::Silent)
+}
+
+/// Whether the same call will fail again.
+fn is_lasting(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Api(status) => !matches!(status.code, 409 | 429 | 500..),
+        kube::Error::HyperError(_) | kube::Error::Service(_) | kube::Error::ReadEvents(_) => false,
+        _ => true,
+    }
+}
+
+fn retry_after(error: &kube::Error) -> Option<Duration> {
+    let kube::Error::Api(status) = error else { return None };
+    let seconds = status.details.as_ref()?.retry_after_seconds;
+    (seconds > 0).then(|| Duration::from_secs(u64::from(seconds)))
+}
+
+/// What a pod says of why it does not run.
+fn trouble_of(namespace: &str, pod: &Pod) -> Option<Trouble> {
+    let status = pod.status.as_ref()?;
+    let unscheduled = status.conditions.iter().flatten().find(|condition| {
+        condition.type_ == "PodScheduled" && condition.status == "False" && condition.reason.is_some()
+    });
+    if let Some(condition) = unscheduled {
+        let message = condition.message.clone().unwrap_or_default();
+        return Some(("NoRoom", format!("No node has room for the engine: {message}")));
+    }
+    let waiting =
+        status.container_statuses.iter().flatten().find_map(|container| container.state.as_ref()?.waiting.as_ref());
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    match waiting?.reason.as_deref()? {
+        "ImagePullBackOff" | "ErrImagePull" | "InvalidImageName" => {
+            let message = waiting?.message.clone().unwrap_or_default();
+            Some(("ImageMissing", format!("The engine's image does not come: {message}")))
+        }
+        "CrashLoopBackOff" => {
+            let message = format!("The engine ends again and again; see: kubectl logs --namespace {namespace} {name}.");
+            Some(("Ended", message))
+        }
+        _ => None,
+    }
+}

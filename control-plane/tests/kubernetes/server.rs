@@ -1,0 +1,397 @@
+//! An API server of a cluster in memory, as far as Onrush asks it, with a kubelet that starts pods at once. It refuses what a real
+//! one would refuse, answers as badly as a test wants, and writes down what it was asked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{LimitRange, Namespace, ResourceQuota, Secret, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use kube::client::Body;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tower::service_fn;
+
+/// How one call goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It is answered with this code, and whoever asks is to come back after so many seconds, if any.
+    Code(u16, u32),
+    /// It is never answered.
+    Silence,
+    /// It is carried out, and the connection ends before the answer.
+    Lost,
+    /// The connection ends before it is carried out.
+    Refused,
+}
+
+/// What decides whether a call goes wrong, by its number.
+type Faults = Box<dyn FnMut(u64) -> Option<Fault> + Send>;
+
+/// See the module. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Server(Arc<Mutex<State>>);
+
+struct State {
+    /// By their paths.
+    objects: BTreeMap<String, Value>,
+    version: u64,
+    /// What is going, and how often it is still seen.
+    going: BTreeMap<String, u32>,
+    /// Methods and paths of all calls, ids and names replaced.
+    kinds_of_calls: BTreeSet<String>,
+    calls: u64,
+    faults: Faults,
+    /// What new pods say of themselves.
+    pod_status: Value,
+}
+
+/// How often something that goes is still seen.
+const LINGERS: u32 = 2;
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        let state = State {
+            objects: BTreeMap::new(),
+            version: 0,
+            going: BTreeMap::new(),
+            kinds_of_calls: BTreeSet::new(),
+            calls: 0,
+            faults: Box::new(|_| None),
+            pod_status: json!({"phase": "Running"}),
+        };
+        let server = Self(Arc::new(Mutex::new(state)));
+        for node in ["node-a", "node-b"] {
+            let capacity = json!({"cpu": "4", "memory": "16Gi", "ephemeral-storage": "100Gi"});
+            let node = json!({"metadata": {"name": node}, "status": {"capacity": capacity}});
+            let path = format!("/api/v1/nodes/{}", node["metadata"]["name"].as_str().unwrap());
+            server.state().put(&path, node);
+        }
+        server
+    }
+
+    /// A client of it. Has to be called on a runtime.
+    pub(crate) fn client(&self) -> kube::Client {
+        let server = self.clone();
+        let service = service_fn(move |request: Request<Body>| {
+            let server = server.clone();
+            async move { server.serve(request).await }
+        });
+        kube::Client::new(service, "default")
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    /// From now on calls go wrong.
+    pub(crate) fn fail(&self, faults: impl FnMut(u64) -> Option<Fault> + Send + 'static) {
+        self.state().faults = Box::new(faults);
+    }
+
+    pub(crate) fn say_of_pods(&self, status: Value) {
+        let mut state = self.state();
+        for (path, pod) in &mut state.objects {
+            if path.contains("/pods/") {
+                pod["status"] = status.clone();
+            }
+        }
+        state.pod_status = status;
+    }
+
+    pub(crate) fn object(&self, path: &str) -> Option<Value> {
+        self.state().objects.get(path).cloned()
+    }
+
+    /// Somebody else deletes something.
+    pub(crate) fn delete(&self, path: &str) {
+        self.state().delete(path);
+        self.state().going.clear();
+    }
+
+    /// The paths of all objects below one.
+    pub(crate) fn paths(&self, prefix: &str) -> Vec<String> {
+        self.state().objects.keys().filter(|path| path.starts_with(prefix)).cloned().collect()
+    }
+
+    pub(crate) fn calls(&self) -> u64 {
+        self.state().calls
+    }
+
+    /// Method and path of every kind of call that was made.
+    pub(crate) fn kinds_of_calls(&self) -> BTreeSet<String> {
+        self.state().kinds_of_calls.clone()
+    }
+
+    async fn serve(&self, request: Request<Body>) -> Result<Response<Full<Bytes>>, String> {
+        let fault = {
+            let mut state = self.state();
+            state.calls += 1;
+            let (kind, number) = (kind_of(&request), state.calls);
+            state.kinds_of_calls.insert(kind);
+            (state.faults)(number)
+        };
+        match fault {
+            Some(Fault::Code(code, after)) => return Ok(failure(code, "it was scripted", after)),
+            Some(Fault::Silence) => std::future::pending().await,
+            Some(Fault::Refused) => return Err("connection refused".to_owned()),
+            Some(Fault::Lost) | None => {}
+        }
+        let (parts, body) = request.into_parts();
+        let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
+        let answer = self.state().answer(&parts, &body);
+        if fault == Some(Fault::Lost) { Err("connection reset by peer".to_owned()) } else { Ok(answer) }
+    }
+}
+
+/// A call without the names in it.
+fn kind_of(request: &Request<Body>) -> String {
+    const KINDS: [&str; 14] = [
+        "namespaces",
+        "resourcequotas",
+        "limitranges",
+        "serviceaccounts",
+        "roles",
+        "rolebindings",
+        "networkpolicies",
+        "services",
+        "secrets",
+        "poddisruptionbudgets",
+        "statefulsets",
+        "pods",
+        "persistentvolumeclaims",
+        "persistentvolumes",
+    ];
+    let mut is_name = false;
+    let path: Vec<_> = request
+        .uri()
+        .path()
+        .split('/')
+        .map(|segment| if std::mem::replace(&mut is_name, KINDS.contains(&segment)) { "{name}" } else { segment })
+        .collect();
+    format!("{} {}", request.method(), path.join("/"))
+}
+
+fn answered(code: u16, body: &Value) -> Response<Full<Bytes>> {
+    let body = Full::new(Bytes::from(body.to_string()));
+    let code = StatusCode::from_u16(code).unwrap();
+    Response::builder().status(code).header("content-type", "application/json").body(body).unwrap()
+}
+
+fn failure(code: u16, message: &str, after: u32) -> Response<Full<Bytes>> {
+    let reason = match code {
+        403 => "Forbidden",
+        404 => "NotFound",
+        409 => "Conflict",
+        429 => "TooManyRequests",
+        _ => "InternalError",
+    };
+    answered(
+        code,
+        &json!({
+            "kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "reason": reason, "code": code,
+            "metadata": {}, "details": {"retryAfterSeconds": after},
+        }),
+    )
+}
+
+impl State {
+    fn put(&mut self, path: &str, mut object: Value) -> Value {
+        self.version += 1;
+        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        self.objects.insert(path.to_owned(), object.clone());
+        object
+    }
+
+    fn answer(&mut self, parts: &http::request::Parts, body: &[u8]) -> Response<Full<Bytes>> {
+        let path = parts.uri.path();
+        match parts.method {
+            Method::GET => self.get(path, parts.uri.query().unwrap_or_default()),
+            Method::PATCH => self.patch(path, parts, body),
+            Method::DELETE => {
+                if !self.objects.contains_key(path) {
+                    return failure(404, &format!("{path} not found"), 0);
+                }
+                let options: Value = serde_json::from_slice(body).unwrap_or_default();
+                assert_eq!(options["propagationPolicy"], "Foreground", "what depends on it goes first");
+                self.delete(path);
+                answered(200, &json!({"kind": "Status", "apiVersion": "v1", "status": "Success", "metadata": {}}))
+            }
+            ref method => failure(405, &format!("{method} {path} is asked by nobody"), 0),
+        }
+    }
+
+    fn get(&mut self, path: &str, query: &str) -> Response<Full<Bytes>> {
+        self.pass(path);
+        if let Some(object) = self.objects.get(path) {
+            return answered(200, object);
+        }
+        let resource = path.rsplit('/').next().unwrap_or_default();
+        let selector = form(query, "labelSelector");
+        let items: Vec<&Value> = match resource {
+            "nodes" => self
+                .objects
+                .iter()
+                .filter(|(path, _)| path.starts_with("/api/v1/nodes/"))
+                .map(|(_, node)| node)
+                .collect(),
+            "pods" => self.objects.iter().filter(|(path, _)| path.contains("/pods/")).map(|(_, pod)| pod).collect(),
+            _ => return failure(404, &format!("{path} not found"), 0),
+        };
+        let items: Vec<&Value> =
+            items.into_iter().filter(|item| selects(&selector, &item["metadata"]["labels"])).collect();
+        answered(200, &json!({"kind": "List", "apiVersion": "v1", "metadata": {}, "items": items}))
+    }
+
+    /// What is going goes a little.
+    fn pass(&mut self, path: &str) {
+        let Some(left) = self.going.get_mut(path) else { return };
+        *left -= 1;
+        if *left > 0 {
+            return;
+        }
+        self.going.remove(path);
+        self.objects.remove(path);
+        if let Some(namespace) = path.strip_prefix("/api/v1/namespaces/").filter(|rest| !rest.contains('/')) {
+            let within = format!("/namespaces/{namespace}/");
+            self.objects.retain(|path, _| !path.contains(&within));
+        }
+    }
+
+    fn patch(&mut self, path: &str, parts: &http::request::Parts, body: &[u8]) -> Response<Full<Bytes>> {
+        let (kind, query) = (parts.headers["content-type"].to_str().unwrap(), parts.uri.query().unwrap_or_default());
+        assert_eq!(form(query, "fieldManager"), "onrush-control-plane");
+        let patch: Value = serde_json::from_slice(body).unwrap();
+        match kind {
+            "application/merge-patch+json" => {
+                let Some(mut object) = self.objects.get(path).cloned() else { return failure(404, path, 0) };
+                merge(&mut object, &patch);
+                answered(200, &self.put(path, object))
+            }
+            "application/apply-patch+yaml" => {
+                assert_eq!(form(query, "force"), "true");
+                self.apply(path, patch)
+            }
+            kind => failure(415, kind, 0),
+        }
+    }
+
+    fn apply(&mut self, path: &str, object: Value) -> Response<Full<Bytes>> {
+        check(path, &object);
+        if let Some(namespace) = object["metadata"]["namespace"].as_str() {
+            let namespace = format!("/api/v1/namespaces/{namespace}");
+            if !self.objects.contains_key(&namespace) {
+                return failure(404, "the namespace is not there", 0);
+            }
+            if self.going.contains_key(&namespace) {
+                return failure(403, "the namespace is being terminated", 0);
+            }
+        }
+        let before = self.objects.get(path);
+        if let Some(before) = before.filter(|before| before["kind"] == "StatefulSet") {
+            assert_eq!(
+                before["spec"]["volumeClaimTemplates"], object["spec"]["volumeClaimTemplates"],
+                "it cannot change"
+            );
+        }
+        let code = if before.is_some() { 200 } else { 201 };
+        if object["kind"] == "StatefulSet" {
+            self.start_pod(&object);
+        }
+        let applied = self.put(path, object);
+        answered(code, &applied)
+    }
+
+    /// What kubelet and provisioner do.
+    fn start_pod(&mut self, set: &Value) {
+        let (namespace, name) = (
+            set["metadata"]["namespace"].as_str().unwrap(),
+            format!("{}-0", set["metadata"]["name"].as_str().unwrap()),
+        );
+        let within = format!("/api/v1/namespaces/{namespace}");
+        let (claim, volume) = (format!("data-{name}"), format!("pv-{namespace}-{name}"));
+        let selector = &set["spec"]["template"]["spec"]["nodeSelector"]["kubernetes.io/hostname"];
+        let node = selector.as_str().unwrap_or("node-a");
+        let pod = json!({
+            "metadata": {"name": name, "namespace": namespace, "labels": set["spec"]["template"]["metadata"]["labels"]},
+            "spec": {"containers": [], "nodeName": node},
+            "status": self.pod_status,
+        });
+        self.put(&format!("{within}/pods/{name}"), pod);
+        let claims = json!({"metadata": {"name": claim, "namespace": namespace}, "spec": {"volumeName": volume}});
+        self.put(&format!("{within}/persistentvolumeclaims/{claim}"), claims);
+        let policy = json!({"persistentVolumeReclaimPolicy": "Delete"});
+        self.put(&format!("/api/v1/persistentvolumes/{volume}"), json!({"metadata": {"name": volume}, "spec": policy}));
+    }
+
+    fn delete(&mut self, path: &str) {
+        if path.contains("/statefulsets/") {
+            self.objects.remove(path);
+            let (before, name) = path.rsplit_once('/').unwrap();
+            let namespace = before.split('/').nth(5).unwrap();
+            self.going.insert(format!("/api/v1/namespaces/{namespace}/pods/{name}-0"), LINGERS);
+        } else {
+            self.going.insert(path.to_owned(), LINGERS);
+        }
+    }
+}
+
+/// A real server refuses fields that a kind does not have, and paths that are another kind's.
+fn check(path: &str, object: &Value) {
+    fn reads_as<T: Serialize + DeserializeOwned>(object: &Value) {
+        let read: T = serde_json::from_value(object.clone()).unwrap_or_else(|error| panic!("{object:#}: {error}"));
+        assert_eq!(serde_json::to_value(read).unwrap(), *object, "a field that its kind does not have");
+    }
+    let kind = object["kind"].as_str().unwrap();
+    let plural = format!(
+        "/{}/",
+        if kind == "NetworkPolicy" { "networkpolicies".to_owned() } else { format!("{}s", kind.to_lowercase()) }
+    );
+    let name = object["metadata"]["name"].as_str().unwrap();
+    let group = match object["apiVersion"].as_str().unwrap() {
+        "v1" => "/api/v1".to_owned(),
+        group => format!("/apis/{group}"),
+    };
+    assert!(path.starts_with(&group) && path.ends_with(&format!("{plural}{name}")), "{path} for {kind} {name}");
+    match kind {
+        "Namespace" => reads_as::<Namespace>(object),
+        "ResourceQuota" => reads_as::<ResourceQuota>(object),
+        "LimitRange" => reads_as::<LimitRange>(object),
+        "Secret" => reads_as::<Secret>(object),
+        "ServiceAccount" => reads_as::<ServiceAccount>(object),
+        "Role" => reads_as::<Role>(object),
+        "RoleBinding" => reads_as::<RoleBinding>(object),
+        "NetworkPolicy" => reads_as::<NetworkPolicy>(object),
+        "Service" => reads_as::<Service>(object),
+        "PodDisruptionBudget" => reads_as::<PodDisruptionBudget>(object),
+        "StatefulSet" => reads_as::<StatefulSet>(object),
+        kind => panic!("{kind} is applied by nobody"),
+    }
+}
+
+fn merge(object: &mut Value, patch: &Value) {
+    let (Value::Object(fields), Value::Object(changes)) = (&mut *object, patch) else {
+        *object = patch.clone();
+        return;
+    };
+    for (name, change) in changes {
+        merge(fields.entry(name).or_insert(Value::Null), change);
+    }
+}
+
+/// A field of a query.
+fn form(query: &str, name: &str) -> String {
+    let value = query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name);
+    value.map(|(_, value)| value.replace("%2F", "/").replace("%3D", "=").replace("%2C", ",")).unwrap_or_default()
+}
+
+fn selects(selector: &str, labels: &Value) -> bool {
+    let mut wanted = selector.split(',').filter_map(|pair| pair.split_once('='));
+    wanted.all(|(name, value)| labels[name] == value)
+}
