@@ -2,6 +2,9 @@
 //! are made to a cluster.
 
 pub mod cluster;
+pub mod controller;
+pub mod election;
 pub mod manifests;
+mod mirror;
 pub(crate) mod nodes;
 pub mod resource;

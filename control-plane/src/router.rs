@@ -12,7 +12,7 @@ use onrush_api::peer::Peer;
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::session::Revocations;
 use onrush_api::token::{Caller, TokenKeys};
-use onrush_engine::time::Clock;
+use onrush_engine::time::{Clock, Timestamp};
 use serde_json::Value;
 
 use crate::accounts::guests::BookedUntil;
@@ -60,6 +60,11 @@ impl ControlPlane {
         let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
         let deployments = Deployments::new(store, clock, Arc::clone(&self.incidents), driver, engines, rates);
         Self { deployments: Some(deployments), ..self }
+    }
+
+    /// The time.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     fn deployments(&self) -> Result<&Deployments, Problem> {

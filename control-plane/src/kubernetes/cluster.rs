@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, TypeMeta,
@@ -16,6 +17,8 @@ use super::manifests::{FIELD_MANAGER, claim_name, engine_name, pod_name};
 
 /// What one call may take.
 const CALL_MAX: Duration = Duration::from_secs(15);
+/// A watch ends by itself after 290 seconds, and begins anew.
+const SILENCE_MAX: Duration = Duration::from_secs(295);
 /// Calls for one thing, before it is given up; whoever wants it begins again.
 const CALLS_MAX: u32 = 5;
 /// Between two of them, at first and at most.
@@ -72,7 +75,9 @@ impl Cluster {
     /// # Errors
     /// [`ClusterError::Unknown`].
     pub async fn connect(told: Told) -> Result<Self, ClusterError> {
-        let config = Config::infer().await.map_err(|error| ClusterError::Unknown(error.into()))?;
+        let mut config = Config::infer().await.map_err(|error| ClusterError::Unknown(error.into()))?;
+        // Without it a watch hangs for good on a connection that has silently gone.
+        (config.read_timeout, config.reset_reader_on_write) = (Some(SILENCE_MAX), true);
         let client = Client::try_from(config).map_err(|error| ClusterError::Unknown(error.into()))?;
         Ok(Self::of(client, told))
     }
@@ -80,6 +85,16 @@ impl Cluster {
     /// The cluster behind a client.
     pub fn of(client: Client, told: Told) -> Self {
         Self { client, told }
+    }
+
+    /// A client for what is not of shows' engines.
+    pub(crate) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// The leases of the system's namespace.
+    pub(crate) fn leases(&self) -> Api<Lease> {
+        Api::namespaced(self.client.clone(), &self.told.system_namespace)
     }
 
     /// Makes an object what it is to be (server-side apply); what others have put there stays. Twice is once.

@@ -61,6 +61,9 @@ pub struct ShowDeploymentStatus {
     /// The version of what is asked for that this is about.
     #[serde(default)]
     pub observed_generation: Option<i64>,
+    /// Its deployment, once there is one: `dep_…`.
+    #[serde(default)]
+    pub deployment: Option<String>,
     /// Its namespace, once there is one.
     #[serde(default)]
     pub namespace: Option<String>,

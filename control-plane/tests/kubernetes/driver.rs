@@ -21,29 +21,38 @@ use serde_json::{Value, json};
 
 use crate::server::{Fault, Server};
 
-const SHOW: ShowId = ShowId(4_711);
+pub(crate) const SHOW: ShowId = ShowId(4_711);
 /// Performances of the show.
 const PERFORMANCES: u64 = 4;
 
 /// What an edge would know: where each performance is.
 #[derive(Default)]
-struct Edge {
+pub(crate) struct Edge {
     connected: BTreeSet<String>,
-    at: BTreeMap<PerformanceId, Option<String>>,
+    pub(crate) at: BTreeMap<PerformanceId, Option<String>>,
+    /// Whether performances are not over.
+    pub(crate) outstanding: bool,
+}
+
+impl Edge {
+    /// Every performance is where it was made.
+    pub(crate) fn begin_anew(&mut self) {
+        self.at = (1..=PERFORMANCES).map(|number| (PerformanceId(number), None)).collect();
+    }
 }
 
 /// A control plane with a cluster.
-struct World {
-    server: Server,
+pub(crate) struct World {
+    pub(crate) server: Server,
     edge: Arc<Mutex<Edge>>,
     data: tempfile::TempDir,
-    plane: Option<ControlPlane>,
+    plane: Option<Arc<ControlPlane>>,
 }
 
 impl World {
-    fn start() -> Self {
-        let at = (1..=PERFORMANCES).map(|number| (PerformanceId(number), None)).collect();
-        let edge = Arc::new(Mutex::new(Edge { connected: BTreeSet::new(), at }));
+    pub(crate) fn start() -> Self {
+        let edge = Arc::new(Mutex::new(Edge::default()));
+        edge.lock().unwrap().begin_anew();
         let data = tempfile::tempdir().unwrap();
         let mut world = Self { server: Server::start(), edge, data, plane: None };
         world.open("onrush:1");
@@ -60,7 +69,7 @@ impl World {
             RateCard { currency: Currency::KRW, core_hour: 1, memory_gib_hour: 1, disk_gib_hour: 1, network_gib: 1 },
         );
         plane.deployments.as_ref().unwrap().start().unwrap();
-        self.plane = Some(plane);
+        self.plane = Some(Arc::new(plane));
     }
 
     /// Stops it in good order.
@@ -69,15 +78,15 @@ impl World {
         self.plane = None;
     }
 
-    fn deployments(&self) -> &Deployments {
+    pub(crate) fn deployments(&self) -> &Deployments {
         self.plane.as_ref().unwrap().deployments.as_ref().unwrap()
     }
 
-    fn edge(&self) -> MutexGuard<'_, Edge> {
+    pub(crate) fn edge(&self) -> MutexGuard<'_, Edge> {
         self.edge.lock().unwrap()
     }
 
-    async fn deploy(&self) -> Deployment {
+    pub(crate) async fn deploy(&self) -> Deployment {
         let (template, show) = ("tpl_reserved-seating".to_owned(), Text(SHOW));
         let draft = DeploymentDraft { template, show, parameters: BTreeMap::new() };
         self.deployments().create(&seller(), draft).await.unwrap().0
@@ -89,7 +98,7 @@ impl World {
     }
 
     /// Waits until all that was asked for is done; the deployment as it is then.
-    async fn done(&self, id: &str) -> Deployment {
+    pub(crate) async fn done(&self, id: &str) -> Deployment {
         loop {
             let now = self.deployments().read(&seller(), id).unwrap();
             let is_done = now.status.operation.as_ref().is_none_or(|operation| operation.finished_at.is_some());
@@ -101,7 +110,7 @@ impl World {
     }
 
     /// Waits until the deployment does not come for a reason; the message for people.
-    async fn trouble(&self, id: &str, reason: &str) -> String {
+    pub(crate) async fn trouble(&self, id: &str, reason: &str) -> String {
         loop {
             let now = self.deployments().read(&seller(), id).unwrap();
             let condition = now.status.conditions.into_iter().find(|condition| condition.reason == reason);
@@ -113,10 +122,14 @@ impl World {
     }
 
     /// Which engines there are, by the names of their sets.
-    fn sets(&self, namespace: &str) -> Vec<String> {
+    pub(crate) fn sets(&self, namespace: &str) -> Vec<String> {
         let below = format!("/apis/apps/v1/namespaces/{namespace}/statefulsets/");
         let sets = self.server.paths(&below);
         sets.iter().map(|path| path[below.len()..].to_owned()).collect()
+    }
+
+    pub(crate) fn shared_plane(&self) -> Arc<ControlPlane> {
+        Arc::clone(self.plane.as_ref().unwrap())
     }
 
     fn set(&self, namespace: &str, name: &str) -> Value {
@@ -133,7 +146,7 @@ fn plane(data: &Path) -> ControlPlane {
         .unwrap()
 }
 
-fn seller() -> Caller {
+pub(crate) fn seller() -> Caller {
     Caller {
         account: "acc_seller".parse().unwrap(),
         role: Role::Seller,
@@ -146,7 +159,7 @@ fn seller() -> Caller {
 /// An edge that hears an engine once its pod runs.
 fn engines(server: &Server, edge: &Arc<Mutex<Edge>>) -> Engines {
     let of = || Arc::clone(edge);
-    let (adding, removing, looking, giving, hearing) = (of(), of(), of(), of(), of());
+    let (adding, removing, looking, giving, hearing, owing) = (of(), of(), of(), of(), of(), of());
     let server = server.clone();
     Engines {
         show: Box::new(|show| (show == SHOW).then(|| Known { seller: seller().account })),
@@ -173,7 +186,10 @@ fn engines(server: &Server, edge: &Arc<Mutex<Edge>>) -> Engines {
             giving.lock().unwrap().at.insert(performance, Some(to));
             Box::pin(async { Ok(()) })
         }),
-        outstanding: Box::new(|_| Box::pin(async { Ok(Outstanding::Nothing) })),
+        outstanding: Box::new(move |_| {
+            let left = if owing.lock().unwrap().outstanding { Outstanding::Performances } else { Outstanding::Nothing };
+            Box::pin(async move { Ok(left) })
+        }),
     }
 }
 
@@ -182,7 +198,7 @@ fn namespace_of(deployment: &Deployment) -> String {
 }
 
 /// From the first engine to the last: what there is in between, and what stays.
-async fn a_life(world: &World) {
+pub(crate) async fn a_life(world: &World) {
     let deployment = world.deploy().await;
     let (id, namespace) = (&deployment.id, &namespace_of(&deployment));
     world.done(id).await;
@@ -225,7 +241,7 @@ async fn a_life(world: &World) {
 }
 
 /// Time passes as soon as everybody waits for it.
-fn on_runtime(test: impl Future<Output = ()>) {
+pub(crate) fn on_runtime(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     runtime.block_on(test);
 }
@@ -236,7 +252,7 @@ fn a_show_comes_to_a_namespace_and_goes_without_its_volumes() {
 }
 
 /// A third of all calls, in turns of every kind.
-fn badly(number: u64) -> Option<Fault> {
+pub(crate) fn badly(number: u64) -> Option<Fault> {
     const FAULTS: [Fault; 8] = [
         Fault::Code(409, 0),
         Fault::Code(429, 2),
@@ -366,22 +382,5 @@ fn nodes_are_those_of_the_cluster() {
         let order = RelocateOrder { component: "engine".to_owned(), node: "node-c".to_owned() };
         let refused = world.deployments().relocate(&seller(), &deployment.id, order).await.unwrap_err();
         assert!(format!("{:?}", refused.body()).contains("is no node; there is 'node-a', 'node-b'"));
-    });
-}
-
-/// What a cluster has to allow, and no more is asked of it.
-#[test]
-fn the_calls_are_those_that_are_committed() {
-    on_runtime(async {
-        let world = World::start();
-        a_life(&world).await;
-        let deployment = world.deploy().await;
-        world.done(&deployment.id).await;
-        world.server.say_of_pods(json!({"phase": "Pending"}));
-        world.deployments().nodes(&Caller { role: Role::Admin, ..seller() }).await.unwrap();
-        world.trouble(&deployment.id, "Silent").await;
-        tokio::time::sleep(Duration::from_mins(1)).await;
-        let calls: Vec<_> = world.server.kinds_of_calls().into_iter().collect();
-        crate::golden_text("tests/kubernetes/calls.txt", &(calls.join("\n") + "\n"));
     });
 }

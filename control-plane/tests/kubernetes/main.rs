@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test cannot go on without, stops it here")]
 
 mod driver;
+mod resources;
 mod server;
 
 use std::collections::BTreeMap;

@@ -3,27 +3,35 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream;
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{LimitRange, Namespace, ResourceQuota, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::client::Body;
+use onrush_control_plane::kubernetes::resource::ShowDeployment;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tower::service_fn;
+
+/// What is answered: at once, or as it happens.
+type Answer = UnsyncBoxBody<Bytes, std::convert::Infallible>;
 
 /// How one call goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// It is answered with this code, and whoever asks is to come back after so many seconds, if any.
     Code(u16, u32),
-    /// It is never answered.
+    /// It is never answered, and the connection is given up in the end.
     Silence,
     /// It is carried out, and the connection ends before the answer.
     Lost,
@@ -42,6 +50,11 @@ struct State {
     /// By their paths.
     objects: BTreeMap<String, Value>,
     version: u64,
+    /// What has happened to resources of Onrush's own: the version, what, and to which.
+    events: Vec<(u64, &'static str, Value)>,
+    /// Who watches from an earlier version is told that it is gone.
+    compacted: u64,
+    news: watch::Sender<u64>,
     /// What is going, and how often it is still seen.
     going: BTreeMap<String, u32>,
     /// Methods and paths of all calls, ids and names replaced.
@@ -52,6 +65,12 @@ struct State {
     pod_status: Value,
 }
 
+/// Where resources are.
+const RESOURCES_OF: &str = "/apis/onrush.dev/v1alpha1/namespaces/onrush/showdeployments";
+
+/// When a client gives a silent connection up.
+const READ_TIMEOUT: Duration = Duration::from_secs(295);
+
 /// How often something that goes is still seen.
 const LINGERS: u32 = 2;
 
@@ -60,6 +79,9 @@ impl Server {
         let state = State {
             objects: BTreeMap::new(),
             version: 0,
+            events: Vec::new(),
+            compacted: 0,
+            news: watch::channel(0).0,
             going: BTreeMap::new(),
             kinds_of_calls: BTreeSet::new(),
             calls: 0,
@@ -115,6 +137,40 @@ impl Server {
         self.state().going.clear();
     }
 
+    /// What somebody else applies; why not, if it is refused.
+    pub(crate) fn apply_resource(&self, name: &str, spec: &Value) -> Result<(), String> {
+        let path = format!("{RESOURCES_OF}/{name}");
+        let mut state = self.state();
+        let answer = match state.objects.contains_key(&path) {
+            true => state.change(&path, &json!({"spec": spec}), false),
+            false => {
+                state.create(RESOURCES_OF, json!({"metadata": {"name": name, "namespace": "onrush"}, "spec": spec}))
+            }
+        };
+        answer.map(drop).map_err(|(_, message)| message)
+    }
+
+    pub(crate) fn annotate(&self, name: &str, annotation: &str, value: &str) {
+        let annotations = json!({"metadata": {"annotations": {annotation: value}}});
+        self.state().change(&format!("{RESOURCES_OF}/{name}"), &annotations, false).unwrap();
+    }
+
+    pub(crate) fn delete_resource(&self, name: &str) {
+        self.state().delete_resource(&format!("{RESOURCES_OF}/{name}"));
+    }
+
+    pub(crate) fn resource(&self, name: &str) -> Option<Value> {
+        self.object(&format!("{RESOURCES_OF}/{name}"))
+    }
+
+    /// Whoever watches has to begin anew.
+    pub(crate) fn compact(&self) {
+        let mut state = self.state();
+        state.version += 1;
+        state.compacted = state.version;
+        state.news.send_replace(state.compacted);
+    }
+
     /// The paths of all objects below one.
     pub(crate) fn paths(&self, prefix: &str) -> Vec<String> {
         self.state().objects.keys().filter(|path| path.starts_with(prefix)).cloned().collect()
@@ -129,7 +185,7 @@ impl Server {
         self.state().kinds_of_calls.clone()
     }
 
-    async fn serve(&self, request: Request<Body>) -> Result<Response<Full<Bytes>>, String> {
+    async fn serve(&self, request: Request<Body>) -> Result<Response<Answer>, String> {
         let fault = {
             let mut state = self.state();
             state.calls += 1;
@@ -139,20 +195,52 @@ impl Server {
         };
         match fault {
             Some(Fault::Code(code, after)) => return Ok(failure(code, "it was scripted", after)),
-            Some(Fault::Silence) => std::future::pending().await,
+            Some(Fault::Silence) => {
+                tokio::time::sleep(READ_TIMEOUT).await;
+                return Err("the read timed out".to_owned());
+            }
             Some(Fault::Refused) => return Err("connection refused".to_owned()),
             Some(Fault::Lost) | None => {}
         }
         let (parts, body) = request.into_parts();
+        let query = parts.uri.query().unwrap_or_default();
+        if parts.method == Method::GET && !form(query, "watch").is_empty() {
+            let from = form(query, "resourceVersion").parse().unwrap();
+            return Ok(self.watch(from));
+        }
         let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
         let answer = self.state().answer(&parts, &body);
         if fault == Some(Fault::Lost) { Err("connection reset by peer".to_owned()) } else { Ok(answer) }
     }
 }
 
+impl Server {
+    /// What happens from a version on, a line each.
+    fn watch(&self, from: u64) -> Response<Answer> {
+        let server = self.clone();
+        let news = self.state().news.subscribe();
+        let lines = stream::unfold((server, news, Some(from)), |(server, mut news, from)| async move {
+            let from = from?;
+            loop {
+                news.mark_unchanged();
+                let (line, next) = server.state().lines_since(from);
+                if !line.is_empty() {
+                    let frame = http_body::Frame::data(Bytes::from(line));
+                    return Some((Ok::<_, std::convert::Infallible>(frame), (server, news, next)));
+                }
+                news.changed().await.ok()?;
+            }
+        });
+        Response::builder()
+            .header("content-type", "application/json")
+            .body(StreamBody::new(lines).boxed_unsync())
+            .unwrap()
+    }
+}
+
 /// A call without the names in it.
 fn kind_of(request: &Request<Body>) -> String {
-    const KINDS: [&str; 14] = [
+    const KINDS: [&str; 16] = [
         "namespaces",
         "resourcequotas",
         "limitranges",
@@ -167,6 +255,8 @@ fn kind_of(request: &Request<Body>) -> String {
         "pods",
         "persistentvolumeclaims",
         "persistentvolumes",
+        "showdeployments",
+        "leases",
     ];
     let mut is_name = false;
     let path: Vec<_> = request
@@ -178,16 +268,17 @@ fn kind_of(request: &Request<Body>) -> String {
     format!("{} {}", request.method(), path.join("/"))
 }
 
-fn answered(code: u16, body: &Value) -> Response<Full<Bytes>> {
-    let body = Full::new(Bytes::from(body.to_string()));
+fn answered(code: u16, body: &Value) -> Response<Answer> {
+    let body = Full::new(Bytes::from(body.to_string())).boxed_unsync();
     let code = StatusCode::from_u16(code).unwrap();
     Response::builder().status(code).header("content-type", "application/json").body(body).unwrap()
 }
 
-fn failure(code: u16, message: &str, after: u32) -> Response<Full<Bytes>> {
+fn failure(code: u16, message: &str, after: u32) -> Response<Answer> {
     let reason = match code {
         403 => "Forbidden",
         404 => "NotFound",
+        409 if message == "AlreadyExists" => "AlreadyExists",
         409 => "Conflict",
         429 => "TooManyRequests",
         _ => "InternalError",
@@ -209,11 +300,23 @@ impl State {
         object
     }
 
-    fn answer(&mut self, parts: &http::request::Parts, body: &[u8]) -> Response<Full<Bytes>> {
+    fn answer(&mut self, parts: &http::request::Parts, body: &[u8]) -> Response<Answer> {
         let path = parts.uri.path();
         match parts.method {
             Method::GET => self.get(path, parts.uri.query().unwrap_or_default()),
             Method::PATCH => self.patch(path, parts, body),
+            Method::POST => {
+                let object: Value = serde_json::from_slice(body).unwrap();
+                answer_of(201, self.create(path, object))
+            }
+            Method::PUT => {
+                let object: Value = serde_json::from_slice(body).unwrap();
+                answer_of(200, self.change(path, &object, false))
+            }
+            Method::DELETE if path.contains("/showdeployments/") => {
+                self.delete_resource(path);
+                answered(200, &json!({"kind": "Status", "apiVersion": "v1", "status": "Success", "metadata": {}}))
+            }
             Method::DELETE => {
                 if !self.objects.contains_key(path) {
                     return failure(404, &format!("{path} not found"), 0);
@@ -227,7 +330,7 @@ impl State {
         }
     }
 
-    fn get(&mut self, path: &str, query: &str) -> Response<Full<Bytes>> {
+    fn get(&mut self, path: &str, query: &str) -> Response<Answer> {
         self.pass(path);
         if let Some(object) = self.objects.get(path) {
             return answered(200, object);
@@ -241,12 +344,18 @@ impl State {
                 .filter(|(path, _)| path.starts_with("/api/v1/nodes/"))
                 .map(|(_, node)| node)
                 .collect(),
+            "showdeployments" => {
+                self.objects.iter().filter(|(path, _)| path.contains("/showdeployments/")).map(|(_, one)| one).collect()
+            }
             "pods" => self.objects.iter().filter(|(path, _)| path.contains("/pods/")).map(|(_, pod)| pod).collect(),
             _ => return failure(404, &format!("{path} not found"), 0),
         };
         let items: Vec<&Value> =
             items.into_iter().filter(|item| selects(&selector, &item["metadata"]["labels"])).collect();
-        answered(200, &json!({"kind": "List", "apiVersion": "v1", "metadata": {}, "items": items}))
+        answered(
+            200,
+            &json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": self.version.to_string()}, "items": items}),
+        )
     }
 
     /// What is going goes a little.
@@ -264,11 +373,19 @@ impl State {
         }
     }
 
-    fn patch(&mut self, path: &str, parts: &http::request::Parts, body: &[u8]) -> Response<Full<Bytes>> {
+    fn patch(&mut self, path: &str, parts: &http::request::Parts, body: &[u8]) -> Response<Answer> {
         let (kind, query) = (parts.headers["content-type"].to_str().unwrap(), parts.uri.query().unwrap_or_default());
-        assert_eq!(form(query, "fieldManager"), "onrush-control-plane");
         let patch: Value = serde_json::from_slice(body).unwrap();
+        if kind == "application/json-patch+json" {
+            return self.patch_json(path, patch);
+        }
+        assert_eq!(form(query, "fieldManager"), "onrush-control-plane");
         match kind {
+            "application/merge-patch+json" if path.contains("/showdeployments/") => {
+                let of_status = path.ends_with("/status");
+                let path = path.strip_suffix("/status").unwrap_or(path);
+                answer_of(200, self.change(path, &patch, of_status))
+            }
             "application/merge-patch+json" => {
                 let Some(mut object) = self.objects.get(path).cloned() else { return failure(404, path, 0) };
                 merge(&mut object, &patch);
@@ -282,7 +399,7 @@ impl State {
         }
     }
 
-    fn apply(&mut self, path: &str, object: Value) -> Response<Full<Bytes>> {
+    fn apply(&mut self, path: &str, object: Value) -> Response<Answer> {
         check(path, &object);
         if let Some(namespace) = object["metadata"]["namespace"].as_str() {
             let namespace = format!("/api/v1/namespaces/{namespace}");
@@ -330,6 +447,98 @@ impl State {
         self.put(&format!("/api/v1/persistentvolumes/{volume}"), json!({"metadata": {"name": volume}, "spec": policy}));
     }
 
+    /// Events that somebody who has seen a version does not know, and up to where they go; nothing where there are no more.
+    fn lines_since(&self, from: u64) -> (String, Option<u64>) {
+        if from < self.compacted {
+            let gone = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 410, "reason": "Expired", "message": "too old", "metadata": {}});
+            return (json!({"type": "ERROR", "object": gone}).to_string() + "\n", None);
+        }
+        let news = self.events.iter().filter(|(version, ..)| *version > from);
+        let lines: Vec<_> =
+            news.map(|(_, kind, object)| json!({"type": kind, "object": object}).to_string() + "\n").collect();
+        (lines.concat(), Some(self.version))
+    }
+
+    /// Puts what may be watched.
+    fn tell(&mut self, kind: &'static str, path: &str, object: Value) -> Value {
+        let object = self.put(path, object);
+        if path.contains("/showdeployments/") {
+            self.events.push((self.version, kind, object.clone()));
+            self.news.send_replace(self.version);
+        }
+        object
+    }
+
+    fn create(&mut self, of: &str, mut object: Value) -> Written {
+        let path = format!("{of}/{}", object["metadata"]["name"].as_str().unwrap());
+        if self.objects.contains_key(&path) {
+            return Err((409, "AlreadyExists".to_owned()));
+        }
+        if of.contains("/showdeployments") {
+            (object["apiVersion"], object["kind"]) = (json!("onrush.dev/v1alpha1"), json!("ShowDeployment"));
+            let defaults = json!({"replicas": 1, "parameters": {}});
+            let mut spec = defaults;
+            merge(&mut spec, &object["spec"]);
+            object["spec"] = spec;
+            object["metadata"]["generation"] = json!(1);
+            object["metadata"]["uid"] = json!(format!("uid-{}", self.version));
+            valid(&object)?;
+        }
+        Ok(self.tell("ADDED", &path, object))
+    }
+
+    fn change(&mut self, path: &str, patch: &Value, of_status: bool) -> Written {
+        let Some(before) = self.objects.get(path).cloned() else { return Err((404, format!("{path} not found"))) };
+        let expected = &patch["metadata"]["resourceVersion"];
+        if !expected.is_null() && *expected != before["metadata"]["resourceVersion"] {
+            return Err((409, "the object has been modified".to_owned()));
+        }
+        let mut object = before.clone();
+        // A subresource changes nothing else, and nothing else changes it.
+        let mut patch = patch.clone();
+        let fields = patch.as_object_mut().unwrap();
+        fields.retain(|name, _| path.contains("/leases/") || (name == "status") == of_status);
+        merge(&mut object, &patch);
+        if path.contains("/showdeployments/") {
+            valid(&object)?;
+            if object["spec"] != before["spec"] {
+                object["metadata"]["generation"] = json!(before["metadata"]["generation"].as_i64().unwrap() + 1);
+            }
+        }
+        Ok(self.tell("MODIFIED", path, object))
+    }
+
+    /// How finalizers are put and taken away.
+    fn patch_json(&mut self, path: &str, patch: Value) -> Response<Answer> {
+        let Some(mut object) = self.objects.get(path).cloned() else { return failure(404, path, 0) };
+        let patch: json_patch::Patch = serde_json::from_value(patch).unwrap();
+        // A real server takes a field that is not there for null.
+        if object["metadata"]["finalizers"].is_null() {
+            object["metadata"]["finalizers"] = Value::Null;
+        }
+        if json_patch::patch(&mut object, &patch).is_err() {
+            return failure(422, "the patch does not fit", 0);
+        }
+        let is_free = object["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty);
+        if is_free && !object["metadata"]["deletionTimestamp"].is_null() {
+            let last = self.tell("DELETED", path, object);
+            self.objects.remove(path);
+            return answered(200, &last);
+        }
+        let changed = self.tell("MODIFIED", path, object);
+        answered(200, &changed)
+    }
+
+    fn delete_resource(&mut self, path: &str) {
+        let Some(mut object) = self.objects.get(path).cloned() else { return };
+        let is_free = object["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty);
+        object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        self.tell(if is_free { "DELETED" } else { "MODIFIED" }, path, object);
+        if is_free {
+            self.objects.remove(path);
+        }
+    }
+
     fn delete(&mut self, path: &str) {
         if path.contains("/statefulsets/") {
             self.objects.remove(path);
@@ -340,6 +549,24 @@ impl State {
             self.going.insert(path.to_owned(), LINGERS);
         }
     }
+}
+
+/// What was written, or a code and why not.
+type Written = Result<Value, (u16, String)>;
+
+fn answer_of(code: u16, written: Written) -> Response<Answer> {
+    match written {
+        Ok(object) => answered(code, &object),
+        Err((code, message)) => failure(code, &message, 0),
+    }
+}
+
+/// Whether a resource is what its definition says, as a real server evaluates it.
+fn valid(object: &Value) -> Result<(), (u16, String)> {
+    let mut object = object.clone();
+    (object["apiVersion"], object["kind"]) = (json!("onrush.dev/v1alpha1"), json!("ShowDeployment"));
+    let resource: ShowDeployment = serde_json::from_value(object).map_err(|error| (422, error.to_string()))?;
+    kube::core::cel::validate_cel(&resource).map_err(|errors| (422, errors.to_string()))
 }
 
 /// A real server refuses fields that a kind does not have, and paths that are another kind's.
@@ -381,6 +608,10 @@ fn merge(object: &mut Value, patch: &Value) {
         return;
     };
     for (name, change) in changes {
+        if change.is_null() {
+            fields.remove(name);
+            continue;
+        }
         merge(fields.entry(name).or_insert(Value::Null), change);
     }
 }

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use onrush_api::problem::{Kind, Problem};
 use onrush_control_plane::ControlPlane;
-use onrush_control_plane::deployments::{Driver, Engines, Known, Local, Outstanding};
+use onrush_control_plane::deployments::{Deployments, Driver, Engines, Known, Local, Outstanding};
 use onrush_control_plane::kubernetes::cluster::{Cluster, Told};
+use onrush_control_plane::kubernetes::controller;
+use onrush_control_plane::kubernetes::election::Candidate;
 use onrush_edge::problem_of_registry;
 use onrush_engine::client::{Client, Performance};
 use onrush_engine::command::Caller;
@@ -16,22 +18,65 @@ use onrush_engine::id::{PerformanceId, ShowId};
 use onrush_engine::inventory::{Answer, BookingView, Stage};
 use onrush_engine::mailbox::Ask;
 use onrush_engine::wire::Key;
+use tokio_util::sync::CancellationToken;
 
 use crate::settings::{Deploying, Settings};
 
 /// Room that an engine of a show keeps for a start on a full disk, in MiB: as little as may be, as there are many.
 const BALLAST: &str = "17";
 
-/// A control plane that gives shows engines of their own; one that does not, where that cannot be, and the log says why.
-pub(crate) async fn add(plane: ControlPlane, settings: &Settings, client: &Client) -> ControlPlane {
+/// A control plane that gives shows engines of their own, with the cluster that they are in, if it is one; one that does not, where
+/// that cannot be, and the log says why.
+pub(crate) async fn add(
+    plane: ControlPlane,
+    settings: &Settings,
+    client: &Client,
+) -> (ControlPlane, Option<Arc<Cluster>>) {
     match driver(settings).await {
-        Ok((driver, key)) => plane.with_deployments(driver, engines(client, key), settings.rates),
+        Ok((driver, key)) => {
+            let cluster = if let Driver::Cluster(cluster) = &driver { Some(Arc::clone(cluster)) } else { None };
+            (plane.with_deployments(driver, engines(client, key), settings.rates), cluster)
+        }
         Err(error) => {
             let error: &dyn std::error::Error = error.as_ref();
             tracing::error!(error, "no show has an engine of its own until this is mended");
-            plane
+            (plane, None)
         }
     }
+}
+
+/// Sees to the deployments of a cluster, as soon as no other control plane does, until it is to stop.
+pub(crate) async fn lead(plane: Arc<ControlPlane>, cluster: Arc<Cluster>, stop: CancellationToken) {
+    let name = format!("{}-{:016x}", std::env::var("HOSTNAME").unwrap_or_default(), getrandom::u64().unwrap_or(0));
+    let mut leader = tokio::select! {
+        leader = Candidate::new(&cluster, name).win() => leader,
+        () = stop.cancelled() => return,
+    };
+    tracing::info!(term = leader.term(), "this control plane sees to deployments");
+    start(&plane);
+    let is_lost = tokio::select! {
+        () = controller::run(&cluster, plane, stop) => false,
+        () = leader.lost() => true,
+    };
+    if is_lost {
+        // Whoever is at work now must not be disturbed; the cluster starts this one again, and it waits.
+        tracing::error!("another control plane may see to deployments by now: this one ends");
+        std::process::exit(1);
+    }
+    leader.resign().await;
+}
+
+/// Starts the engines that shows have of their own, or finds them.
+pub(crate) fn start(plane: &Arc<ControlPlane>) {
+    if let Some(Err(error)) = plane.deployments.as_ref().map(Deployments::start) {
+        tracing::error!(%error, "shows with engines of their own are not there");
+    }
+    let plane = Arc::clone(plane);
+    tokio::spawn(async move {
+        if let Some(deployments) = &plane.deployments {
+            deployments.keep_watch().await;
+        }
+    });
 }
 
 /// How engines are started, and what they are known by.

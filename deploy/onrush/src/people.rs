@@ -12,11 +12,13 @@ use onrush_api::token::TokenKeys;
 use onrush_control_plane::ControlPlane;
 use onrush_control_plane::accounts::Obligations;
 use onrush_control_plane::accounts::guests::BookedUntil;
-use onrush_control_plane::deployments::Deployments;
+use onrush_control_plane::kubernetes::cluster::Cluster;
 use onrush_edge::context::Context;
 use onrush_edge::control_plane;
 use onrush_engine::client::Client;
 use onrush_engine::time::SystemClock;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::deployments;
 use crate::settings::Settings;
@@ -25,8 +27,16 @@ use crate::settings::Settings;
 pub(crate) struct People {
     /// Nothing where its store cannot be opened.
     plane: Option<Arc<ControlPlane>>,
+    /// Where shows' engines are pods.
+    cluster: Option<Arc<Cluster>>,
     pub(crate) revocations: Arc<Revocations>,
     edge: Arc<OnceLock<Weak<Context>>>,
+}
+
+/// What sees to deployments, and waits for its turn where there are several that could.
+pub(crate) struct Seeing {
+    stop: CancellationToken,
+    task: Option<JoinHandle<()>>,
 }
 
 impl People {
@@ -43,14 +53,17 @@ impl People {
         let clock = Arc::new(SystemClock::start());
         let booked_until = booked_until(Arc::clone(&edge));
         let plane = ControlPlane::open(config, shared_keys, shared_revocations, clock, obligations, booked_until);
-        let plane = match plane {
-            Ok(plane) => Some(Arc::new(deployments::add(plane, settings, client).await)),
+        let (plane, cluster) = match plane {
+            Ok(plane) => {
+                let (plane, cluster) = deployments::add(plane, settings, client).await;
+                (Some(Arc::new(plane)), cluster)
+            }
             Err(error) => {
                 tracing::error!(%error, "there are no accounts until this is mended; the sale goes on");
-                None
+                (None, None)
             }
         };
-        let people = Self { plane, revocations, edge };
+        let people = Self { plane, cluster, revocations, edge };
         people.ensure_admin(settings).await?;
         Ok(people)
     }
@@ -91,27 +104,28 @@ impl People {
         })
     }
 
-    fn deployments(&self) -> Option<&Deployments> {
-        self.plane.as_ref().and_then(|plane| plane.deployments.as_ref())
-    }
-
-    /// Starts the engines that shows have of their own, or finds them.
-    pub(crate) fn start_engines(&self) {
-        if let Some(Err(error)) = self.deployments().map(Deployments::start) {
-            tracing::error!(%error, "shows with engines of their own are not there");
-        }
-        let Some(plane) = self.plane.clone() else { return };
-        tokio::spawn(async move {
-            if let Some(deployments) = &plane.deployments {
-                deployments.keep_watch().await;
-            }
+    /// Starts the engines that shows have of their own, or finds them; they are seen to from then on.
+    pub(crate) fn start_engines(&self) -> Seeing {
+        let stop = CancellationToken::new();
+        let task = self.plane.as_ref().and_then(|plane| {
+            let Some(cluster) = self.cluster.clone() else {
+                deployments::start(plane);
+                return None;
+            };
+            Some(tokio::spawn(deployments::lead(Arc::clone(plane), cluster, stop.clone())))
         });
+        Seeing { stop, task }
     }
 
-    /// Stops them.
-    pub(crate) async fn stop_engines(&self) {
-        if let Some(deployments) = self.deployments() {
+    /// Ends what they are seen to by; those that are processes stop.
+    pub(crate) async fn stop_engines(&self, seeing: Seeing) {
+        seeing.stop.cancel();
+        if let Some(deployments) = self.plane.as_ref().and_then(|plane| plane.deployments.as_ref()) {
             deployments.stop().await;
+        }
+        if let Some(task) = seeing.task {
+            // One that panicked has nothing left to end.
+            task.await.ok();
         }
     }
 

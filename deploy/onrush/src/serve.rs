@@ -96,7 +96,7 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     // Before anybody knows that it serves: whoever stops it right after that is to see it drain.
     let signals = StopSignals::catch()?;
     // Behind all that can fail: whoever fails to start leaves no engine behind.
-    people.start_engines();
+    let seeing = people.start_engines();
     running::announce(&settings.engine.data, running::ADDRESS, address)?;
     running::print(&banner);
     actix_rt::spawn(running::watch_for_stalls(client.clone()));
@@ -114,7 +114,7 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
         }
         client.settle().await;
     }
-    people.stop_engines().await;
+    people.stop_engines(seeing).await;
     let sound = *client.health().borrow() == Health::Running;
     if !sound {
         // Everybody who waited has been told; nothing more can be answered.
