@@ -63,10 +63,15 @@ impl World {
     fn open(&mut self, image: &str) {
         let told = Told { image: image.to_owned(), system_namespace: "onrush".to_owned(), key: "a-key\n".to_owned() };
         let cluster = Cluster::of(self.server.client(), told);
+        let server = self.server.clone();
+        let is_running = move |namespace: &str, pod: &str| {
+            let pod = server.object(&format!("/api/v1/namespaces/{namespace}/pods/{pod}"));
+            pod.is_some_and(|pod| pod["status"]["phase"] == "Running")
+        };
         let plane = plane(self.data.path()).with_deployments(
             Driver::Cluster(Arc::new(cluster)),
-            engines(&self.server, &self.edge),
-            RateCard { currency: Currency::KRW, core_hour: 1, memory_gib_hour: 1, disk_gib_hour: 1, network_gib: 1 },
+            engines(is_running, &self.edge),
+            rates(),
         );
         plane.deployments.as_ref().unwrap().start().unwrap();
         self.plane = Some(Arc::new(plane));
@@ -137,7 +142,11 @@ impl World {
     }
 }
 
-fn plane(data: &Path) -> ControlPlane {
+pub(crate) fn rates() -> RateCard {
+    RateCard { currency: Currency::KRW, core_hour: 1, memory_gib_hour: 1, disk_gib_hour: 1, network_gib: 1 }
+}
+
+pub(crate) fn plane(data: &Path) -> ControlPlane {
     let keys = Arc::new(KeyFile::open_or_create(&KeyFile::path_in(data)).unwrap());
     let clock = Arc::new(SystemClock::start());
     let config = Config::new(data.to_owned());
@@ -157,10 +166,12 @@ pub(crate) fn seller() -> Caller {
 }
 
 /// An edge that hears an engine once its pod runs.
-fn engines(server: &Server, edge: &Arc<Mutex<Edge>>) -> Engines {
+pub(crate) fn engines(
+    is_running: impl Fn(&str, &str) -> bool + Send + Sync + 'static,
+    edge: &Arc<Mutex<Edge>>,
+) -> Engines {
     let of = || Arc::clone(edge);
     let (adding, removing, looking, giving, hearing, owing) = (of(), of(), of(), of(), of(), of());
-    let server = server.clone();
     Engines {
         show: Box::new(|show| (show == SHOW).then(|| Known { seller: seller().account })),
         connect: Box::new(move |address| {
@@ -172,9 +183,7 @@ fn engines(server: &Server, edge: &Arc<Mutex<Edge>>) -> Engines {
         is_connected: Box::new(move |address| {
             let mut parts = address.split('.');
             let (pod, namespace) = (parts.next().unwrap(), parts.nth(1).unwrap());
-            let pod = server.object(&format!("/api/v1/namespaces/{namespace}/pods/{pod}"));
-            hearing.lock().unwrap().connected.contains(address)
-                && pod.is_some_and(|pod| pod["status"]["phase"] == "Running")
+            hearing.lock().unwrap().connected.contains(address) && is_running(namespace, pod)
         }),
         move_show: Box::new(|_, _, _| Box::pin(async { Ok(()) })),
         performances: Box::new(move |_| {

@@ -1,9 +1,13 @@
 //! The custom resource and the objects of a show, as they are committed and as Kubernetes' own types read them.
 //!
+//! `ONRUSH_TEST_KUBECONFIG` names a kubeconfig of a real cluster, and `ONRUSH_TEST_IMAGE` an image that its nodes have or can get: then what
+//! is asked of the cluster in memory is asked of that one, too.
+//!
 //! `UPDATE_GOLDEN=1` writes the files anew; commit such a change only if you understand what caused it.
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot go on without, stops it here")]
 
+mod cluster;
 mod driver;
 mod resources;
 mod server;
@@ -58,7 +62,7 @@ fn golden(path: &str, documents: &[Value]) {
 
 #[test]
 fn the_custom_resource_is_what_is_committed() {
-    golden("../deploy/crds/showdeployments.yaml", &[serde_json::to_value(ShowDeployment::crd()).unwrap()]);
+    golden("../deploy/helm/onrush/crds/showdeployments.yaml", &[serde_json::to_value(ShowDeployment::crd()).unwrap()]);
 }
 
 #[test]

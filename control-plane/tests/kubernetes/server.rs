@@ -15,6 +15,7 @@ use k8s_openapi::api::core::v1::{LimitRange, Namespace, ResourceQuota, Secret, S
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::client::Body;
 use onrush_control_plane::kubernetes::resource::ShowDeployment;
 use serde::Serialize;
@@ -86,7 +87,7 @@ impl Server {
             kinds_of_calls: BTreeSet::new(),
             calls: 0,
             faults: Box::new(|_| None),
-            pod_status: json!({"phase": "Running"}),
+            pod_status: json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}),
         };
         let server = Self(Arc::new(Mutex::new(state)));
         for node in ["node-a", "node-b"] {
@@ -393,13 +394,13 @@ impl State {
             }
             "application/apply-patch+yaml" => {
                 assert_eq!(form(query, "force"), "true");
-                self.apply(path, patch)
+                self.apply(path, patch, form(query, "dryRun") == "All")
             }
             kind => failure(415, kind, 0),
         }
     }
 
-    fn apply(&mut self, path: &str, object: Value) -> Response<Answer> {
+    fn apply(&mut self, path: &str, mut object: Value, is_rehearsal: bool) -> Response<Answer> {
         check(path, &object);
         if let Some(namespace) = object["metadata"]["namespace"].as_str() {
             let namespace = format!("/api/v1/namespaces/{namespace}");
@@ -418,6 +419,12 @@ impl State {
             );
         }
         let code = if before.is_some() { 200 } else { 201 };
+        if is_rehearsal {
+            return answered(code, &object);
+        }
+        if object["kind"] == "CustomResourceDefinition" {
+            object["status"] = json!({"conditions": [{"type": "Established", "status": "True"}]});
+        }
         if object["kind"] == "StatefulSet" {
             self.start_pod(&object);
         }
@@ -476,6 +483,7 @@ impl State {
         }
         if of.contains("/showdeployments") {
             (object["apiVersion"], object["kind"]) = (json!("onrush.dev/v1alpha1"), json!("ShowDeployment"));
+            object["metadata"]["namespace"] = of.split('/').nth(5).into();
             let defaults = json!({"replicas": 1, "parameters": {}});
             let mut spec = defaults;
             merge(&mut spec, &object["spec"]);
@@ -598,6 +606,7 @@ fn check(path: &str, object: &Value) {
         "Service" => reads_as::<Service>(object),
         "PodDisruptionBudget" => reads_as::<PodDisruptionBudget>(object),
         "StatefulSet" => reads_as::<StatefulSet>(object),
+        "CustomResourceDefinition" => reads_as::<CustomResourceDefinition>(object),
         kind => panic!("{kind} is applied by nobody"),
     }
 }
