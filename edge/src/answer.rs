@@ -1,7 +1,11 @@
 //! Answers: status, headers, body.
 
+use std::convert::Infallible;
+
 use bytes::Bytes;
-use http_body_util::{Either, Full};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Either, Full};
+use hyper::body::Body;
 use hyper::header::{
     ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
     ETAG, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
@@ -13,13 +17,11 @@ use onrush_api::problem::{Kind, Problem};
 use onrush_engine::id::PerformanceId;
 use serde::Serialize;
 
-use crate::streams::Listener;
-
 /// What goes over the wire.
 pub(crate) type HttpResponse = Response<Content>;
 
 /// The body of an answer: there at once, or as it comes.
-pub(crate) type Content = Either<Full<Bytes>, Box<Listener>>;
+pub(crate) type Content = Either<Full<Bytes>, UnsyncBoxBody<Bytes, Infallible>>;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -69,9 +71,9 @@ impl Answer {
     }
 
     /// Events as they come.
-    pub(crate) fn stream(listener: Listener) -> Self {
+    pub(crate) fn stream(events: impl Body<Data = Bytes, Error = Infallible> + Send + 'static) -> Self {
         let mut answer = Self::text(StatusCode::OK, "text/event-stream", Bytes::new());
-        *answer.response.body_mut() = Either::Right(Box::new(listener));
+        *answer.response.body_mut() = Either::Right(events.boxed_unsync());
         // Whoever stands between is not to wait until there is more.
         answer.with(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"))
     }

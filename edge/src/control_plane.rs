@@ -1,6 +1,7 @@
 //! What is the control plane's is passed on to it, wherever it lives.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::Method;
@@ -15,7 +16,7 @@ use crate::request::Request;
 pub type Answering = Pin<Box<dyn Future<Output = Result<Response<Bytes>, Problem>> + Send>>;
 
 /// Asks the control plane. The request has an [`onrush_api::peer::Peer`] among its extensions.
-pub type ControlPlane = Box<dyn Fn(http::Request<Bytes>) -> Answering + Send + Sync>;
+pub type ControlPlane = Arc<dyn Fn(http::Request<Bytes>) -> Answering + Send + Sync>;
 
 /// Asks the control plane on the edge's own behalf, in the course of a request.
 pub(crate) async fn ask<T: DeserializeOwned>(

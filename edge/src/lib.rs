@@ -29,5 +29,6 @@ pub mod server;
 mod shed;
 mod socket;
 mod streams;
+mod watching;
 
 pub use problems::of_registry as problem_of_registry;

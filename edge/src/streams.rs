@@ -44,10 +44,28 @@ pub(crate) struct Streams {
     rooms: DashMap<PerformanceId, Arc<Mutex<Room>>>,
     /// Who listens, in all and from one place.
     listeners: Arc<Connections>,
-    keep_alive: Duration,
     /// Of this process: versions of another one may stand for other states.
     epoch: u32,
-    closed: AtomicBool,
+    closing: Closing,
+}
+
+/// When all streams end, and how often one says something at least. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Closing {
+    closed: Arc<AtomicBool>,
+    keep_alive: Duration,
+}
+
+impl Closing {
+    /// Whether the server stops.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// A stream that was silent for so long says something.
+    pub(crate) fn keep_alive(&self) -> Duration {
+        self.keep_alive
+    }
 }
 
 /// What there is to hear of one performance.
@@ -73,9 +91,8 @@ impl Streams {
         Self {
             rooms: DashMap::new(),
             listeners: Arc::new(Connections::new(listeners_max, per_prefix_max)),
-            keep_alive: KEEP_ALIVE.min(silence_max / 3),
             epoch: rand::random(),
-            closed: AtomicBool::new(false),
+            closing: Closing { closed: Arc::default(), keep_alive: KEEP_ALIVE.min(silence_max / 3) },
         }
     }
 
@@ -95,6 +112,11 @@ impl Streams {
         Some(Listener { publication, room, heard, ticks, spoke: Instant::now(), begun: false, behind: false, place })
     }
 
+    /// One more who listens to something else; nothing where there are too many already.
+    pub(crate) fn place(&self, peer: IpAddr) -> Option<(Connection, Closing)> {
+        Some((self.listeners.open(peer)?, self.closing.clone()))
+    }
+
     fn version_of(&self, id: &str) -> Option<u64> {
         let (epoch, version) = id.split_once('-')?;
         let same = u32::from_str_radix(epoch, 16) == Ok(self.epoch);
@@ -108,7 +130,7 @@ impl Streams {
 
     /// Ends all streams: the server stops.
     pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Relaxed);
+        self.closing.closed.store(true, Ordering::Relaxed);
     }
 }
 
@@ -234,13 +256,13 @@ impl Body for Listener {
             if !std::mem::take(&mut self.behind) {
                 ready!(self.ticks.poll_tick(cx));
             }
-            if self.place.streams.closed.load(Ordering::Relaxed) {
+            if self.place.streams.closing.is_closed() {
                 return Poll::Ready(None);
             }
             if let Some(event) = self.next() {
                 return self.say(event);
             }
-            if self.spoke.elapsed() >= self.place.streams.keep_alive {
+            if self.spoke.elapsed() >= self.place.streams.closing.keep_alive {
                 return self.say(Bytes::from_static(b":\n\n"));
             }
         }

@@ -94,7 +94,7 @@ impl People {
     /// out and closes the page is out.
     pub(crate) fn face(&self) -> control_plane::ControlPlane {
         let plane = self.plane.clone();
-        Box::new(move |request| {
+        Arc::new(move |request| {
             let plane = plane.clone();
             Box::pin(async move {
                 let plane = plane.ok_or_else(|| Problem::new(Kind::Overloaded).retry_after(60))?;

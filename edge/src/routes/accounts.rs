@@ -1,6 +1,7 @@
 //! Accounts and sessions: described here, because this is the face of the platform; answered by the control plane.
 
 use bytes::Bytes;
+use http_body_util::StreamBody;
 use hyper::Method;
 use onrush_api::accounts::{
     Account, AccountClosing, AccountDraft, AccountPatch, AccountRole, ApiKey, ApiKeyDraft, NewApiKey, RefreshRequest,
@@ -13,8 +14,9 @@ use onrush_api::token::Role;
 use onrush_engine::id::AccountId;
 
 use crate::answer::Answer;
-use crate::control_plane;
 use crate::request::Request;
+use crate::watching::Watching;
+use crate::{control_plane, problems, watching};
 
 /// Asks the control plane, and answers what it says.
 pub(crate) async fn pass_on(request: &Request<'_>) -> Result<Answer, Problem> {
@@ -22,12 +24,26 @@ pub(crate) async fn pass_on(request: &Request<'_>) -> Result<Answer, Problem> {
     if !request.body.is_empty() {
         request.check_is_json()?;
     }
+    Ok(Answer::passed_on(ask(passed(request)).await?))
+}
+
+/// The same, and each time that it says something else, as events.
+pub(crate) async fn pass_on_and_watch(request: &Request<'_>) -> Result<Answer, Problem> {
+    let ask = request.context.control_plane.clone().ok_or_else(|| Problem::new(Kind::NotFound))?;
+    let (place, closing) = request.context.streams.place(request.peer).ok_or_else(problems::overloaded)?;
+    let again = passed(request);
+    let told = ask(again.clone()).await?.into_body();
+    let watching = Watching { ask: Box::new(move || ask(again.clone())), told, closing, _place: place };
+    Ok(Answer::stream(StreamBody::new(watching::events(watching))))
+}
+
+fn passed(request: &Request<'_>) -> hyper::Request<Bytes> {
     let mut passed = hyper::Request::new(request.body.clone());
     *passed.method_mut() = request.parts.method.clone();
     *passed.uri_mut() = request.parts.uri.clone();
     *passed.headers_mut() = request.parts.headers.clone();
     passed.extensions_mut().insert(Peer(request.peer));
-    Ok(Answer::passed_on(ask(passed).await?))
+    passed
 }
 
 /// Makes sure that there is somebody with this role to be given something. An edge that knows of no accounts takes the

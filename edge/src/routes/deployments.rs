@@ -3,12 +3,12 @@
 
 use onrush_api::deployments::{Deployment, DeploymentDraft, RelocateOrder, RenderOrder, ScaleOrder, Template};
 use onrush_api::page::Page;
-use onrush_api::problem::Problem;
+use onrush_api::problem::{Kind, Problem};
 
 use crate::answer::Answer;
 use crate::auth::SELLERS;
 use crate::request::Request;
-use crate::routes::accounts::pass_on;
+use crate::routes::accounts::{pass_on, pass_on_and_watch};
 
 /// List what a show can be deployed from
 #[utoipa::path(get, path = "/v1/templates", tag = "Operating", responses((status = 200, body = Page<Template>)))]
@@ -61,11 +61,20 @@ pub(crate) async fn list(request: &Request<'_>) -> Result<Answer, Problem> {
 }
 
 /// Read a deployment
+///
+/// With `?watch=true` as server-sent events: a `deployment` as it is, and again each time that it is another. A `problem` is the
+/// last one: that it has gone, say, or that the token has run out.
 #[utoipa::path(get, path = "/v1/deployments/{deployment}", tag = "Operating", security(("token" = [])),
-    params(("deployment" = String, Path)), responses((status = 200, body = Deployment)))]
+    params(("deployment" = String, Path), ("watch" = Option<bool>, Query, description = "`true` goes on telling")),
+    responses((status = 200, content((Deployment = "application/json"), (Deployment = "text/event-stream")))))]
 pub(crate) async fn read(request: &Request<'_>) -> Result<Answer, Problem> {
     request.caller_as(&SELLERS)?;
-    pass_on(request).await
+    match request.query("watch").as_deref() {
+        None | Some("false") => pass_on(request).await,
+        Some("true") if request.parts.method == hyper::Method::GET => pass_on_and_watch(request).await,
+        Some("true") => pass_on(request).await,
+        Some(_) => Err(Problem::new(Kind::BadRequest).detail("watch is `true`, `false`, or left out.")),
+    }
 }
 
 /// Change what a deployment is made from

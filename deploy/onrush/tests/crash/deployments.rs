@@ -585,6 +585,42 @@ fn a_move_that_broke_off_goes_on_whoever_was_killed() {
 }
 
 #[test]
+fn what_becomes_of_a_deployment_is_told_as_it_happens() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let _engines = Engines(dir.path());
+    let seller = Seller::at(dir.path(), &[]);
+    let show = seller.show("One");
+    let draft = json!({"template": "tpl_reserved-seating", "show": show});
+    let deployment = text(&seller.ask("POST", "/v1/deployments", &draft).json::<Value>()["id"]);
+    let path = format!("/v1/deployments/{deployment}");
+    let watch = Call::get(format!("{path}?watch=true"));
+    let mut events = seller.connect().listen(&watch, &seller.tokens.seller());
+    let mut until = |is_so: &dyn Fn(&Value) -> bool| {
+        events.find_map(|(name, data)| {
+            let now: Value = serde_json::from_str(&data).expect("an event has JSON");
+            is_so(&now).then_some((name, now))
+        })
+    };
+    until(&|now| now["status"]["conditions"][0]["status"] == true).expect("it is accepted");
+    until(&|now| now["status"]["conditions"][4]["status"] == true).expect("it is ready");
+    seller.operate(&deployment, "scale", &json!({"component": "engine", "replicas": 2}));
+    until(&|now| now["status"]["operation"]["finished_at"].is_string()).expect("it is scaled");
+    let gone = seller.ask("DELETE", &path, &Value::Null);
+    assert_eq!(gone.status, 204, "{}", gone.text());
+    let (name, last) = until(&|now| now["status"] == 404).expect("that it has gone is told");
+    assert_eq!((name.as_str(), &last["type"]), ("problem", &json!("/problems/not-found")));
+    assert_eq!(until(&|_| true), None, "and then the answer ends");
+
+    let buyer = seller.connect().ask(&watch, &seller.tokens.buyer(1));
+    assert_eq!(buyer.status, 403, "{}", buyer.text());
+    let unknown = seller.ask("GET", &format!("{path}?watch=true"), &Value::Null);
+    assert_eq!(unknown.status, 404, "{}", unknown.text());
+    let wrong = seller.ask("GET", &format!("{path}?watch=perhaps"), &Value::Null);
+    assert_eq!(wrong.status, 400, "{}", wrong.text());
+    seller.leave();
+}
+
+#[test]
 fn what_cannot_be_asked_of_a_deployment_changes_nothing() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let _engines = Engines(dir.path());

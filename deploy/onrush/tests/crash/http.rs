@@ -105,6 +105,20 @@ impl Connection {
         self.exchange(call, token).unwrap_or_else(|failure| panic!("{call:?} was not answered: {failure}"))
     }
 
+    /// What an answer tells that goes on: names of events with their data, until it ends.
+    pub(crate) fn listen(mut self, call: &Call, token: &str) -> impl Iterator<Item = (String, String)> + use<> {
+        self.send(call, token).expect("a request is taken");
+        // Each event is a chunk, so that none of its lines is broken; one of no length is the end.
+        let lines = self.0.lines().map_while(Result::ok).take_while(|line| line != "0");
+        let mut name = String::new();
+        lines.filter_map(move |line| {
+            if let Some(event) = line.strip_prefix("event: ") {
+                event.clone_into(&mut name);
+            }
+            Some((name.clone(), line.strip_prefix("data: ")?.to_owned()))
+        })
+    }
+
     fn send(&mut self, call: &Call, token: &str) -> io::Result<()> {
         let Call { method, path, key, body } = call;
         let key = key.as_ref().map(|key| format!("Idempotency-Key: {key}\r\n")).unwrap_or_default();
