@@ -30,8 +30,10 @@ use onrush_engine::id::{AccountId, PerformanceId, ShowId};
 use onrush_engine::time::Clock;
 use serde_json::Value;
 use tokio::runtime::Handle;
+use tokio::sync::watch as watch_channel;
 
 pub use self::driver::Driver;
+use self::driver::Place;
 pub use self::process::Local;
 use self::record::{Begun, Record};
 use self::supervisor::{Gone, Supervisor};
@@ -132,8 +134,20 @@ struct World {
 #[derive(Default)]
 struct Supervisors {
     by_id: BTreeMap<String, Supervisor>,
+    /// What was to go at the last start, and may have gone by now.
+    going: BTreeMap<String, Supervisor>,
+    state: State,
+}
+
+/// Whether this control plane sees to deployments.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum State {
+    /// Not yet, or not for now: another one does.
+    #[default]
+    Resting,
+    Working,
     /// Nothing more is started: the server stops.
-    closed: bool,
+    Closed,
 }
 
 impl Deployments {
@@ -158,18 +172,71 @@ impl Deployments {
     /// # Errors
     /// [`StoreError`], where the store cannot be read.
     pub fn start(&self) -> Result<(), StoreError> {
-        for record in record::all(&self.store)? {
+        let records = record::all(&self.store)?;
+        records.iter().try_for_each(|record| self.watch.recover(&record.id))?;
+        let mut supervisors = self.supervisors();
+        supervisors.state = State::Working;
+        for record in records {
             let (id, going) = (record.id.clone(), record.going);
-            self.watch.recover(&id)?;
             let supervisor = Supervisor::start(record, &self.world, &self.store);
-            if going {
-                // What was begun is brought to its end, and is nobody's any more.
-                supervisor.begin_to_go();
-            } else {
-                self.supervisors().by_id.insert(id, supervisor);
-            }
+            // What was begun is brought to its end, and is not told any more.
+            let known = if going { &mut supervisors.going } else { &mut supervisors.by_id };
+            known.insert(id, supervisor);
         }
         Ok(())
+    }
+
+    /// Has engines heard that run whether anybody sees to them or not: a sale does not wait for that.
+    ///
+    /// # Errors
+    /// [`StoreError`], where the store cannot be read.
+    pub fn listen(&self) -> Result<(), StoreError> {
+        let records = record::all(&self.store)?;
+        let places = records
+            .iter()
+            .filter(|record| !record.going)
+            .flat_map(|record| record.engines.iter().map(|engine| Place::of(&self.world.driver, record, *engine)));
+        places.filter(Place::outlives_us).filter_map(|place| place.address()).for_each(|address| {
+            (self.world.engines.connect)(&address);
+        });
+        Ok(())
+    }
+
+    /// Sees to deployments no more, until it is started again: another control plane may. Engines that are pods go on, and are heard.
+    pub async fn rest(&self) {
+        self.end(State::Resting).await;
+    }
+
+    async fn end(&self, state: State) {
+        let all = {
+            let mut supervisors = self.supervisors();
+            supervisors.state = state;
+            let going = std::mem::take(&mut supervisors.going);
+            std::mem::take(&mut supervisors.by_id).into_values().chain(going.into_values()).collect::<Vec<_>>()
+        };
+        all.iter().for_each(Supervisor::begin_to_stop);
+        for supervisor in all {
+            supervisor.stopped().await;
+        }
+    }
+
+    /// The deployments that are seen to.
+    ///
+    /// # Errors
+    /// `temporary-reduced-capacity`, where none is seen to from here: what is not known then may be there.
+    fn working(&self) -> Result<MutexGuard<'_, Supervisors>, Problem> {
+        let supervisors = self.supervisors();
+        if supervisors.state == State::Working {
+            return Ok(supervisors);
+        }
+        let detail = "Deployments are not seen to from here just now. Sales go on; ask again in a moment.";
+        Err(Problem::new(Kind::Overloaded).detail(detail).retry_after(2))
+    }
+
+    /// Whether a deployment was there, and was deleted.
+    pub(crate) async fn was_deleted(&self, id: &str) -> Result<bool, Problem> {
+        let id = id.to_owned();
+        self.store.ask(move |store| record::is_buried(store, &id)).await
     }
 
     fn supervisors(&self) -> MutexGuard<'_, Supervisors> {
@@ -212,6 +279,7 @@ impl Deployments {
             replicas,
             image,
             system_namespace,
+            monitoring_namespace: None,
             size: size_of(&answers),
         };
         Ok(wanted.list())
@@ -224,6 +292,7 @@ impl Deployments {
     /// answers.
     pub async fn create(&self, caller: &Caller, draft: DeploymentDraft) -> Result<(Deployment, bool), Problem> {
         check_operates(caller)?;
+        drop(self.working()?);
         let _alone = self.operating.lock().await;
         let Text(show) = draft.show;
         let parameters = template::answers(&template::find(&draft.template)?, &draft.parameters)?;
@@ -252,9 +321,9 @@ impl Deployments {
 
     /// Sees to a deployment that is written down, if nobody does.
     fn supervise(&self, record: Record) -> Result<Deployment, Problem> {
-        let mut supervisors = self.supervisors();
-        // What goes has to be gone first; and what a server that stops has written down, the next one brings about.
-        if supervisors.closed || record.going {
+        // What a server that stops has written down, the next one brings about; and what goes has to be gone first.
+        let mut supervisors = self.working().map_err(|_| Problem::new(Kind::OutcomeUnknown).retry_after(1))?;
+        if record.going {
             return Err(Problem::new(Kind::OutcomeUnknown).retry_after(1));
         }
         self.watch.begin(&record.id);
@@ -340,7 +409,7 @@ impl Deployments {
 
     fn own_record(&self, caller: &Caller, id: &str) -> Result<Record, Problem> {
         check_operates(caller)?;
-        let supervisors = self.supervisors();
+        let supervisors = self.working()?;
         let own = supervisors.by_id.get(id).map(Supervisor::record).filter(|record| record.is_of(caller));
         own.ok_or_else(unknown)
     }
@@ -380,7 +449,7 @@ impl Deployments {
     /// `forbidden`.
     pub fn list(&self, caller: &Caller) -> Result<Vec<Deployment>, Problem> {
         check_operates(caller)?;
-        let supervisors = self.supervisors();
+        let supervisors = self.working()?;
         let mut own: Vec<_> = supervisors
             .by_id
             .values()
@@ -397,7 +466,7 @@ impl Deployments {
     /// `not-found`, `forbidden`.
     pub fn read(&self, caller: &Caller, id: &str) -> Result<Deployment, Problem> {
         check_operates(caller)?;
-        let supervisors = self.supervisors();
+        let supervisors = self.working()?;
         let own = supervisors.by_id.get(id).filter(|supervisor| supervisor.record().is_of(caller));
         own.map(Supervisor::describe).ok_or_else(unknown)
     }
@@ -408,6 +477,24 @@ impl Deployments {
     /// `not-found`, `forbidden`, `temporary-reduced-capacity` where the engine is not heard, so that nobody knows what it
     /// has, and `bookings-outstanding` where money is, and where a performance is not over, unless `force`d.
     pub async fn delete(&self, caller: &Caller, id: &str, force: bool) -> Result<(), Problem> {
+        check_operates(caller)?;
+        let gone = match self.goes(caller, id)? {
+            Some(gone) => gone,
+            None => self.let_go(caller, id, force).await?,
+        };
+        self.gone(id, gone).await
+    }
+
+    /// Whether a deployment of the caller's that is to go has gone, and every change of that; nothing where it is not to go.
+    fn goes(&self, caller: &Caller, id: &str) -> Result<Option<watch_channel::Receiver<Gone>>, Problem> {
+        let supervisors = self.working()?;
+        let known = supervisors.going.get(id).or_else(|| supervisors.by_id.get(id));
+        let goes = known.filter(|supervisor| supervisor.record().going && supervisor.record().is_of(caller));
+        Ok(goes.map(Supervisor::gone))
+    }
+
+    /// Writes down that a deployment is to go, if it may.
+    async fn let_go(&self, caller: &Caller, id: &str, force: bool) -> Result<watch_channel::Receiver<Gone>, Problem> {
         let _alone = self.operating.lock().await;
         let record = self.own_record(caller, id)?;
         match (self.world.engines.outstanding)(record.show.0).await? {
@@ -434,38 +521,38 @@ impl Deployments {
         // Unless something has moved since it was looked at.
         let changed =
             change_record(&self.store, record.show.0, move |now| now.going |= now.revision == record.revision);
-        if !changed.await?.going {
+        let changed = changed.await?;
+        if !changed.going {
             return Err(moves());
         }
-        let mut gone = {
-            let supervisors = self.supervisors();
-            let supervisor = supervisors.by_id.get(id).ok_or_else(unknown)?;
-            supervisor.begin_to_go();
-            supervisor.gone()
-        };
-        // An engine may take its time to stop; it goes, whether somebody waits for that or not.
-        let how = *gone.wait_for(|gone| *gone != Gone::No).await.map_err(|_| Problem::new(Kind::Internal))?;
+        let supervisors = self.working()?;
+        let supervisor = supervisors.by_id.get(id).ok_or_else(unknown)?;
+        supervisor.change(changed);
+        supervisor.begin_to_go();
+        Ok(supervisor.gone())
+    }
+
+    /// Returns once a deployment has gone. An engine may take its time to stop; it goes, whether somebody waits for that or not.
+    async fn gone(&self, id: &str, mut gone: watch_channel::Receiver<Gone>) -> Result<(), Problem> {
+        let how = *gone.wait_for(|gone| *gone != Gone::No).await.map_err(|_| Problem::new(Kind::OutcomeUnknown))?;
         if how == Gone::Failed {
-            return Err(Problem::new(Kind::OutcomeUnknown).retry_after(5));
+            let detail = "It is written down that it goes, and something keeps it: that is tried again and again.";
+            return Err(Problem::new(Kind::OutcomeUnknown).detail(detail).retry_after(5));
         }
-        self.supervisors().by_id.remove(id);
+        {
+            let mut supervisors = self.supervisors();
+            supervisors.by_id.remove(id);
+            supervisors.going.remove(id);
+        }
         let (watch, id) = (Arc::clone(&self.watch), id.to_owned());
         // It is only room that is left where this breaks off.
         tokio::task::spawn_blocking(move || watch.forget(&id)).await.ok();
         Ok(())
     }
 
-    /// Stops all engines in good order, and starts no more: the server stops.
+    /// Stops engines that are processes in good order, and starts no more: the server stops.
     pub async fn stop(&self) {
-        let all = {
-            let mut supervisors = self.supervisors();
-            supervisors.closed = true;
-            std::mem::take(&mut supervisors.by_id)
-        };
-        all.values().for_each(Supervisor::begin_to_stop);
-        for supervisor in all.into_values() {
-            supervisor.stopped().await;
-        }
+        self.end(State::Closed).await;
     }
 }
 

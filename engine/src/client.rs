@@ -217,6 +217,14 @@ impl Client {
         }
     }
 
+    /// Returns once it may not.
+    pub(crate) async fn may_answer_no_more(&self) {
+        match &self.0.here {
+            Some(here) => here.fence.lapsed().await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Whether there is an engine in this process.
     pub fn has_engine_here(&self) -> bool {
         self.0.here.is_some()

@@ -101,12 +101,12 @@ impl Engine {
         if let Some(by) = lease::successor(&config.data).map_err(io)? {
             return Err(OpenError::Replaced { data: config.data.display().to_string(), by: by.display().to_string() });
         }
-        // A start may take longer than a lease.
-        let lease = config.lease.map(|length| Lease::hold(&config.data, length)).transpose().map_err(io)?;
         let ballast = Ballast::in_dir(&config.data, config.ballast_bytes);
         if ballast.release_if_needed().map_err(io)? {
             tracing::warn!("the disk is nearly full: the ballast file was deleted to make room for this start");
         }
+        // A start may take longer than a lease.
+        let lease = config.lease.map(|length| Lease::hold(&config.data, length)).transpose().map_err(io)?;
         let snapshots = Snapshots::open(&config.data).map_err(io)?;
         let journal = config.data.join("journal");
         let original = Original::keep(&journal);

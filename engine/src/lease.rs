@@ -6,7 +6,9 @@
 //! once. From then on no renewal succeeds, so the former engine waits, and ends.
 //!
 //! What was answered is durable before it is answered, and no answer leaves after the lease has run out: so the successor,
-//! which reads the journal after that, has all of it. Nobody's clock is compared with another's, only lengths of time are, each
+//! which reads the journal after that, has all of it. (With relaxed durability it may lack the last second, as after a kill.) Between
+//! the look at the lease and the system call that follows it an engine may be stopped, too; what it says then is late, and true: it
+//! was durable, and the successor has it. Nobody's clock is compared with another's, only lengths of time are, each
 //! by a clock that goes on while a process is stopped and a machine sleeps (Gray and Cheriton, "Leases", 1989).
 
 mod file;
@@ -21,6 +23,7 @@ use std::{fmt, io};
 use metrics::counter;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use self::file::LeaseFile;
 pub(crate) use self::file::successor;
@@ -68,6 +71,26 @@ impl Fence {
             }
             // Nobody renews it any more.
             state.changed().await.map_err(|_| Replaced)?;
+        }
+    }
+
+    /// Returns once the lease has run out, or is another engine's: what is being said then is not to be said on.
+    pub(crate) async fn lapsed(&self) {
+        let mut state = self.0.clone();
+        loop {
+            let end = match *state.borrow_and_update() {
+                State::Free => return std::future::pending().await,
+                State::Lost => return,
+                State::Until(end) => end,
+            };
+            let left = end.saturating_sub(uptime());
+            if left.is_zero() {
+                return;
+            }
+            // By then it may have been renewed.
+            if let Ok(Err(_)) = timeout(left, state.changed()).await {
+                return;
+            }
         }
     }
 

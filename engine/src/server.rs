@@ -96,7 +96,11 @@ async fn serve(
     loop {
         if !line.out.is_empty() {
             line.client.may_answer().await.map_err(|Replaced| WireError::Replaced)?;
-            frame::write(&mut writer, &line.out).await?;
+            tokio::select! {
+                biased;
+                () = line.client.may_answer_no_more() => return Err(WireError::Replaced),
+                written = frame::write(&mut writer, &line.out) => written?,
+            }
             line.out.clear();
         }
         if edge_is_gone && (stops_by.is_none() || line.under_way.is_empty()) {

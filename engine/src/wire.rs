@@ -69,7 +69,7 @@ pub enum WireError {
     #[error("a message cannot be: {0}")]
     Nonsense(&'static str),
     /// This engine answers nothing more.
-    #[error("another engine has taken over from this one")]
+    #[error("the lease has run out, or another engine has taken over")]
     Replaced,
 }
 

@@ -63,6 +63,14 @@ pub(super) enum Running {
 }
 
 impl Driver {
+    /// Sees that what the engines of a deployment have in common is there, as it is to be now. Twice is once.
+    pub(super) async fn prepare(&self, record: &Record) -> Result<(), DriverError> {
+        match self {
+            Self::Local(_) => Ok(()),
+            Self::Cluster(cluster) => Ok(pod::prepare(cluster, record).await?),
+        }
+    }
+
     /// Removes what the engines of a deployment had in common, once they have gone. Twice is once.
     pub(super) async fn clear(&self, record: &Record) -> Result<(), DriverError> {
         if let Self::Cluster(cluster) = self {
@@ -119,6 +127,11 @@ impl Place {
                 Ok(Running::Pod(pod.clone()))
             }
         }
+    }
+
+    /// Whether the engine goes on when whoever started it ends.
+    pub(super) fn outlives_us(&self) -> bool {
+        matches!(self, Self::Pod(_))
     }
 
     /// Where the engine listens, once that is known.

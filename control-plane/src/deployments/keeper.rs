@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use onrush_api::deployments::ConditionKind;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
@@ -106,7 +105,14 @@ impl Work {
             // It may have been told to stop meanwhile: then there is nothing to pause for.
             timeout(pause, self.ordered()).await.ok();
         }
-        self.disconnect_all_but(None);
+        self.leave();
+    }
+
+    /// Nobody looks for an engine that has ended. One that goes on is heard, whoever sees to it.
+    fn leave(&self) {
+        if !self.place.outlives_us() {
+            self.disconnect_all_but(None);
+        }
     }
 
     /// Returns once the engine is to stop.
@@ -137,7 +143,7 @@ impl Work {
             running.kill();
         } else {
             // It goes in good order: no reason to look for it again and again.
-            self.disconnect_all_but(None);
+            self.leave();
         }
         running.end().await;
         end
@@ -145,9 +151,7 @@ impl Work {
 
     async fn begin(&self, failures: u32) -> Result<Running, Failure> {
         let before = self.connected().last().cloned();
-        let running = self.place.begin(before.as_deref(), failures < FAILURES_AT_ADDRESS).await?;
-        self.status.set(ConditionKind::NamespaceReady, true, "Made", "There is a place for its data.");
-        Ok(running)
+        self.place.begin(before.as_deref(), failures < FAILURES_AT_ADDRESS).await
     }
 
     fn connected(&self) -> MutexGuard<'_, Vec<String>> {
@@ -193,11 +197,16 @@ impl Work {
 
     /// The engine's address, once it has told what it has.
     async fn heard(&self) -> String {
+        // Somebody else may have let go of it since. Twice is once.
+        let mut asked = None;
         loop {
             if let Some(address) = self.place.address() {
-                if self.connected().last() != Some(&address) {
-                    self.connected().push(address.clone());
+                if asked.as_ref() != Some(&address) {
+                    if self.connected().last() != Some(&address) {
+                        self.connected().push(address.clone());
+                    }
                     (self.world.engines.connect)(&address);
+                    asked = Some(address.clone());
                 }
                 if (self.world.engines.is_connected)(&address) {
                     return address;

@@ -27,26 +27,32 @@ impl PodPlace {
         Self { cluster: Arc::clone(cluster), wanted, number, node: record.nodes.get(&number).cloned() }
     }
 
-    /// Sees that the engine and all around it is there.
+    /// Sees that the engine is there.
     pub(super) async fn begin(&self) -> Result<(), ClusterError> {
-        for object in self.wanted.surroundings() {
-            self.cluster.apply(&object).await?;
+        if self.cluster.has_engine(&self.wanted.name, self.number).await? {
+            return Ok(());
         }
-        self.cluster.apply(&self.wanted.key(&self.cluster.told.key)).await?;
-        if !self.cluster.has_engine(&self.wanted.name, self.number).await? {
-            self.cluster.apply(&self.wanted.engine(self.number, self.node.as_deref())).await?;
+        // It would begin with nothing where everything was sold.
+        if let Some(volume) = self.cluster.lost_volume(&self.wanted.name, self.number).await? {
+            return Err(ClusterError::VolumeLost { namespace: self.wanted.name.clone(), engine: self.number, volume });
         }
-        Ok(())
+        self.cluster.apply(&self.wanted.engine(self.number, self.node.as_deref())).await
     }
 
     pub(super) fn address(&self) -> String {
         self.wanted.address(self.number)
     }
 
-    /// Returns when somebody has deleted it. A pod that ends is started again by the cluster.
+    /// Returns when somebody has deleted it. A pod that ends is started again by the cluster. Meanwhile sees that its volume stays,
+    /// whoever deletes what.
     pub(super) async fn deleted(&self) {
+        let mut is_kept = false;
         loop {
             tokio::time::sleep(LOOK).await;
+            if !is_kept {
+                let kept = self.cluster.retain(&self.wanted.name, self.number).await;
+                is_kept = matches!(kept, Ok(Some(_)));
+            }
             if matches!(self.cluster.has_engine(&self.wanted.name, self.number).await, Ok(false)) {
                 return;
             }
@@ -70,6 +76,15 @@ impl PodPlace {
     }
 }
 
+/// See [`super::Driver`].
+pub(super) async fn prepare(cluster: &Cluster, record: &Record) -> Result<(), ClusterError> {
+    let wanted = wanted(cluster, record);
+    for object in wanted.surroundings().into_iter().chain([wanted.key(&cluster.told.key)]) {
+        cluster.apply(&object).await?;
+    }
+    Ok(())
+}
+
 /// The objects of a deployment.
 pub(super) fn wanted(cluster: &Cluster, record: &Record) -> Wanted {
     Wanted {
@@ -79,6 +94,7 @@ pub(super) fn wanted(cluster: &Cluster, record: &Record) -> Wanted {
         replicas: record.engines.len() as u32,
         image: cluster.told.image.clone(),
         system_namespace: cluster.told.system_namespace.clone(),
+        monitoring_namespace: cluster.told.monitoring_namespace.clone(),
         size: template::size_of(&record.parameters),
     }
 }

@@ -13,6 +13,8 @@ use crate::callers::is_admin;
 use crate::store::{Change, Store, StoreError};
 
 const DEPLOYMENT: &[u8] = b"d";
+/// By their ids, deployments that were deleted.
+const BURIED: &[u8] = b"t";
 
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,6 +31,9 @@ pub(super) struct Record {
     /// Those of them that are to give all away and go.
     #[serde(default)]
     pub(super) leaving: Vec<u32>,
+    /// Those that have nothing any more and are being ended: not to be started again, whatever goes wrong.
+    #[serde(default)]
+    pub(super) retiring: Vec<u32>,
     /// The number of the next one. None is used twice: what one has left behind stays.
     #[serde(default = "one")]
     pub(super) next: u32,
@@ -88,6 +93,7 @@ impl Record {
             created_at,
             engines,
             leaving,
+            retiring: Vec::new(),
             next,
             home: None,
             moving: None,
@@ -96,6 +102,11 @@ impl Record {
             operation: None,
             going: false,
         }
+    }
+
+    /// The engines that are to run.
+    pub(super) fn running(&self) -> impl Iterator<Item = u32> {
+        self.engines.iter().filter(|engine| !self.retiring.contains(engine)).copied()
     }
 
     /// The engines that are to be there.
@@ -142,6 +153,7 @@ impl Record {
     pub(super) fn forget(&mut self, engine: u32) {
         self.engines.retain(|known| *known != engine);
         self.leaving.retain(|known| *known != engine);
+        self.retiring.retain(|known| *known != engine);
         self.nodes.remove(&engine);
     }
 
@@ -161,8 +173,9 @@ impl Record {
         Change::default().put(Self::key(self.show.0), json)
     }
 
-    pub(super) fn remove(&self) -> Change {
-        Change::default().remove(Self::key(self.show.0))
+    /// It has gone; that it was there stays known.
+    pub(super) fn bury(&self) -> Change {
+        Change::default().remove(Self::key(self.show.0)).put([BURIED, self.id.as_bytes()].concat(), Vec::new())
     }
 
     /// Whether a caller may see it.
@@ -186,4 +199,12 @@ pub(super) fn all(store: &Store) -> Result<Vec<Record>, StoreError> {
         read(key, bytes).inspect_err(|error| tracing::error!(%error, "a deployment is left alone")).ok()
     });
     Ok(records.collect())
+}
+
+/// Whether a deployment was deleted from here.
+///
+/// # Errors
+/// [`StoreError`], where the store cannot be read.
+pub(super) fn is_buried(store: &Store, id: &str) -> Result<bool, StoreError> {
+    Ok(store.get(&[BURIED, id.as_bytes()].concat())?.is_some())
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use onrush_api::deployments::{ConditionKind, Deployment};
 use onrush_api::problem::{Kind, Problem};
 use onrush_engine::id::PerformanceId;
@@ -12,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::driver::{DriverError, Place};
+use super::driver::{DriverError, Failure, Place};
 use super::keeper::{Keeper, PAUSE_MAX, PAUSE_MIN};
 use super::record::Record;
 use super::status::Status;
@@ -21,6 +22,9 @@ use crate::store::Store;
 
 /// Between two looks whether performances have been added that belong elsewhere.
 const LOOK: Duration = Duration::from_secs(1);
+/// What engines have in common is looked after so often, and sooner where one is not heard: somebody may have deleted it.
+const PREPARED_FOR: Duration = Duration::from_mins(5);
+const PREPARED_FOR_UNHEARD: Duration = Duration::from_secs(15);
 
 /// See the module.
 pub(super) struct Supervisor {
@@ -54,7 +58,8 @@ pub(super) enum Gone {
 impl Supervisor {
     pub(super) fn start(record: Record, world: &World, store: &Arc<Store>) -> Self {
         let status = Arc::new(Status::new(Arc::clone(&world.clock)));
-        let ((orders, heard), (say_gone, gone)) = (watch::channel(Order::Run), watch::channel(Gone::No));
+        let order = if record.going { Order::Go } else { Order::Run };
+        let ((orders, heard), (say_gone, gone)) = (watch::channel(order), watch::channel(Gone::No));
         let record = watch::Sender::new(record);
         let work = Work {
             record: record.clone(),
@@ -64,6 +69,7 @@ impl Supervisor {
             orders: heard,
             gone: say_gone,
             keepers: Mutex::default(),
+            prepared: Mutex::default(),
         };
         Self { record, status, orders, gone, task: world.runtime.spawn(work.run()) }
     }
@@ -129,15 +135,18 @@ struct Work {
     orders: watch::Receiver<Order>,
     gone: watch::Sender<Gone>,
     keepers: Mutex<BTreeMap<u32, Keeper>>,
+    /// What the engines have in common is there: as of which revision, since when.
+    prepared: Mutex<Option<(u64, Instant)>>,
 }
 
 impl Work {
     async fn run(self) {
         let mut orders = self.orders.clone();
         tokio::select! {
-            () = self.bring_about() => {}
+            biased;
             // Who would say so is gone: then the server stops, too.
             _ = orders.wait_for(|order| *order != Order::Run) => {}
+            () = self.bring_about() => {}
         }
         let keepers = std::mem::take(&mut *self.keepers.lock().unwrap_or_else(PoisonError::into_inner));
         keepers.values().for_each(Keeper::begin_to_stop);
@@ -145,7 +154,10 @@ impl Work {
             keeper.stopped().await;
         }
         if *self.orders.borrow() == Order::Go {
-            self.go().await;
+            tokio::select! {
+                () = self.go() => {}
+                _ = orders.wait_for(|order| *order == Order::Stop) => {}
+            }
         }
     }
 
@@ -184,9 +196,14 @@ impl Work {
     async fn step(&self) -> Result<bool, Problem> {
         let record = self.record();
         record.operation.into_iter().for_each(|asked| self.status.begin(asked));
-        self.keep(&record);
+        if let Some(engine) = record.retiring.first() {
+            return self.retire(*engine).await.map(|()| true);
+        }
         let addresses = self.status.addresses();
-        if !record.engines.iter().all(|engine| addresses.contains_key(engine)) {
+        let all_are_heard = record.running().all(|engine| addresses.contains_key(&engine));
+        self.prepare(&record, all_are_heard).await?;
+        self.keep(&record);
+        if !all_are_heard {
             // What an engine has is known once it is heard: until then nothing is moved.
             return Ok(false);
         }
@@ -205,7 +222,8 @@ impl Work {
         }
         self.status.set(ConditionKind::Routed, true, "Moved", "The show is with its engines.");
         if let Some(engine) = record.leaving.first() {
-            return self.retire(*engine).await.map(|()| true);
+            let engine = *engine;
+            return self.change(move |record| record.retiring.push(engine)).await.map(|()| true);
         }
         if let Some(done) = record.operation {
             self.change(move |record| record.operation = record.operation.filter(|asked| *asked != done)).await?;
@@ -214,11 +232,32 @@ impl Work {
         Ok(false)
     }
 
+    /// Sees that what the engines have in common is there, as it is to be now.
+    async fn prepare(&self, record: &Record, all_are_heard: bool) -> Result<(), Problem> {
+        let again = if all_are_heard { PREPARED_FOR } else { PREPARED_FOR_UNHEARD };
+        let known = *self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.is_some_and(|(revision, since)| revision == record.revision && since.elapsed() < again) {
+            return Ok(());
+        }
+        match self.world.driver.prepare(record).await {
+            Ok(()) => {
+                *self.prepared.lock().unwrap_or_else(PoisonError::into_inner) = Some((record.revision, Instant::now()));
+                self.status.set(ConditionKind::NamespaceReady, true, "Made", "There is a place for its data.");
+                Ok(())
+            }
+            Err(error) => {
+                let (reason, message) = Failure::from(error);
+                self.status.set(ConditionKind::NamespaceReady, false, reason, message.clone());
+                Err(Problem::new(Kind::Overloaded).detail(message))
+            }
+        }
+    }
+
     /// Sees that every engine is kept.
     fn keep(&self, record: &Record) {
         let mut keepers = self.keepers.lock().unwrap_or_else(PoisonError::into_inner);
-        for engine in &record.engines {
-            keepers.entry(*engine).or_insert_with(|| Keeper::start(record, *engine, &self.status, &self.world));
+        for engine in record.running() {
+            keepers.entry(engine).or_insert_with(|| Keeper::start(record, engine, &self.status, &self.world));
         }
     }
 
@@ -285,13 +324,16 @@ impl Work {
         if let Some(keeper) = keeper {
             keeper.stopped().await;
         }
-        match Place::of(&self.world.driver, &self.record(), engine).put_aside().await {
+        let place = Place::of(&self.world.driver, &self.record(), engine);
+        match place.put_aside().await {
             Ok(place) => tracing::info!(place, "the journal of an engine that has gone"),
             Err(error) => {
                 tracing::error!(%error, "an engine is not gone, or what it has left behind is not put aside");
-                return Err(Problem::new(Kind::Internal));
+                let detail = format!("An engine that has nothing any more is not gone yet: {error}.");
+                return Err(Problem::new(Kind::Overloaded).detail(detail));
             }
         }
+        place.address().into_iter().for_each(|address| (self.world.engines.disconnect)(&address));
         self.status.forget(engine);
         self.change(move |record| record.forget(engine)).await
     }
@@ -304,29 +346,32 @@ impl Work {
         Ok(())
     }
 
-    /// Puts what the engines have had aside, and forgets them.
+    /// Puts what the engines have had aside, and forgets them; again and again, until that is done.
     async fn go(&self) {
-        let gone = match self.put_all_aside().await {
-            Ok(exported) => {
-                tracing::info!(?exported, "the journals of a deleted deployment");
-                Gone::Yes
+        let mut pause = PAUSE_MIN;
+        loop {
+            match self.put_all_aside().await {
+                Ok(exported) => {
+                    tracing::info!(?exported, "the journals of a deleted deployment");
+                    self.gone.send_replace(Gone::Yes);
+                    return;
+                }
+                Err(error) => tracing::error!(deployment = self.record().id, error, "a deployment is not gone yet"),
             }
-            Err(error) => {
-                tracing::error!(deployment = self.record().id, error, "a deployment is not gone yet");
-                Gone::Failed
-            }
-        };
-        self.gone.send_replace(gone);
+            self.gone.send_replace(Gone::Failed);
+            sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
     }
 
     async fn put_all_aside(&self) -> Result<Vec<String>, String> {
-        let (record, mut exported) = (self.record(), Vec::new());
+        let (record, driver) = (self.record(), &self.world.driver);
         let in_words = |error: DriverError| error.to_string();
-        for engine in &record.engines {
-            exported.push(Place::of(&self.world.driver, &record, *engine).put_aside().await.map_err(in_words)?);
-        }
-        self.world.driver.clear(&record).await.map_err(in_words)?;
-        let removed = self.store.ask(move |store| store.write(|| Ok((record.remove(), ()))));
+        let places: Vec<_> = record.engines.iter().map(|engine| Place::of(driver, &record, *engine)).collect();
+        let exported = try_join_all(places.iter().map(Place::put_aside)).await.map_err(in_words)?;
+        places.iter().filter_map(Place::address).for_each(|address| (self.world.engines.disconnect)(&address));
+        driver.clear(&record).await.map_err(in_words)?;
+        let removed = self.store.ask(move |store| store.write(|| Ok((record.bury(), ()))));
         removed.await.map(|()| exported).map_err(|problem| problem.body().detail.clone())
     }
 }

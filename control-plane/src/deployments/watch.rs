@@ -135,9 +135,12 @@ impl Watch {
             seen.add(*engine, measured, used, &mut point);
         }
         seen.last.retain(|engine, _| measured.contains_key(engine));
-        seen.kept.since.get_or_insert(Time(now));
-        seen.kept.until = Some(Time(now));
-        push(&mut seen.points, point, POINTS_MAX);
+        // Of pods nobody says what they use: nothing is not what they used.
+        if !supervisor.places.iter().any(|(_, place)| place.outlives_us()) {
+            seen.kept.since.get_or_insert(Time(now));
+            seen.kept.until = Some(Time(now));
+            push(&mut seen.points, point, POINTS_MAX);
+        }
         let reading = seen.reading(&point, measured.len(), supervisor, now);
         push(&mut seen.readings, reading, POINTS_MAX);
     }

@@ -13,7 +13,7 @@ use super::record::Record;
 use super::supervisor::Supervisor;
 use super::usage::{self, Span};
 use super::watch::{self, Look, Noted, Watch};
-use super::{Deployments, REPLICAS_MAX};
+use super::{Deployments, REPLICAS_MAX, State};
 use crate::callers::{check_operates, is_admin};
 use crate::{costs, policies};
 
@@ -26,7 +26,7 @@ impl Deployments {
             looks.tick().await;
             let all: Vec<_> = {
                 let supervisors = self.supervisors();
-                if supervisors.closed {
+                if supervisors.state == State::Closed {
                     return;
                 }
                 let look = |supervisor: &Supervisor| (supervisor.record(), Look::at(supervisor, &self.world.driver));

@@ -44,6 +44,20 @@ pub enum ClusterError {
     /// What was to go is still there.
     #[error("{0} is still there after {GONE_MAX:?}")]
     Stays(String),
+    /// An engine has a journal, and no claim on the volume that has it.
+    #[error(
+        "the volume {volume} has the journal of engine {engine}, and no claim data-engine-{engine}-0 in {namespace} is bound to it: \
+         clear its claimRef and make that claim with volumeName {volume}; or take its label onrush.dev/engine away, and the engine \
+         begins with nothing"
+    )]
+    VolumeLost {
+        /// The show's namespace.
+        namespace: String,
+        /// The engine's number.
+        engine: u32,
+        /// The volume.
+        volume: String,
+    },
     /// An object that nobody could apply.
     #[error("an object is of no kind: {0}")]
     Kind(String),
@@ -56,6 +70,8 @@ pub struct Told {
     pub image: String,
     /// The namespace of edges and control plane.
     pub system_namespace: String,
+    /// The namespace of what scrapes metrics, where that is another one.
+    pub monitoring_namespace: Option<String>,
     /// What engines and edges know each other by, as their key file has it.
     pub key: String,
 }
@@ -135,11 +151,28 @@ impl Cluster {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
         let name = pod_name(number);
         self.until_gone(&pods, &name, &format!("the pod {namespace}/{name}")).await?;
+        // Its volume stays, and its room in the show's quota is the next one's.
+        let claims: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), namespace);
+        let name = claim_name(number);
+        gone(patiently(|| async { claims.delete(&name, &DeleteParams::foreground()).await.map(drop) }).await)?;
         Ok(volume)
     }
 
+    /// The volume that has an engine's journal, where no claim is there for it any more.
+    pub(crate) async fn lost_volume(&self, namespace: &str, number: u32) -> Result<Option<String>, ClusterError> {
+        let claims: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), namespace);
+        let name = claim_name(number);
+        if patiently(|| claims.get_opt(&name)).await?.is_some() {
+            return Ok(None);
+        }
+        let volumes: Api<PersistentVolume> = Api::all(self.client.clone());
+        let its = ListParams::default().labels(&format!("onrush.dev/namespace={namespace},onrush.dev/engine={number}"));
+        let found = patiently(|| volumes.list(&its)).await?.items;
+        Ok(found.into_iter().find_map(|volume| volume.metadata.name))
+    }
+
     /// A journal is never deleted by a deletion: what the claim was bound to stays when the claim goes.
-    async fn retain(&self, namespace: &str, number: u32) -> Result<Option<String>, ClusterError> {
+    pub(crate) async fn retain(&self, namespace: &str, number: u32) -> Result<Option<String>, ClusterError> {
         let claims: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), namespace);
         let name = claim_name(number);
         let claim = patiently(|| claims.get_opt(&name)).await?;
@@ -215,6 +248,12 @@ fn gone(deleted: Result<(), ClusterError>) -> Result<(), ClusterError> {
 
 fn code_of(error: &kube::Error) -> Option<u16> {
     if let kube::Error::Api(status) = error { Some(status.code) } else { None }
+}
+
+/// Calls once, in time.
+pub(crate) async fn once<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, ClusterError> {
+    let called = timeout(CALL_MAX, call).await.map_err(|_| ClusterError::Silent)?;
+    called.map_err(|error| ClusterError::Refused(Box::new(error)))
 }
 
 /// Calls, and calls again where the cluster has too much to do, is not there, or somebody else was faster; as late as it says.

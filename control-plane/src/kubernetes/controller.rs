@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions};
 use kube::runtime::controller::{Action, Controller};
 use kube::runtime::finalizer::{Error as FinalizerError, Event, finalizer};
 use kube::runtime::reflector::Store;
@@ -27,7 +27,7 @@ use thiserror::Error;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::cluster::{Cluster, ClusterError, patiently};
+use super::cluster::{Cluster, ClusterError, once, patiently};
 use super::manifests::{FIELD_MANAGER, name_of};
 use super::mirror::{refused, spec_of, status_of};
 use super::resource::ShowDeployment;
@@ -105,12 +105,13 @@ impl Context {
     }
 
     async fn apply(&self, api: &Api<ShowDeployment>, resource: &ShowDeployment) -> Result<Action, Trouble> {
-        let (known, status) = (self.known(resource), resource.status.clone().unwrap_or_default());
-        if status.deployment.is_some() && known.is_none() {
-            // It was deleted over the API.
-            let deleted = patiently(|| async { api.delete(&resource.name_any(), &DeleteParams::default()).await });
-            deleted.await?;
-            return Ok(Action::await_change());
+        let status = resource.status.clone().unwrap_or_default();
+        let known = match self.known(&resource.spec.show) {
+            Ok(known) => known,
+            Err(problem) => return Err(Trouble::Kept(problem.body().detail.clone())),
+        };
+        if let (Some(id), None) = (&status.deployment, &known) {
+            return self.follow(api, resource, id).await;
         }
         let is_done = if status.deployment.is_some() {
             status.observed_generation == resource.metadata.generation
@@ -119,23 +120,46 @@ impl Context {
         };
         let (outcome, generation) = match known {
             // What was written is not to be done, were it changed over the API once more before it is seen.
-            Some(known) if is_done => (Ok(known.clone()), self.write_back(api, resource, &known).await?),
+            Some(known) if is_done && self.owner(resource).is_none() => {
+                (Ok(known.clone()), self.write_back(api, resource, &known).await?)
+            }
             known => (self.bring_about(resource, known).await, resource.metadata.generation),
         };
-        let is_ready = outcome.as_ref().is_ok_and(|now| now.status.conditions.iter().all(|condition| condition.status));
+        let again = match &outcome {
+            Ok(now) if now.status.conditions.iter().all(|condition| condition.status) => IDLE,
+            Ok(_) => BUSY,
+            Err(_) => AGAIN,
+        };
         self.tell(api, resource, outcome, generation).await?;
-        Ok(Action::requeue(if is_ready { IDLE } else { BUSY }))
+        Ok(Action::requeue(again))
     }
 
-    /// The deployment of a resource's show.
-    fn known(&self, resource: &ShowDeployment) -> Option<Deployment> {
-        let all = self.deployments().ok()?.list(&cluster_itself()).ok()?;
-        all.into_iter().find(|deployment| deployment.show.0.to_string() == resource.spec.show)
+    /// A resource whose deployment is not there: it was deleted over the API, and the resource goes, too; or nobody knows.
+    async fn follow(&self, api: &Api<ShowDeployment>, resource: &ShowDeployment, id: &str) -> Result<Action, Trouble> {
+        if self.was_deleted(id).await? {
+            let preconditions = Preconditions { uid: resource.metadata.uid.clone(), resource_version: None };
+            let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+            patiently(|| async { api.delete(&resource.name_any(), &params).await }).await?;
+            return Ok(Action::await_change());
+        }
+        self.tell(api, resource, Err(lost(id)), resource.metadata.generation).await?;
+        Ok(Action::requeue(AGAIN))
+    }
+
+    async fn was_deleted(&self, id: &str) -> Result<bool, Trouble> {
+        let deployments = self.deployments().map_err(|problem| Trouble::Kept(problem.body().detail.clone()))?;
+        deployments.was_deleted(id).await.map_err(|problem| Trouble::Kept(problem.body().detail.clone()))
+    }
+
+    /// The deployment of a show; an error where that is not known.
+    fn known(&self, show: &str) -> Result<Option<Deployment>, Problem> {
+        let all = self.deployments()?.list(&cluster_itself())?;
+        Ok(all.into_iter().find(|deployment| deployment.show.0.to_string() == show))
     }
 
     /// Does what a resource says.
     async fn bring_about(&self, resource: &ShowDeployment, known: Option<Deployment>) -> Result<Deployment, Problem> {
-        if let Some(other) = self.other(resource) {
+        if let Some(other) = self.owner(resource) {
             let detail = format!("The show has the deployment {other} already; change that one.");
             return Err(Problem::new(Kind::ShowInUse).detail(detail));
         }
@@ -155,15 +179,13 @@ impl Context {
         deployments.scale(&caller, &now.id, order).await
     }
 
-    /// Another resource that has the show's deployment.
-    fn other(&self, resource: &ShowDeployment) -> Option<String> {
-        let has_it = |other: &ShowDeployment| {
-            other.spec.show == resource.spec.show
-                && other.metadata.uid != resource.metadata.uid
-                && other.status.as_ref().is_some_and(|status| status.deployment.is_some())
-        };
-        let other = self.store.find(|other| has_it(other))?;
-        Some(format!("{}/{}", other.namespace().unwrap_or_default(), other.name_any()))
+    /// The resource that has the show's deployment, where that is another one: of several the oldest.
+    fn owner(&self, resource: &ShowDeployment) -> Option<String> {
+        let age = |one: &ShowDeployment| (one.metadata.creation_timestamp.clone(), one.metadata.uid.clone());
+        let all = self.store.state();
+        let of_show = all.iter().filter(|other| other.spec.show == resource.spec.show);
+        let owner = of_show.min_by_key(|other| age(other)).filter(|owner| age(owner) < age(resource))?;
+        Some(format!("{}/{}", owner.namespace().unwrap_or_default(), owner.name_any()))
     }
 
     /// What was changed over the API is what the resource says, too; its generation then.
@@ -186,7 +208,7 @@ impl Context {
             "spec": {"template": is.template, "parameters": is.parameters, "replicas": is.replicas},
         });
         let (name, params) = (resource.name_any(), params());
-        let written = patiently(|| async { api.patch(&name, &params, &Patch::Merge(&change)).await }).await?;
+        let written = once(api.patch(&name, &params, &Patch::Merge(&change))).await?;
         Ok(written.metadata.generation)
     }
 
@@ -211,20 +233,31 @@ impl Context {
     }
 
     async fn clean_up(&self, api: &Api<ShowDeployment>, resource: &ShowDeployment) -> Result<Action, Trouble> {
-        let of_it = resource.status.as_ref().and_then(|status| status.deployment.clone());
-        let Some(id) = of_it else { return Ok(Action::await_change()) };
-        let force = resource.annotations().get(FORCE).is_some_and(|force| force == "true");
-        let deleted = match self.deployments() {
-            Ok(deployments) => deployments.delete(&cluster_itself(), &id, force).await,
-            Err(problem) => Err(problem),
-        };
-        match deleted {
-            Err(problem) if problem.kind != Kind::NotFound => {
+        if self.owner(resource).is_some() {
+            return Ok(Action::await_change());
+        }
+        match self.end_deployment(resource).await {
+            Ok(()) => Ok(Action::await_change()),
+            Err(problem) => {
                 let detail = problem.body().detail.clone();
                 self.tell(api, resource, Err(problem), resource.metadata.generation).await?;
                 Err(Trouble::Kept(detail))
             }
-            _ => Ok(Action::await_change()),
+        }
+    }
+
+    /// Ends the deployment of a resource that goes, if it may.
+    async fn end_deployment(&self, resource: &ShowDeployment) -> Result<(), Problem> {
+        let (deployments, known) = (self.deployments()?, self.known(&resource.spec.show)?);
+        let told = resource.status.as_ref().and_then(|status| status.deployment.clone());
+        let Some(id) = told.or_else(|| known.map(|known| known.id)) else { return Ok(()) };
+        let force = resource.annotations().get(FORCE).is_some_and(|force| force == "true");
+        match deployments.delete(&cluster_itself(), &id, force).await {
+            Err(problem) if problem.kind == Kind::NotFound => {
+                let is_over = force || deployments.was_deleted(&id).await?;
+                if is_over { Ok(()) } else { Err(lost(&id)) }
+            }
+            deleted => deleted,
         }
     }
 
@@ -272,6 +305,15 @@ impl Context {
         });
         made.await
     }
+}
+
+/// A resource has a deployment that is in no store, and was not deleted from here.
+fn lost(id: &str) -> Problem {
+    let detail = format!(
+        "The deployment {id} is not known to this control plane, which may have lost its store; its namespace and volumes are left \
+         as they are. The annotation {FORCE}=true lets the resource go."
+    );
+    Problem::new(Kind::NotFound).detail(detail)
 }
 
 /// Whether a resource was made for what was deployed over the API, and nobody has written to it since.

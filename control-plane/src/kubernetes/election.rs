@@ -10,7 +10,7 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, ObjectMeta, PostParams};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::cluster::Cluster;
 use super::manifests::FIELD_MANAGER;
@@ -111,26 +111,37 @@ impl Leader {
 
     /// Renews the lease, and returns once another control plane may be at work.
     pub async fn lost(&mut self) {
-        while self.renewed.elapsed() < HELD {
-            sleep(LOOK).await;
-            let begun = Instant::now();
-            let mut lease = self.lease.clone();
-            if let Some(spec) = &mut lease.spec {
-                spec.renew_time = Some(MicroTime(Timestamp::now()));
-            }
-            match self.candidate.replace(&lease).await {
-                Ok(lease) => (self.lease, self.renewed) = (lease, begun),
-                Err(error) => {
-                    tracing::warn!(%error, "the control plane's lease is not renewed");
-                    // Its answer may have been lost, or somebody else has it.
-                    match in_time(self.candidate.leases.get_opt(FIELD_MANAGER)).await {
-                        Ok(Some(now)) if self.is_ours(&now) => self.lease = now,
-                        Ok(_) => return,
-                        Err(_) => {}
-                    }
-                }
+        loop {
+            let give_up = self.renewed + HELD;
+            if timeout_at(give_up, self.renew()).await != Ok(true) {
+                return;
             }
         }
+    }
+
+    /// Renews it once, after a while; whether it may be ours still.
+    async fn renew(&mut self) -> bool {
+        sleep(LOOK).await;
+        let begun = Instant::now();
+        let mut lease = self.lease.clone();
+        if let Some(spec) = &mut lease.spec {
+            spec.renew_time = Some(MicroTime(Timestamp::now()));
+        }
+        let error = match self.candidate.replace(&lease).await {
+            Ok(lease) => {
+                (self.lease, self.renewed) = (lease, begun);
+                return true;
+            }
+            Err(error) => error,
+        };
+        tracing::warn!(%error, "the control plane's lease is not renewed");
+        // Its answer may have been lost, or somebody else has it.
+        match in_time(self.candidate.leases.get_opt(FIELD_MANAGER)).await {
+            Ok(Some(now)) if self.is_ours(&now) => self.lease = now,
+            Ok(_) => return false,
+            Err(_) => {}
+        }
+        true
     }
 
     fn is_ours(&self, lease: &Lease) -> bool {

@@ -32,6 +32,8 @@ pub struct Wanted {
     pub image: String,
     /// The namespace of edges and control plane.
     pub system_namespace: String,
+    /// The namespace of what scrapes metrics, where that is another one.
+    pub monitoring_namespace: Option<String>,
     /// What each engine gets.
     pub size: Size,
 }
@@ -191,9 +193,15 @@ impl Wanted {
         self.object("networking.k8s.io/v1", "NetworkPolicy", "deny-all", json!({"spec": spec}))
     }
 
-    /// Edges and the control plane get to the wire, whatever scrapes gets to the metrics; all from the platform's own namespace.
+    /// Edges and the control plane get to the wire, whatever scrapes gets to the metrics; from the platform's own namespace, or that of what scrapes.
     fn let_edges_in(&self) -> Value {
-        let system = json!({"matchLabels": {"kubernetes.io/metadata.name": self.system_namespace}});
+        let of = |namespace: &str| json!({"matchLabels": {"kubernetes.io/metadata.name": namespace}});
+        let system = of(&self.system_namespace);
+        let scrapers: Vec<_> = [Some(&self.system_namespace), self.monitoring_namespace.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(|namespace| json!({"namespaceSelector": of(namespace)}))
+            .collect();
         let roles = json!({"matchExpressions": [
             {"key": "app.kubernetes.io/component", "operator": "In", "values": ["edge", "control-plane"]},
         ]});
@@ -209,7 +217,7 @@ impl Wanted {
                         "from": [{"namespaceSelector": system, "podSelector": roles}],
                         "ports": [{"protocol": "TCP", "port": WIRE}],
                     },
-                    {"from": [{"namespaceSelector": system}], "ports": [{"protocol": "TCP", "port": OPS}]},
+                    {"from": scrapers, "ports": [{"protocol": "TCP", "port": OPS}]},
                 ],
             }}),
         )
@@ -262,7 +270,10 @@ impl Wanted {
         labels["onrush.dev/engine"] = json!(number.to_string());
         let mut pod = self.pod();
         if let Some(node) = node {
-            pod["nodeSelector"] = json!({"kubernetes.io/hostname": node});
+            // By its name: its host's may be another one.
+            let name = json!({"key": "metadata.name", "operator": "In", "values": [node]});
+            let terms = json!({"nodeSelectorTerms": [{"matchFields": [name]}]});
+            pod["affinity"] = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}});
         }
         let mut engine = self.object(
             "apps/v1",

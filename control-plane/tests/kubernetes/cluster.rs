@@ -137,8 +137,12 @@ async fn is_as_it_should_be(client: Client, image: &str) {
     }
 
     let (data, ready) = (tempfile::tempdir().unwrap(), Arc::new(Mutex::new(BTreeSet::new())));
-    let told =
-        Told { image: image.to_owned(), system_namespace: NAMESPACE.to_owned(), key: format!("{}\n", "5a".repeat(32)) };
+    let told = Told {
+        image: image.to_owned(),
+        system_namespace: NAMESPACE.to_owned(),
+        monitoring_namespace: None,
+        key: format!("{}\n", "5a".repeat(32)),
+    };
     let (cluster, edge) = (Arc::new(Cluster::of(client, told)), Arc::new(Mutex::new(Edge::default())));
     let heard = Arc::clone(&ready);
     let is_running = move |namespace: &str, pod: &str| heard.lock().unwrap().contains(&format!("{namespace}/{pod}"));

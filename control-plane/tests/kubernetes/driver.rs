@@ -61,7 +61,12 @@ impl World {
 
     /// Starts the control plane, of a release.
     fn open(&mut self, image: &str) {
-        let told = Told { image: image.to_owned(), system_namespace: "onrush".to_owned(), key: "a-key\n".to_owned() };
+        let told = Told {
+            image: image.to_owned(),
+            system_namespace: "onrush".to_owned(),
+            monitoring_namespace: None,
+            key: "a-key\n".to_owned(),
+        };
         let cluster = Cluster::of(self.server.client(), told);
         let server = self.server.clone();
         let is_running = move |namespace: &str, pod: &str| {
@@ -75,6 +80,13 @@ impl World {
         );
         plane.deployments.as_ref().unwrap().start().unwrap();
         self.plane = Some(Arc::new(plane));
+    }
+
+    /// What the control plane knew is gone.
+    pub(crate) async fn lose_the_store(&mut self) {
+        self.close().await;
+        self.data = tempfile::tempdir().unwrap();
+        self.open("onrush:1");
     }
 
     /// Stops it in good order.
@@ -225,8 +237,8 @@ pub(crate) async fn a_life(world: &World) {
     let now = world.done(id).await;
     assert_eq!(now.status.engines.iter().map(|engine| engine.performances).collect::<Vec<_>>(), [2, 2]);
     assert_eq!(world.sets(namespace), ["engine-2", "engine-3"]);
-    let node = &world.set(namespace, "engine-2")["spec"]["template"]["spec"]["nodeSelector"];
-    assert_eq!(*node, json!({"kubernetes.io/hostname": "node-b"}));
+    let pod = world.set(namespace, "engine-2")["spec"]["template"]["spec"].clone();
+    assert!(pod["affinity"].to_string().contains(r#""values":["node-b"]"#), "{pod}");
 
     world.scale(id, 1).await;
     world.done(id).await;
@@ -391,5 +403,104 @@ fn nodes_are_those_of_the_cluster() {
         let order = RelocateOrder { component: "engine".to_owned(), node: "node-c".to_owned() };
         let refused = world.deployments().relocate(&seller(), &deployment.id, order).await.unwrap_err();
         assert!(format!("{:?}", refused.body()).contains("is no node; there is 'node-a', 'node-b'"));
+    });
+}
+
+#[test]
+fn a_show_is_moved_as_often_as_anybody_likes() {
+    on_runtime(async {
+        let world = World::start();
+        let deployment = world.deploy().await;
+        world.done(&deployment.id).await;
+        for _ in 0..5 {
+            let order = RelocateOrder { component: "engine".to_owned(), node: "node-b".to_owned() };
+            world.deployments().relocate(&seller(), &deployment.id, order).await.unwrap();
+            world.done(&deployment.id).await;
+        }
+        assert_eq!(world.sets(&namespace_of(&deployment)), ["engine-5"]);
+        let claims = format!("/api/v1/namespaces/{}/persistentvolumeclaims/", namespace_of(&deployment));
+        assert_eq!(world.server.paths(&claims).len(), 1, "who goes gives back its room in the quota");
+    });
+}
+
+#[test]
+fn what_cannot_go_yet_goes_once_it_can() {
+    on_runtime(async {
+        let world = World::start();
+        let deployment = world.deploy().await;
+        let (id, namespace) = (&deployment.id, &namespace_of(&deployment));
+        world.done(id).await;
+        world.edge().at.clear();
+        world.server.stick(true);
+        let kept = world.deployments().delete(&seller(), id, false).await.unwrap_err();
+        assert_eq!(kept.kind.slug(), "outcome-unknown");
+        let again = world.deployments().delete(&seller(), id, false).await.unwrap_err();
+        assert_eq!(again.kind.slug(), "outcome-unknown", "it is not asked whether it may");
+        world.server.stick(false);
+        while world.server.object(&format!("/api/v1/namespaces/{namespace}")).is_some() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        world.deployments().delete(&seller(), id, false).await.unwrap();
+        let gone = world.deployments().delete(&seller(), id, false).await.unwrap_err();
+        assert_eq!(gone.kind.slug(), "not-found");
+    });
+}
+
+#[test]
+fn an_engine_that_cannot_go_yet_is_not_made_again() {
+    on_runtime(async {
+        let world = World::start();
+        let deployment = world.deploy().await;
+        let (id, namespace) = (&deployment.id, &namespace_of(&deployment));
+        world.done(id).await;
+        world.scale(id, 2).await;
+        world.done(id).await;
+        world.server.stick(true);
+        world.scale(id, 1).await;
+        tokio::time::sleep(Duration::from_mins(10)).await;
+        assert_eq!(world.sets(namespace), ["engine-0"]);
+        world.server.stick(false);
+        assert_eq!(world.done(id).await.status.engines.len(), 1);
+    });
+}
+
+#[test]
+fn an_engine_never_begins_with_nothing_where_it_had_a_journal() {
+    on_runtime(async {
+        let world = World::start();
+        let deployment = world.deploy().await;
+        let namespace = namespace_of(&deployment);
+        world.done(&deployment.id).await;
+        let volume = format!("/api/v1/persistentvolumes/pv-{namespace}-engine-0-0");
+        let is_kept = || world.server.object(&volume).unwrap()["spec"]["persistentVolumeReclaimPolicy"] == "Retain";
+        while !is_kept() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        world.server.destroy(&namespace);
+        assert!(world.server.object(&volume).is_some());
+        let message = world.trouble(&deployment.id, "ClusterFailed").await;
+        assert!(message.contains("has the journal of engine 0"), "{message}");
+        assert_eq!(world.sets(&namespace), [""; 0]);
+    });
+}
+
+#[test]
+fn whoever_does_not_see_to_deployments_says_so_and_hears_their_engines() {
+    on_runtime(async {
+        let world = World::start();
+        let deployment = world.deploy().await;
+        world.done(&deployment.id).await;
+        world.deployments().rest().await;
+        let asked = world.deployments().read(&seller(), &deployment.id).unwrap_err();
+        assert_eq!(asked.kind.slug(), "temporary-reduced-capacity", "it may be there");
+        assert_eq!(world.edge().connected.len(), 1, "its sale goes on");
+        world.edge().connected.clear();
+        world.deployments().listen().unwrap();
+        assert_eq!(world.edge().connected.len(), 1);
+        world.edge().connected.clear();
+        world.deployments().start().unwrap();
+        world.done(&deployment.id).await;
+        assert_eq!(world.edge().connected.len(), 1);
     });
 }

@@ -38,6 +38,7 @@ fn wanted(template: &str, seats: u64, crowd: u64, replicas: u32) -> Wanted {
         replicas,
         image: "ghcr.io/onrush/onrush:0.3.0".to_owned(),
         system_namespace: "onrush".to_owned(),
+        monitoring_namespace: Some("monitoring".to_owned()),
         size: size_of(&answers),
     }
 }

@@ -37,7 +37,12 @@ impl Controller {
 }
 
 fn cluster(server: &Server) -> Cluster {
-    let told = Told { image: "onrush:1".to_owned(), system_namespace: "onrush".to_owned(), key: "a-key\n".to_owned() };
+    let told = Told {
+        image: "onrush:1".to_owned(),
+        system_namespace: "onrush".to_owned(),
+        monitoring_namespace: None,
+        key: "a-key\n".to_owned(),
+    };
     Cluster::of(server.client(), told)
 }
 
@@ -196,6 +201,50 @@ fn what_has_performances_stays_unless_it_is_forced() {
         assert_eq!(world.sets(kept["status"]["namespace"].as_str().unwrap()), ["engine-0"]);
         server.annotate("night", "onrush.dev/force-delete", "true");
         until_gone(server, "night").await;
+        controller.stop().await;
+    });
+}
+
+#[test]
+fn of_two_resources_for_a_show_one_has_it() {
+    on_runtime(async {
+        let world = World::start();
+        let server = &world.server;
+        server.apply_resource("first", &spec(json!({}))).unwrap();
+        server.apply_resource("second", &spec(json!({}))).unwrap();
+        let controller = Controller::of(&world);
+        let first = until(server, "first", is_ready).await;
+        let refused = |now: &Value| condition(now, "Accepted")["status"] == "False";
+        until(server, "second", refused).await;
+        server.delete_resource("second");
+        until_gone(server, "second").await;
+        sleep(Duration::from_mins(5)).await;
+        assert_eq!(world.sets(first["status"]["namespace"].as_str().unwrap()), ["engine-0"]);
+        controller.stop().await;
+    });
+}
+
+#[test]
+fn a_store_that_is_lost_takes_nothing_with_it() {
+    on_runtime(async {
+        let mut world = World::start();
+        let controller = Controller::of(&world);
+        world.server.apply_resource("night", &spec(json!({}))).unwrap();
+        let night = until(&world.server, "night", is_ready).await;
+        let namespace = night["status"]["namespace"].as_str().unwrap().to_owned();
+        controller.stop().await;
+        world.lose_the_store().await;
+        let controller = Controller::of(&world);
+        let lost =
+            |now: &Value| condition(now, "Accepted")["message"].as_str().unwrap_or_default().contains("lost its store");
+        until(&world.server, "night", lost).await;
+        world.server.delete_resource("night");
+        sleep(Duration::from_mins(5)).await;
+        assert!(world.server.resource("night").is_some());
+        assert_eq!(world.sets(&namespace), ["engine-0"]);
+        world.server.annotate("night", "onrush.dev/force-delete", "true");
+        until_gone(&world.server, "night").await;
+        assert_eq!(world.sets(&namespace), ["engine-0"]);
         controller.stop().await;
     });
 }

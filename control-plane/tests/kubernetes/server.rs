@@ -64,6 +64,8 @@ struct State {
     faults: Faults,
     /// What new pods say of themselves.
     pod_status: Value,
+    /// Whether nothing that goes gets there.
+    is_stuck: bool,
 }
 
 /// Where resources are.
@@ -85,6 +87,7 @@ impl Server {
             news: watch::channel(0).0,
             going: BTreeMap::new(),
             kinds_of_calls: BTreeSet::new(),
+            is_stuck: false,
             calls: 0,
             faults: Box::new(|_| None),
             pod_status: json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}),
@@ -136,6 +139,23 @@ impl Server {
     pub(crate) fn delete(&self, path: &str) {
         self.state().delete(path);
         self.state().going.clear();
+    }
+
+    /// From now on, what goes does not get there; or does again.
+    pub(crate) fn stick(&self, is_stuck: bool) {
+        self.state().is_stuck = is_stuck;
+    }
+
+    /// Somebody else deletes a namespace with all that is in it, and the volumes that were to go with that.
+    pub(crate) fn destroy(&self, namespace: &str) {
+        let (own, within) = (format!("/api/v1/namespaces/{namespace}"), format!("/namespaces/{namespace}/"));
+        let goes = |path: &str, object: &Value| {
+            let is_volume = path.contains("/persistentvolumes/") && path.contains(namespace);
+            path == own
+                || path.contains(&within)
+                || is_volume && object["spec"]["persistentVolumeReclaimPolicy"] == "Delete"
+        };
+        self.state().objects.retain(|path, object| !goes(path, object));
     }
 
     /// What somebody else applies; why not, if it is refused.
@@ -348,6 +368,12 @@ impl State {
             "showdeployments" => {
                 self.objects.iter().filter(|(path, _)| path.contains("/showdeployments/")).map(|(_, one)| one).collect()
             }
+            "persistentvolumes" => self
+                .objects
+                .iter()
+                .filter(|(path, _)| path.contains("/persistentvolumes/"))
+                .map(|(_, one)| one)
+                .collect(),
             "pods" => self.objects.iter().filter(|(path, _)| path.contains("/pods/")).map(|(_, pod)| pod).collect(),
             _ => return failure(404, &format!("{path} not found"), 0),
         };
@@ -361,7 +387,7 @@ impl State {
 
     /// What is going goes a little.
     fn pass(&mut self, path: &str) {
-        let Some(left) = self.going.get_mut(path) else { return };
+        let Some(left) = self.going.get_mut(path).filter(|_| !self.is_stuck) else { return };
         *left -= 1;
         if *left > 0 {
             return;
@@ -439,9 +465,17 @@ impl State {
             format!("{}-0", set["metadata"]["name"].as_str().unwrap()),
         );
         let within = format!("/api/v1/namespaces/{namespace}");
+        for (kind, quota) in [("pods", "pods"), ("persistentvolumeclaims", "persistentvolumeclaims")] {
+            let most = self.objects[&format!("{within}/resourcequotas/show")]["spec"]["hard"][quota].clone();
+            let known = self.objects.keys().filter(|path| path.starts_with(&format!("{within}/{kind}/"))).count();
+            if known >= most.as_str().unwrap().parse().unwrap() {
+                return;
+            }
+        }
         let (claim, volume) = (format!("data-{name}"), format!("pv-{namespace}-{name}"));
-        let selector = &set["spec"]["template"]["spec"]["nodeSelector"]["kubernetes.io/hostname"];
-        let node = selector.as_str().unwrap_or("node-a");
+        let affinity = &set["spec"]["template"]["spec"]["affinity"]["nodeAffinity"];
+        let terms = &affinity["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"];
+        let node = terms[0]["matchFields"][0]["values"][0].as_str().unwrap_or("node-a");
         let pod = json!({
             "metadata": {"name": name, "namespace": namespace, "labels": set["spec"]["template"]["metadata"]["labels"]},
             "spec": {"containers": [], "nodeName": node},
@@ -489,7 +523,8 @@ impl State {
             merge(&mut spec, &object["spec"]);
             object["spec"] = spec;
             object["metadata"]["generation"] = json!(1);
-            object["metadata"]["uid"] = json!(format!("uid-{}", self.version));
+            object["metadata"]["uid"] = json!(format!("uid-{:06}", self.version));
+            object["metadata"]["creationTimestamp"] = json!("2026-01-01T00:00:00Z");
             valid(&object)?;
         }
         Ok(self.tell("ADDED", &path, object))
@@ -553,6 +588,9 @@ impl State {
             let (before, name) = path.rsplit_once('/').unwrap();
             let namespace = before.split('/').nth(5).unwrap();
             self.going.insert(format!("/api/v1/namespaces/{namespace}/pods/{name}-0"), LINGERS);
+        } else if path.contains("/persistentvolume") {
+            // Nobody waits for these.
+            self.objects.remove(path);
         } else {
             self.going.insert(path.to_owned(), LINGERS);
         }

@@ -45,25 +45,43 @@ pub(crate) async fn add(
     }
 }
 
-/// Sees to the deployments of a cluster, as soon as no other control plane does, until it is to stop.
+/// Sees to the deployments of a cluster whenever no other control plane does, until it is to stop. Engines are heard all the while.
 pub(crate) async fn lead(plane: Arc<ControlPlane>, cluster: Arc<Cluster>, stop: CancellationToken) {
-    let name = format!("{}-{:016x}", std::env::var("HOSTNAME").unwrap_or_default(), getrandom::u64().unwrap_or(0));
-    let mut leader = tokio::select! {
-        leader = Candidate::new(&cluster, name).win() => leader,
-        () = stop.cancelled() => return,
-    };
-    tracing::info!(term = leader.term(), "this control plane sees to deployments");
-    start(&plane);
-    let is_lost = tokio::select! {
-        () = controller::run(&cluster, plane, stop) => false,
-        () = leader.lost() => true,
-    };
-    if is_lost {
-        // Whoever is at work now must not be disturbed; the cluster starts this one again, and it waits.
-        tracing::error!("another control plane may see to deployments by now: this one ends");
-        std::process::exit(1);
+    let Some(deployments) = &plane.deployments else { return };
+    if let Err(error) = deployments.listen() {
+        tracing::error!(%error, "engines of deployments are not heard before they are seen to");
     }
-    leader.resign().await;
+    let name = format!("{}-{:016x}", std::env::var("HOSTNAME").unwrap_or_default(), getrandom::u64().unwrap_or(0));
+    watch(&plane);
+    while !stop.is_cancelled() {
+        let mut leader = tokio::select! {
+            leader = Candidate::new(&cluster, name.clone()).win() => leader,
+            () = stop.cancelled() => return,
+        };
+        tracing::info!(term = leader.term(), "this control plane sees to deployments");
+        let is_lost = tokio::select! {
+            () = work(&plane, deployments, &cluster, stop.clone()) => false,
+            () = leader.lost() => true,
+        };
+        // Whoever is at work next must not be disturbed.
+        deployments.rest().await;
+        if is_lost {
+            tracing::warn!("another control plane may see to deployments by now: this one waits");
+        } else {
+            leader.resign().await;
+        }
+    }
+}
+
+/// Does what there is to do, until it is to stop.
+async fn work(plane: &Arc<ControlPlane>, deployments: &Deployments, cluster: &Cluster, stop: CancellationToken) {
+    match deployments.start() {
+        Ok(()) => controller::run(cluster, Arc::clone(plane), stop).await,
+        Err(error) => {
+            tracing::error!(%error, "nothing is done for shows with engines of their own");
+            stop.cancelled().await;
+        }
+    }
 }
 
 /// Starts the engines that shows have of their own, or finds them.
@@ -71,6 +89,10 @@ pub(crate) fn start(plane: &Arc<ControlPlane>) {
     if let Some(Err(error)) = plane.deployments.as_ref().map(Deployments::start) {
         tracing::error!(%error, "shows with engines of their own are not there");
     }
+    watch(plane);
+}
+
+fn watch(plane: &Arc<ControlPlane>) {
     let plane = Arc::clone(plane);
     tokio::spawn(async move {
         if let Some(deployments) = &plane.deployments {
@@ -85,9 +107,14 @@ async fn driver(settings: &Settings) -> anyhow::Result<(Driver, Key)> {
     let key = Key::open_or_create(&key_file)?;
     let driver = match &settings.deploying {
         Deploying::Local => Driver::Local(Arc::new(local(settings, key_file)?)),
-        Deploying::Kubernetes { image, system_namespace } => {
+        Deploying::Kubernetes { image, system_namespace, monitoring_namespace } => {
             let key = std::fs::read_to_string(&key_file).context("the engine key")?;
-            let told = Told { image: image.clone(), system_namespace: system_namespace.clone(), key };
+            let told = Told {
+                image: image.clone(),
+                system_namespace: system_namespace.clone(),
+                monitoring_namespace: monitoring_namespace.clone(),
+                key,
+            };
             Driver::Cluster(Arc::new(Cluster::connect(told).await?))
         }
     };

@@ -69,6 +69,9 @@ async fn serve(mut settings: Settings, former: Option<&Path>) -> anyhow::Result<
 
     // Before all that takes a while: an edge that is started right after this engine needs it.
     std::fs::create_dir_all(data).with_context(|| format!("cannot make {}", data.display()))?;
+    if let Some(former) = former {
+        take_key(former, &settings.engine_key_file)?;
+    }
     let key = Key::open_or_create(&settings.engine_key_file)?;
     if let Some(former) = former {
         lease::take_over(former, data).await?;
@@ -133,4 +136,13 @@ async fn serve(mut settings: Settings, former: Option<&Path>) -> anyhow::Result<
     owner.stop();
     tracing::info!("stopped");
     Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Edges that know the engine before know this one, too, unless it is told another key.
+fn take_key(former: &Path, key_file: &Path) -> anyhow::Result<()> {
+    let before = former.join("engine.key");
+    if before.exists() && !key_file.exists() {
+        std::fs::copy(&before, key_file).with_context(|| format!("cannot copy {}", before.display()))?;
+    }
+    Ok(())
 }

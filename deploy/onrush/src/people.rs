@@ -120,12 +120,12 @@ impl People {
     /// Ends what they are seen to by; those that are processes stop.
     pub(crate) async fn stop_engines(&self, seeing: Seeing) {
         seeing.stop.cancel();
-        if let Some(deployments) = self.plane.as_ref().and_then(|plane| plane.deployments.as_ref()) {
-            deployments.stop().await;
-        }
         if let Some(task) = seeing.task {
             // One that panicked has nothing left to end.
             task.await.ok();
+        }
+        if let Some(deployments) = self.plane.as_ref().and_then(|plane| plane.deployments.as_ref()) {
+            deployments.stop().await;
         }
     }
 

@@ -61,6 +61,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("deployments", "local", "what runs shows' own engines: local, as processes; kubernetes, as pods of a cluster"),
     ("engine_image", IMAGE, "the image of engines that are pods"),
     ("system_namespace", SYSTEM_NAMESPACE, "the namespace that edges and control plane are pods of"),
+    ("monitoring_namespace", "", "the namespace of what scrapes engines that are pods; empty: system_namespace"),
     ("rate_currency", "KRW", "the currency of the rates for what deployments use"),
     ("rate_core_hour", "60", "what a busy core costs an hour, in minor units, with up to three decimals"),
     ("rate_memory_gib_hour", "8", "what a GiB of memory costs an hour"),
@@ -246,7 +247,7 @@ pub(crate) struct Settings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Deploying {
     Local,
-    Kubernetes { image: String, system_namespace: String },
+    Kubernetes { image: String, system_namespace: String, monitoring_namespace: Option<String> },
 }
 
 /// Who takes payments.
@@ -315,7 +316,9 @@ fn engines(layers: &Layers) -> Result<Vec<String>, SettingsError> {
 
 fn deploying(layers: &Layers) -> Result<Deploying, SettingsError> {
     let (image, system_namespace) = (layers.get("engine_image")?, layers.get("system_namespace")?);
-    let kubernetes = Deploying::Kubernetes { image, system_namespace };
+    let monitoring = layers.get::<String>("monitoring_namespace")?;
+    let monitoring_namespace = Some(monitoring).filter(|namespace| !namespace.is_empty());
+    let kubernetes = Deploying::Kubernetes { image, system_namespace, monitoring_namespace };
     layers.one_of("deployments", &[("local", Deploying::Local), ("kubernetes", kubernetes)])
 }
 

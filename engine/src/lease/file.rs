@@ -7,12 +7,16 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::{AtFlags, statat};
+use rustix::io::Errno;
+
 const LEASE: &str = "lease";
 const SUCCESSOR: &str = "successor";
 
 /// See the module. For the one that has the directory's lock.
 pub(super) struct LeaseFile {
-    data: PathBuf,
+    /// The directory itself, wherever somebody moves it to.
+    data: File,
     file: File,
     renewals: u64,
     length: Duration,
@@ -20,11 +24,11 @@ pub(super) struct LeaseFile {
 
 impl LeaseFile {
     pub(super) fn open(data: &Path, length: Duration) -> io::Result<Self> {
-        let path = data.join(LEASE);
+        let (path, directory) = (data.join(LEASE), File::open(data)?);
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         // One more than whoever was here before, so that it is seen to change.
         let renewals = Seen::of(data)?.map_or(0, |seen| seen.renewals);
-        Ok(Self { data: data.to_owned(), file, renewals, length })
+        Ok(Self { data: directory, file, renewals, length })
     }
 
     /// Shows whoever watches that the engine is there; then, as a successor may have been named before that was seen, says
@@ -33,7 +37,11 @@ impl LeaseFile {
         self.renewals += 1;
         let line = format!("{:020} {:010}\n", self.renewals, self.length.as_millis());
         self.file.write_all_at(line.as_bytes(), 0)?;
-        Ok(successor(&self.data)?.is_none())
+        match statat(&self.data, SUCCESSOR, AtFlags::empty()) {
+            Ok(_) => Ok(false),
+            Err(Errno::NOENT) => Ok(true),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

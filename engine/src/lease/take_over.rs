@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use thiserror::Error;
 use tokio::time::sleep;
@@ -18,8 +19,9 @@ use crate::journal::{disk, original};
 const LOOKS: u32 = 10;
 /// What is copied. The journal comes last: once that is in its place, all is.
 const PARTS: [&str; 2] = ["snapshots", "journal"];
-/// Copies that somebody writes into, before it is given up.
-const COPIES_MAX: u32 = 5;
+/// Copies that somebody writes into, before it is given up, and the time between two. Who wakes up ends within a second.
+const COPIES_MAX: u32 = 20;
+const COPY_AGAIN: Duration = Duration::from_millis(500);
 
 /// Why an engine cannot take over from another one.
 #[derive(Debug, Error)]
@@ -38,6 +40,9 @@ pub enum TakeOverError {
     /// The place of the new one has data already.
     #[error("{0} has a journal of its own; take over into another directory with --data")]
     Occupied(PathBuf),
+    /// Somebody else takes over into the same place, or runs there.
+    #[error("another engine runs in {0}, or takes over there; choose another directory with --data")]
+    InUse(PathBuf),
     /// Whether the engine goes on cannot be told.
     #[error("a server runs in {0} that holds no lease, as `onrush serve` does; stop it first")]
     NoLease(PathBuf),
@@ -62,6 +67,10 @@ pub enum TakeOverError {
 pub async fn take_over(former: &Path, heir: &Path) -> Result<(), TakeOverError> {
     let (former, heir) = (&absolute(former)?, &absolute(heir)?);
     let io = |source| TakeOverError::Io { path: former.clone(), source };
+    fs::create_dir_all(heir).map_err(io)?;
+    // One at a time: another one would put its copy in the place of what this one's engine writes.
+    let own = disk::lock(heir).map_err(io)?;
+    let _own = own.ok_or_else(|| TakeOverError::InUse(heir.clone()))?;
     let named = successor(former).map_err(io)?;
     if let Some(by) = named.as_ref().filter(|by| *by != heir) {
         return Err(TakeOverError::Replaced { former: former.clone(), by: by.clone() });
@@ -80,7 +89,7 @@ pub async fn take_over(former: &Path, heir: &Path) -> Result<(), TakeOverError> 
         become_successor(former, heir)?;
     }
     tracing::info!(former = %former.display(), "the lease of the engine before has ended; its data is copied");
-    copy_still(former, heir).map_err(io)
+    copy_still(former, heir).await.map_err(io)
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, TakeOverError> {
@@ -92,8 +101,9 @@ async fn end_lease(former: &Path, heir: &Path, is_named: bool) -> Result<(), Tak
     let seen = if is_named { look(former)? } else { expire(former).await? };
     become_successor(former, heir)?;
     // It may have renewed it just before that; since then it cannot.
-    if is_named || look(former)? != seen {
-        sleep(seen.length).await;
+    let now = look(former)?;
+    if is_named || now != seen {
+        sleep(now.length.max(seen.length)).await;
     }
     Ok(())
 }
@@ -122,26 +132,43 @@ async fn expire(former: &Path) -> Result<Seen, TakeOverError> {
     Ok(seen)
 }
 
-/// Copies what nobody writes to. An engine that wakes up may finish a write before it learns that it has ended; then the copy
-/// is made again.
-fn copy_still(former: &Path, heir: &Path) -> io::Result<()> {
+/// Copies what nobody writes to. An engine that wakes up may finish a write, and drop a file, before it learns that it has ended;
+/// then the copy is made again.
+async fn copy_still(former: &Path, heir: &Path) -> io::Result<()> {
     for _ in 0..COPIES_MAX {
-        let before = state_of(former)?;
-        let drafts = PARTS.map(|part| heir.join(part).with_extension("taken"));
-        for (part, draft) in PARTS.iter().zip(&drafts) {
-            copy_durably(&former.join(part), draft)?;
+        match copy_once(former, heir) {
+            Ok(true) => return put_in_place(heir),
+            Ok(false) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
         }
-        if state_of(former)? == before {
-            for (part, draft) in PARTS.iter().zip(&drafts) {
-                // One that came before the other broke off.
-                original::remove(&heir.join(part))?;
-                fs::rename(draft, heir.join(part))?;
-                File::open(heir)?.sync_all()?;
-            }
-            return Ok(());
-        }
+        tracing::info!("the engine before has woken up and writes: its data is copied again");
+        sleep(COPY_AGAIN).await;
     }
     Err(io::Error::other("its files do not stop changing"))
+}
+
+/// Copies all; whether nobody wrote to it meanwhile.
+fn copy_once(former: &Path, heir: &Path) -> io::Result<bool> {
+    let before = state_of(former)?;
+    for part in PARTS {
+        copy_durably(&former.join(part), &draft(heir, part))?;
+    }
+    Ok(state_of(former)? == before)
+}
+
+fn put_in_place(heir: &Path) -> io::Result<()> {
+    for part in PARTS {
+        // One that came before the other broke off.
+        original::remove(&heir.join(part))?;
+        fs::rename(draft(heir, part), heir.join(part))?;
+        File::open(heir)?.sync_all()?;
+    }
+    Ok(())
+}
+
+fn draft(heir: &Path, part: &str) -> PathBuf {
+    heir.join(part).with_extension("taken")
 }
 
 /// When each file was written to last, and how long it is.

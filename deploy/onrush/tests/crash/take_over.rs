@@ -181,8 +181,19 @@ fn an_engine_that_was_replaced_answers_nobody_any_more() {
         let asking = Asking::of(places.address(cycle), &places.key(), &performance, something(cycle));
         pause(&engine);
         asking.ask.send(()).expect("it waits for that");
-        let heir = places.start(cycle + 1);
-        go_on(&engine);
+        let heir = places.spawn(cycle + 1);
+        if cycle % 3 == 2 {
+            // It wakes up while what it had is copied.
+            while !places.engine(cycle).join("successor").exists() {
+                std::thread::yield_now();
+            }
+            go_on(&engine);
+        }
+        let heir = heir.listens(&places.engine(cycle + 1));
+        let heir = heir.unwrap_or_else(|reason| panic!("engine {} does not start: {reason}", cycle + 1));
+        if cycle % 3 != 2 {
+            go_on(&engine);
+        }
         let (status, log) = engine.wait();
         assert!(!status.success() && log.contains("another engine has taken over"), "{status}: {log}");
         let outcome = asking.outcome();
