@@ -280,3 +280,22 @@ fn what_cannot_be_taken_over_is_left_as_it_is() {
     assert!(shared.contains("holds no lease"), "{shared}");
     drop(served);
 }
+
+#[test]
+fn of_two_that_take_over_into_one_place_one_does() {
+    let places = Places::new();
+    let first = places.start(0);
+    let performance = places.open_hall();
+    pause(&first);
+    let heir = || Process::heir(&places.engine(1), "127.0.0.1:0", Some(&places.engine(0)), &places.key());
+    let both = [heir(), heir()].map(|process| process.listens(&places.engine(1)));
+    go_on(&first);
+    assert!(!first.wait().0.success());
+    let (served, refused): (Vec<_>, Vec<_>) = both.into_iter().partition(Result::is_ok);
+    let why = refused.into_iter().next().and_then(Result::err).expect("one is refused");
+    assert!(why.contains("another engine runs in"), "{why}");
+    let engine = served.into_iter().next().and_then(Result::ok).expect("one serves");
+    let outcome = Asking::of(engine.address, &places.key(), &performance, block(7, "acc_crash-seller"));
+    outcome.ask.send(()).expect("it waits for that");
+    assert!(outcome.outcome().is_ok());
+}
