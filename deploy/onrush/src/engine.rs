@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use actix_rt::{Arbiter, System};
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use onrush_api::key_file::KeyFile;
 use onrush_api::session::Revocations;
 use onrush_api::ticket_code::TicketKeys;
@@ -28,7 +28,7 @@ use crate::{listen, telemetry};
     Examples:\n  \
     onrush engine --data ./engine-data\n  \
     onrush engine --data /data --engine-listen 0.0.0.0:7411 --ops-listen 0.0.0.0:9090 --engine-key-file /keys/engine.key\n  \
-    onrush engine --data ./second --take-over ./first")]
+    onrush engine --data ./second --take-over ./first --engine-listen 127.0.0.1:7412")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     shared: Shared,
@@ -70,12 +70,9 @@ async fn serve(mut settings: Settings, former: Option<&Path>) -> anyhow::Result<
     // Before all that takes a while: an edge that is started right after this engine needs it.
     std::fs::create_dir_all(data).with_context(|| format!("cannot make {}", data.display()))?;
     if let Some(former) = former {
-        take_key(former, &settings.engine_key_file)?;
+        take_over(former, &settings).await?;
     }
     let key = Key::open_or_create(&settings.engine_key_file)?;
-    if let Some(former) = former {
-        lease::take_over(former, data).await?;
-    }
     let engine = Engine::open(&settings.engine)?;
     running::withdraw(data, running::ENGINE_ADDRESS)?;
     std::fs::write(data.join("pid"), std::process::id().to_string()).context("cannot write this process's number")?;
@@ -138,11 +135,20 @@ async fn serve(mut settings: Settings, former: Option<&Path>) -> anyhow::Result<
     Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Edges that know the engine before know this one, too, unless it is told another key.
-fn take_key(former: &Path, key_file: &Path) -> anyhow::Result<()> {
-    let before = former.join("engine.key");
-    if before.exists() && !key_file.exists() {
-        std::fs::copy(&before, key_file).with_context(|| format!("cannot copy {}", before.display()))?;
+/// Goes on with what an engine has that hangs. Edges that know that one know this one, too, as it has its key.
+async fn take_over(former: &Path, settings: &Settings) -> anyhow::Result<()> {
+    let (before, own) = (former.join("engine.key"), &settings.engine_key_file);
+    if before.exists() && own.exists() && std::fs::read(&before)? != std::fs::read(own)? {
+        bail!(
+            "{} is another key than {}: edges of the engine before would not know this one; remove it, or name the right one \
+             with --engine-key-file",
+            own.display(),
+            before.display()
+        );
+    }
+    lease::take_over(former, &settings.engine.data).await?;
+    if before.exists() && !own.exists() {
+        std::fs::copy(&before, own).with_context(|| format!("cannot copy {}", before.display()))?;
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ const BACKLOG: i32 = 4096;
 /// second server take half of the connections by mistake.
 pub(crate) fn listeners(address: SocketAddr, flag: &str, count: usize) -> anyhow::Result<Vec<TcpListener>> {
     let first = bind(address)
-        .with_context(|| format!("cannot listen on {address}; choose another address: onrush serve {flag} ADDR"))?;
+        .with_context(|| format!("cannot listen on {address}; choose another address with {flag} ADDR"))?;
     let others: std::io::Result<Vec<TcpListener>> = (1..count).map(|_| first.try_clone()).collect();
     let mut listeners = others.context("a second handle of the listener")?;
     listeners.push(first);

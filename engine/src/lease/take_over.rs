@@ -67,6 +67,9 @@ pub enum TakeOverError {
 pub async fn take_over(former: &Path, heir: &Path) -> Result<(), TakeOverError> {
     let (former, heir) = (&absolute(former)?, &absolute(heir)?);
     let io = |source| TakeOverError::Io { path: former.clone(), source };
+    if !former.join("journal").is_dir() {
+        return Err(TakeOverError::Nothing(former.clone()));
+    }
     fs::create_dir_all(heir).map_err(io)?;
     // One at a time: another one would put its copy in the place of what this one's engine writes.
     let own = disk::lock(heir).map_err(io)?;
@@ -77,9 +80,6 @@ pub async fn take_over(former: &Path, heir: &Path) -> Result<(), TakeOverError> 
     }
     if heir.join("journal").exists() {
         return if named.is_some() { Ok(()) } else { Err(TakeOverError::Occupied(heir.clone())) };
-    }
-    if !former.join("journal").is_dir() {
-        return Err(TakeOverError::Nothing(former.clone()));
     }
     // Whoever has it has ended, and nobody starts there meanwhile.
     let lock = disk::lock(former).map_err(io)?;

@@ -1,5 +1,10 @@
+{{- /* A value as text: a whole number is one, however it was read. */ -}}
+{{- define "onrush.text" -}}
+{{- if and (kindIs "float64" .) (eq (floor .) .) }}{{ int64 . }}{{ else }}{{ . }}{{ end }}
+{{- end }}
+
 {{- define "onrush.image" -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{ .Values.image.repository }}:{{ include "onrush.text" (.Values.image.tag | default .Chart.AppVersion) }}
 {{- end }}
 
 {{- define "onrush.selector" -}}

@@ -268,6 +268,12 @@ fn what_cannot_be_taken_over_is_left_as_it_is() {
     places.start(2).kill();
     let occupied = Process::heir(&places.engine(2), &address, Some(&places.engine(1)), &places.key());
     occupied.listens(&places.engine(2)).expect("twice is once").kill();
+    let strange = places.dir.path().join("strange.key");
+    Key::open_or_create(&strange).expect("a key");
+    std::fs::copy(places.key(), places.engine(2).join("engine.key")).expect("a key");
+    let keyless = Process::heir(&places.engine(5), &address, Some(&places.engine(2)), &strange);
+    assert!(refused(&places, keyless, 5).contains("is another key than"));
+    assert!(!places.engine(2).join("successor").exists());
     let other = tempfile::tempdir().expect("a directory");
     let own = Process::heir(other.path(), &address, None, &places.key());
     own.listens(other.path()).expect("it starts").kill();
@@ -275,7 +281,8 @@ fn what_cannot_be_taken_over_is_left_as_it_is() {
     assert!(taken.err().expect("it is refused").contains("a journal of its own"));
     assert!(!places.engine(2).join("successor").exists());
     let served = Process::spawn(&places.engine(3), &[]).serves(&places.engine(3)).expect("it starts");
-    let heir = Process::heir(&places.engine(4), &address, Some(&places.engine(3)), &places.key());
+    let key = places.engine(3).join("engine.key");
+    let heir = Process::heir(&places.engine(4), &address, Some(&places.engine(3)), &key);
     let shared = refused(&places, heir, 4);
     assert!(shared.contains("holds no lease"), "{shared}");
     drop(served);
