@@ -3,8 +3,10 @@
 //! What is asked for is written down first, and then one task for each deployment brings it about, as often as it has to:
 //! after each failure, and after each start of the control plane. Every step may be done twice.
 
+mod deleting;
 mod driver;
 mod keeper;
+mod operating;
 mod pod;
 mod process;
 mod record;
@@ -20,9 +22,7 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use onrush_api::deployments::{
-    Deployment, DeploymentDraft, OperationKind, RelocateOrder, RenderOrder, ScaleOrder, Template,
-};
+use onrush_api::deployments::{Deployment, DeploymentDraft, RenderOrder, Template};
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::text::{Text, Time};
 use onrush_api::token::Caller;
@@ -30,13 +30,12 @@ use onrush_engine::id::{AccountId, PerformanceId, ShowId};
 use onrush_engine::time::Clock;
 use serde_json::Value;
 use tokio::runtime::Handle;
-use tokio::sync::watch as watch_channel;
 
 pub use self::driver::Driver;
 use self::driver::Place;
 pub use self::process::Local;
-use self::record::{Begun, Record};
-use self::supervisor::{Gone, Supervisor};
+use self::record::Record;
+use self::supervisor::Supervisor;
 pub use self::template::{Size, size_of};
 pub use self::usage::Span;
 use self::watch::Watch;
@@ -106,8 +105,6 @@ const REPLICAS_MAX: u32 = 8;
 pub const IMAGE: &str = concat!("ghcr.io/onrush/onrush:", env!("CARGO_PKG_VERSION"));
 /// The namespace of edges and control plane there, unless it is told another.
 pub const SYSTEM_NAMESPACE: &str = "onrush";
-/// The part of a deployment that can be scaled and moved.
-const COMPONENT: &str = "engine";
 
 /// See the module.
 pub struct Deployments {
@@ -349,92 +346,11 @@ impl Deployments {
         if all + more > ALL_MAX { Err(refused(ALL_MAX, "All sellers together")) } else { Ok(()) }
     }
 
-    /// Changes how many engines a show has; its performances spread over them, one by one, with all that is held and sold.
-    ///
-    /// # Errors
-    /// `not-found`, `forbidden`, `invalid-body`, `limit-exceeded`.
-    pub async fn scale(&self, caller: &Caller, id: &str, order: ScaleOrder) -> Result<Deployment, Problem> {
-        let _alone = self.operating.lock().await;
-        let before = self.own_record(caller, id)?;
-        check_component(&order.component)?;
-        check_replicas(order.replicas)?;
-        let replicas = order.replicas as usize;
-        self.check_room(before.seller.0, replicas.saturating_sub(before.staying().len()))?;
-        self.operate(id, before, OperationKind::Scale, move |record| record.scale(replicas)).await
-    }
-
-    /// Moves a show to new engines on a node, one performance after the other, with all that is held and sold. The new ones are
-    /// started by the program that there is now.
-    ///
-    /// # Errors
-    /// `not-found`, `forbidden`, `invalid-body`, `limit-exceeded`.
-    pub async fn relocate(&self, caller: &Caller, id: &str, order: RelocateOrder) -> Result<Deployment, Problem> {
-        let _alone = self.operating.lock().await;
-        let before = self.own_record(caller, id)?;
-        check_component(&order.component)?;
-        let nodes = self.world.driver.nodes(0).await.map_err(|error| {
-            tracing::error!(%error, "nobody says which nodes there are");
-            Problem::new(Kind::Overloaded).retry_after(5)
-        })?;
-        if nodes.iter().all(|node| node.name != order.node) {
-            let names: Vec<_> = nodes.iter().map(|node| format!("'{}'", node.name)).collect();
-            return Err(Problem::field("/node", format!("is no node; there is {}", names.join(", "))));
-        }
-        self.check_room(before.seller.0, before.staying().len())?;
-        self.operate(id, before, OperationKind::Relocate, move |record| record.relocate(&order.node)).await
-    }
-
-    /// Changes what a deployment is made from; new engines take over from the old ones, without losing a hold. The same again
-    /// changes nothing.
-    ///
-    /// # Errors
-    /// `not-found`, `forbidden`, `invalid-body`, `limit-exceeded`.
-    pub async fn change(&self, caller: &Caller, id: &str, draft: DeploymentDraft) -> Result<Deployment, Problem> {
-        let _alone = self.operating.lock().await;
-        let before = self.own_record(caller, id)?;
-        if draft.show != before.show {
-            return Err(Problem::field("/show", "is another than the deployment's, and it has no other"));
-        }
-        let parameters = template::answers(&template::find(&draft.template)?, &draft.parameters)?;
-        if (&draft.template, &parameters) == (&before.template, &before.parameters) {
-            return self.read(caller, id);
-        }
-        self.check_room(before.seller.0, before.staying().len())?;
-        let change = move |record: &mut Record| {
-            (record.template, record.parameters) = (draft.template, parameters);
-            record.replace();
-        };
-        self.operate(id, before, OperationKind::Change, change).await
-    }
-
     fn own_record(&self, caller: &Caller, id: &str) -> Result<Record, Problem> {
         check_operates(caller)?;
         let supervisors = self.working()?;
         let own = supervisors.by_id.get(id).map(Supervisor::record).filter(|record| record.is_of(caller));
         own.ok_or_else(unknown)
-    }
-
-    /// Writes down what is asked for, and has it brought about.
-    async fn operate(
-        &self,
-        id: &str,
-        before: Record,
-        kind: OperationKind,
-        change: impl FnOnce(&mut Record) + Send + 'static,
-    ) -> Result<Deployment, Problem> {
-        if before.going {
-            return Err(unknown());
-        }
-        let at = Time(self.world.clock.now());
-        let changed = change_record(&self.store, before.show.0, move |record| {
-            change(record);
-            record.operation = Some(Begun { kind, at });
-        });
-        let changed = changed.await?;
-        let supervisors = self.supervisors();
-        let supervisor = supervisors.by_id.get(id).ok_or_else(unknown)?;
-        supervisor.change(changed);
-        Ok(supervisor.describe())
     }
 
     /// A show, for whoever sells it.
@@ -471,85 +387,6 @@ impl Deployments {
         own.map(Supervisor::describe).ok_or_else(unknown)
     }
 
-    /// Ends a show's engine, and puts its journal aside. The show is gone with it.
-    ///
-    /// # Errors
-    /// `not-found`, `forbidden`, `temporary-reduced-capacity` where the engine is not heard, so that nobody knows what it
-    /// has, and `bookings-outstanding` where money is, and where a performance is not over, unless `force`d.
-    pub async fn delete(&self, caller: &Caller, id: &str, force: bool) -> Result<(), Problem> {
-        check_operates(caller)?;
-        let gone = match self.goes(caller, id)? {
-            Some(gone) => gone,
-            None => self.let_go(caller, id, force).await?,
-        };
-        self.gone(id, gone).await
-    }
-
-    /// Whether a deployment of the caller's that is to go has gone, and every change of that; nothing where it is not to go.
-    fn goes(&self, caller: &Caller, id: &str) -> Result<Option<watch_channel::Receiver<Gone>>, Problem> {
-        let supervisors = self.working()?;
-        let known = supervisors.going.get(id).or_else(|| supervisors.by_id.get(id));
-        let goes = known.filter(|supervisor| supervisor.record().going && supervisor.record().is_of(caller));
-        Ok(goes.map(Supervisor::gone))
-    }
-
-    /// Writes down that a deployment is to go, if it may.
-    async fn let_go(&self, caller: &Caller, id: &str, force: bool) -> Result<watch_channel::Receiver<Gone>, Problem> {
-        let _alone = self.operating.lock().await;
-        let record = self.own_record(caller, id)?;
-        match (self.world.engines.outstanding)(record.show.0).await? {
-            Outstanding::Money => {
-                let detail = "Money was paid for performances that are not over, or is under way. Call the \
-                    performances off, and delete the deployment once everything has gone back.";
-                return Err(Problem::new(Kind::BookingsOutstanding).detail(detail));
-            }
-            Outstanding::Performances if !force => {
-                let detail = "The show has performances that are not over. Call them off, or add ?force=true.";
-                return Err(Problem::new(Kind::BookingsOutstanding).detail(detail));
-            }
-            Outstanding::Performances | Outstanding::Nothing => {}
-        }
-        let moves = || {
-            let detail = "The show or its performances are on their way to its engine. Try again in a moment.";
-            Problem::new(Kind::Overloaded).detail(detail).retry_after(1)
-        };
-        let all = (self.world.engines.performances)(record.show.0).ok_or_else(moves)?;
-        let is_apart = record.home.is_some() && all.iter().any(|(_, address)| address.is_none());
-        if is_apart || record.moving.is_some() {
-            return Err(moves());
-        }
-        // Unless something has moved since it was looked at.
-        let changed =
-            change_record(&self.store, record.show.0, move |now| now.going |= now.revision == record.revision);
-        let changed = changed.await?;
-        if !changed.going {
-            return Err(moves());
-        }
-        let supervisors = self.working()?;
-        let supervisor = supervisors.by_id.get(id).ok_or_else(unknown)?;
-        supervisor.change(changed);
-        supervisor.begin_to_go();
-        Ok(supervisor.gone())
-    }
-
-    /// Returns once a deployment has gone. An engine may take its time to stop; it goes, whether somebody waits for that or not.
-    async fn gone(&self, id: &str, mut gone: watch_channel::Receiver<Gone>) -> Result<(), Problem> {
-        let how = *gone.wait_for(|gone| *gone != Gone::No).await.map_err(|_| Problem::new(Kind::OutcomeUnknown))?;
-        if how == Gone::Failed {
-            let detail = "It is written down that it goes, and something keeps it: that is tried again and again.";
-            return Err(Problem::new(Kind::OutcomeUnknown).detail(detail).retry_after(5));
-        }
-        {
-            let mut supervisors = self.supervisors();
-            supervisors.by_id.remove(id);
-            supervisors.going.remove(id);
-        }
-        let (watch, id) = (Arc::clone(&self.watch), id.to_owned());
-        // It is only room that is left where this breaks off.
-        tokio::task::spawn_blocking(move || watch.forget(&id)).await.ok();
-        Ok(())
-    }
-
     /// Stops engines that are processes in good order, and starts no more: the server stops.
     pub async fn stop(&self) {
         self.end(State::Closed).await;
@@ -576,11 +413,6 @@ async fn change_record(
 fn check_replicas(replicas: u32) -> Result<(), Problem> {
     let fits = (1..=REPLICAS_MAX).contains(&replicas);
     fits.then_some(()).ok_or_else(|| Problem::field("/replicas", format!("is not 1 to {REPLICAS_MAX}")))
-}
-
-fn check_component(component: &str) -> Result<(), Problem> {
-    let known = component == COMPONENT;
-    known.then_some(()).ok_or_else(|| Problem::field("/component", format!("is no component; there is '{COMPONENT}'")))
 }
 
 /// The deployment that there is, if it was made from the same answers.

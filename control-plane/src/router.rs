@@ -193,7 +193,14 @@ impl ControlPlane {
                 Ok(json(StatusCode::ACCEPTED, &deployments.relocate(caller, id, parse(body)?).await?))
             }
             (&Method::DELETE, [id]) => {
-                deployments.delete(caller, id, query == Some("force=true")).await?;
+                let force = match value(query, "force").as_deref() {
+                    None | Some("false") => false,
+                    Some("true") => true,
+                    Some(_) => {
+                        return Err(Problem::new(Kind::BadRequest).detail("force is `true`, `false`, or left out."));
+                    }
+                };
+                deployments.delete(caller, id, force).await?;
                 Ok(done())
             }
             _ => Err(Problem::new(Kind::NotFound)),

@@ -654,6 +654,8 @@ fn what_cannot_be_asked_of_a_deployment_changes_nothing() {
     let body = json!({"component": "engine", "replicas": 2});
     let buyer = seller.connect().ask(&Call::of("POST", &format!("{path}/scale"), &body), &seller.tokens.buyer(1));
     assert_eq!(buyer.status, 403, "{}", buyer.text());
+    let perhaps = seller.ask("DELETE", &format!("{path}?force=perhaps"), &Value::Null);
+    assert_eq!(perhaps.status, 400, "{}", perhaps.text());
     let unknown = seller.ask("POST", "/v1/deployments/dep_0000000000000000/scale", &body);
     assert_eq!(unknown.status, 404, "{}", unknown.text());
     assert_eq!(seller.read(&path), before);
