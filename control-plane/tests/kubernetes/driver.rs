@@ -264,7 +264,9 @@ pub(crate) async fn a_life(world: &World) {
 /// Time passes as soon as everybody waits for it.
 pub(crate) fn on_runtime(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    runtime.block_on(test);
+    // What does not come about within hours never does.
+    let in_time = async { tokio::time::timeout(Duration::from_hours(4), test).await.expect("it comes about") };
+    runtime.block_on(in_time);
 }
 
 #[test]

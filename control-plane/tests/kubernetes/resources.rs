@@ -149,6 +149,26 @@ fn what_was_deployed_over_the_api_has_a_resource_and_goes_with_it() {
 }
 
 #[test]
+fn what_is_changed_while_its_resource_is_made_stays_changed() {
+    on_runtime(async {
+        let world = World::start();
+        let deployment = world.deploy().await;
+        world.done(&deployment.id).await;
+        world.server.fail_calls("PATCH /apis/onrush.dev");
+        let controller = Controller::of(&world);
+        let name = deployment.id.replace('_', "-");
+        until(&world.server, &name, |_| true).await;
+        let order = ScaleOrder { component: "engine".to_owned(), replicas: 2 };
+        world.deployments().scale(&seller(), &deployment.id, order).await.unwrap();
+        world.done(&deployment.id).await;
+        world.server.fail(|_| None);
+        until(&world.server, &name, |now| now["spec"]["replicas"] == 2 && is_ready(now)).await;
+        assert_eq!(world.done(&deployment.id).await.replicas, 2);
+        controller.stop().await;
+    });
+}
+
+#[test]
 fn what_cannot_be_is_told_and_comes_about_once_it_can() {
     on_runtime(async {
         let world = World::start();
@@ -237,7 +257,8 @@ fn a_store_that_is_lost_takes_nothing_with_it() {
         let controller = Controller::of(&world);
         let lost =
             |now: &Value| condition(now, "Accepted")["message"].as_str().unwrap_or_default().contains("lost its store");
-        until(&world.server, "night", lost).await;
+        let night = until(&world.server, "night", lost).await;
+        assert!(night["metadata"]["deletionTimestamp"].is_null(), "nobody has deleted it");
         world.server.delete_resource("night");
         sleep(Duration::from_mins(5)).await;
         assert!(world.server.resource("night").is_some());

@@ -62,6 +62,8 @@ struct State {
     kinds_of_calls: BTreeSet<String>,
     calls: u64,
     faults: Faults,
+    /// Calls whose kind begins so go wrong.
+    failing: Option<&'static str>,
     /// What new pods say of themselves.
     pod_status: Value,
     /// Whether nothing that goes gets there.
@@ -90,6 +92,7 @@ impl Server {
             is_stuck: false,
             calls: 0,
             faults: Box::new(|_| None),
+            failing: None,
             pod_status: json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}),
         };
         let server = Self(Arc::new(Mutex::new(state)));
@@ -118,6 +121,7 @@ impl Server {
 
     /// From now on calls go wrong.
     pub(crate) fn fail(&self, faults: impl FnMut(u64) -> Option<Fault> + Send + 'static) {
+        self.state().failing = None;
         self.state().faults = Box::new(faults);
     }
 
@@ -156,6 +160,11 @@ impl Server {
                 || is_volume && object["spec"]["persistentVolumeReclaimPolicy"] == "Delete"
         };
         self.state().objects.retain(|path, object| !goes(path, object));
+    }
+
+    /// From now on calls of a kind go wrong.
+    pub(crate) fn fail_calls(&self, kind: &'static str) {
+        self.state().failing = Some(kind);
     }
 
     /// What somebody else applies; why not, if it is refused.
@@ -211,8 +220,9 @@ impl Server {
             let mut state = self.state();
             state.calls += 1;
             let (kind, number) = (kind_of(&request), state.calls);
+            let fails = state.failing.is_some_and(|failing| kind.starts_with(failing));
             state.kinds_of_calls.insert(kind);
-            (state.faults)(number)
+            if fails { Some(Fault::Refused) } else { (state.faults)(number) }
         };
         match fault {
             Some(Fault::Code(code, after)) => return Ok(failure(code, "it was scripted", after)),
