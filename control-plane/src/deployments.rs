@@ -192,7 +192,7 @@ impl Deployments {
         let places = records
             .iter()
             .filter(|record| !record.going)
-            .flat_map(|record| record.engines.iter().map(|engine| Place::of(&self.world.driver, record, *engine)));
+            .flat_map(|record| record.running().map(|engine| Place::of(&self.world.driver, record, engine)));
         places.filter(Place::outlives_us).filter_map(|place| place.address()).for_each(|address| {
             (self.world.engines.connect)(&address);
         });
@@ -264,9 +264,12 @@ impl Deployments {
         let replicas = order.replicas.unwrap_or(1);
         check_replicas(replicas)?;
         let show = order.show.0.to_string();
-        let (image, system_namespace) = match &*self.world.driver {
-            Driver::Cluster(cluster) => (cluster.told.image.clone(), cluster.told.system_namespace.clone()),
-            Driver::Local(_) => (IMAGE.to_owned(), SYSTEM_NAMESPACE.to_owned()),
+        let (image, system_namespace, monitoring_namespace) = match &*self.world.driver {
+            Driver::Cluster(cluster) => {
+                let told = &cluster.told;
+                (told.image.clone(), told.system_namespace.clone(), told.monitoring_namespace.clone())
+            }
+            Driver::Local(_) => (IMAGE.to_owned(), SYSTEM_NAMESPACE.to_owned(), None),
         };
         let wanted = Wanted {
             // A name that a namespace may have, as the deployment's will be.
@@ -276,7 +279,7 @@ impl Deployments {
             replicas,
             image,
             system_namespace,
-            monitoring_namespace: None,
+            monitoring_namespace,
             size: size_of(&answers),
         };
         Ok(wanted.list())

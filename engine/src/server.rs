@@ -4,12 +4,14 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -96,11 +98,7 @@ async fn serve(
     loop {
         if !line.out.is_empty() {
             line.client.may_answer().await.map_err(|Replaced| WireError::Replaced)?;
-            tokio::select! {
-                biased;
-                () = line.client.may_answer_no_more() => return Err(WireError::Replaced),
-                written = frame::write(&mut writer, &line.out) => written?,
-            }
+            say(&mut writer, &line).await?;
             line.out.clear();
         }
         if edge_is_gone && (stops_by.is_none() || line.under_way.is_empty()) {
@@ -129,6 +127,19 @@ async fn serve(
             }
             () = sleep_until(stops_by.unwrap_or_else(Instant::now)), if stops_by.is_some() => return Err(WireError::Silent),
         }
+    }
+}
+
+/// Says what there is to say, as long as it may be said. Most is taken at once, and needs no watch over the time.
+async fn say(writer: &mut OwnedWriteHalf, line: &Line) -> Result<(), WireError> {
+    let mut said = pin!(frame::write(writer, &line.out));
+    if let Some(said) = said.as_mut().now_or_never() {
+        return said;
+    }
+    tokio::select! {
+        biased;
+        () = line.client.may_answer_no_more() => Err(WireError::Replaced),
+        said = said => said,
     }
 }
 

@@ -49,7 +49,6 @@ impl From<DriverError> for Failure {
 }
 
 /// Where an engine is, or is to be.
-#[derive(Clone)]
 pub(super) enum Place {
     Process { place: process::Place, local: Arc<Local>, plan: Plan },
     Pod(Box<PodPlace>),
@@ -108,18 +107,14 @@ impl Place {
     }
 
     /// Sees that the engine runs; where it was before, if it `stays`.
-    pub(super) async fn begin(&self, before: Option<&str>, stays: bool) -> Result<Running, Failure> {
-        Ok(self.run(before.filter(|_| stays), stays).await?)
-    }
-
-    async fn run(&self, before: Option<&str>, stays: bool) -> Result<Running, DriverError> {
+    pub(super) async fn begin(&self, before: Option<&str>, stays: bool) -> Result<Running, DriverError> {
         match self {
             Self::Process { place, local, plan } => {
                 place.make()?;
                 if let Some(running) = place.adopt() {
                     return Ok(Running::Process(running));
                 }
-                let address = before.map(str::to_owned).or_else(|| place.address().filter(|_| stays));
+                let address = before.map(str::to_owned).or_else(|| place.address()).filter(|_| stays);
                 Ok(Running::Process(place.start(local, *plan, address.as_deref())?))
             }
             Self::Pod(pod) => {

@@ -151,7 +151,7 @@ impl Work {
 
     async fn begin(&self, failures: u32) -> Result<Running, Failure> {
         let before = self.connected().last().cloned();
-        self.place.begin(before.as_deref(), failures < FAILURES_AT_ADDRESS).await
+        Ok(self.place.begin(before.as_deref(), failures < FAILURES_AT_ADDRESS).await?)
     }
 
     fn connected(&self) -> MutexGuard<'_, Vec<String>> {

@@ -63,8 +63,7 @@ pub enum ClusterError {
     Kind(String),
 }
 
-/// What everything that is applied has in common.
-#[derive(Debug, Clone)]
+/// What everything that is applied has in common. Not to be printed: it has a secret.
 pub struct Told {
     /// The image of engines that are new.
     pub image: String,
@@ -182,7 +181,7 @@ impl Cluster {
             "metadata": {"labels": {"onrush.dev/namespace": namespace, "onrush.dev/engine": number.to_string()}},
             "spec": {"persistentVolumeReclaimPolicy": "Retain"},
         });
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let params = merging();
         patiently(|| async { volumes.patch(&volume, &params, &Patch::Merge(&retain)).await }).await?;
         Ok(Some(volume))
     }
@@ -230,6 +229,11 @@ impl Cluster {
     }
 }
 
+/// How something is changed that somebody else has made.
+pub(crate) fn merging() -> PatchParams {
+    PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
+}
+
 /// What an answer says, for people.
 fn said(error: &kube::Error) -> String {
     match error {
@@ -261,8 +265,8 @@ pub(crate) async fn patiently<T, F>(call: impl Fn() -> F) -> Result<T, ClusterEr
 where
     F: Future<Output = kube::Result<T>>,
 {
-    let mut pause = PAUSE_MIN;
-    for left in (0..CALLS_MAX).rev() {
+    let (mut pause, mut left) = (PAUSE_MIN, CALLS_MAX);
+    loop {
         let (error, asked_for) = match timeout(CALL_MAX, call()).await {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(error)) if is_lasting(&error) => return Err(ClusterError::Refused(Box::new(error))),
@@ -272,6 +276,7 @@ where
             }
             Err(_) => (ClusterError::Silent, None),
         };
+        left -= 1;
         if left == 0 {
             return Err(error);
         }
@@ -279,7 +284,6 @@ where
         sleep(asked_for.unwrap_or(pause).min(PAUSE_MAX)).await;
         pause *= 2;
     }
-    Err(ClusterError::Silent)
 }
 
 /// Whether the same call will fail again.

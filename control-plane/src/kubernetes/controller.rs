@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PostParams, Preconditions};
 use kube::runtime::controller::{Action, Controller};
 use kube::runtime::finalizer::{Error as FinalizerError, Event, finalizer};
 use kube::runtime::reflector::Store;
@@ -27,7 +27,7 @@ use thiserror::Error;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::cluster::{Cluster, ClusterError, once, patiently};
+use super::cluster::{Cluster, ClusterError, merging, once, patiently};
 use super::manifests::{FIELD_MANAGER, name_of};
 use super::mirror::{refused, spec_of, status_of};
 use super::resource::ShowDeployment;
@@ -207,7 +207,7 @@ impl Context {
             "metadata": {"resourceVersion": resource.metadata.resource_version},
             "spec": {"template": is.template, "parameters": is.parameters, "replicas": is.replicas},
         });
-        let (name, params) = (resource.name_any(), params());
+        let (name, params) = (resource.name_any(), merging());
         let written = once(api.patch(&name, &params, &Patch::Merge(&change))).await?;
         Ok(written.metadata.generation)
     }
@@ -228,7 +228,7 @@ impl Context {
         if now == before {
             return Ok(());
         }
-        let (name, params, status) = (resource.name_any(), params(), json!({"status": now}));
+        let (name, params, status) = (resource.name_any(), merging(), json!({"status": now}));
         patiently(|| async { api.patch_status(&name, &params, &Patch::Merge(&status)).await }).await.map(drop)
     }
 
@@ -319,10 +319,6 @@ fn lost(id: &str) -> Problem {
 /// Whether a resource was made for what was deployed over the API, and nobody has written to it since.
 fn is_copy(resource: &ShowDeployment, known: &Deployment) -> bool {
     resource.annotations().get(COPY_OF) == Some(&known.id) && resource.metadata.generation == Some(1)
-}
-
-fn params() -> PatchParams {
-    PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
 }
 
 /// Whoever may write to the cluster may do what an admin may.

@@ -61,7 +61,7 @@ fn start_edge(data: &Path, engine: SocketAddr, key: &Path) -> Result<Server, Str
 }
 
 /// Waits until an answer has a text in it.
-fn wait_for(server: &Server, call: &Call, text: &str) {
+pub(crate) fn wait_for(server: &Server, call: &Call, text: &str) {
     let (mut connection, begun) = (server.connect(), std::time::Instant::now());
     while !connection.ask(call, "").text().contains(text) {
         assert!(begun.elapsed() < PATIENCE, "{text} never comes");

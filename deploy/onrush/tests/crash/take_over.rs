@@ -16,6 +16,7 @@ use onrush_engine::time::SystemClock;
 use onrush_engine::wire::Key;
 use rustix::process::{Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
+use crate::apart::wait_for;
 use crate::audit;
 use crate::hall::{self, CAPACITY, Tokens};
 use crate::http::Call;
@@ -84,24 +85,15 @@ impl Places {
     fn open_hall(&self) -> String {
         // One that knows of no other engine, which it would have to wait for.
         let edge = self.start_edge_for(&self.addresses[..1]);
-        let (mut connection, begun) = (edge.connect(), Instant::now());
-        while connection.ask(&Call::get("/readyz"), "").status != 200 {
-            assert!(begun.elapsed() < PATIENCE, "the edge never finds its engine");
-            std::thread::yield_now();
-        }
-        let performance = hall::open(&mut connection, &Tokens::of(&self.edge()));
+        wait_for(&edge, &Call::get("/readyz"), "ready");
+        let performance = hall::open(&mut edge.connect(), &Tokens::of(&self.edge()));
         edge.kill();
         performance
     }
 }
 
 fn wait_for_performance(edge: &Server, performance: &str) {
-    let (mut connection, begun) = (edge.connect(), Instant::now());
-    let known = Call::get(format!("/v1/performances/{performance}"));
-    while connection.ask(&known, "").status != 200 {
-        assert!(begun.elapsed() < PATIENCE, "no engine says that it has the performance");
-        std::thread::yield_now();
-    }
+    wait_for(edge, &Call::get(format!("/v1/performances/{performance}")), "starts_at");
 }
 
 fn pause(engine: &Server) {
@@ -281,6 +273,10 @@ fn what_cannot_be_taken_over_is_left_as_it_is() {
     assert!(taken.err().expect("it is refused").contains("a journal of its own"));
     assert!(!places.engine(2).join("successor").exists());
     let served = Process::spawn(&places.engine(3), &[]).serves(&places.engine(3)).expect("it starts");
+    let (key, before) = (places.engine(6).join("engine.key"), places.engine(2).join("engine.key"));
+    let keyed = Process::heir(&places.engine(6), &address, Some(&places.engine(2)), &key);
+    keyed.listens(&places.engine(6)).expect("it goes on").kill();
+    assert_eq!(std::fs::read(&key).expect("a key"), std::fs::read(&before).expect("a key"), "edges know it, too");
     let key = places.engine(3).join("engine.key");
     let heir = Process::heir(&places.engine(4), &address, Some(&places.engine(3)), &key);
     let shared = refused(&places, heir, 4);
@@ -300,7 +296,7 @@ fn of_two_that_take_over_into_one_place_one_does() {
     assert!(!first.wait().0.success());
     let (served, refused): (Vec<_>, Vec<_>) = both.into_iter().partition(Result::is_ok);
     let why = refused.into_iter().next().and_then(Result::err).expect("one is refused");
-    assert!(why.contains("another engine runs in"), "{why}");
+    assert!(why.contains("or takes over there"), "{why}");
     let engine = served.into_iter().next().and_then(Result::ok).expect("one serves");
     let outcome = Asking::of(engine.address, &places.key(), &performance, block(7, "acc_crash-seller"));
     outcome.ask.send(()).expect("it waits for that");
