@@ -8,6 +8,14 @@ pub(crate) fn is_admin(caller: &Caller) -> bool {
     caller.role == Role::Admin && caller.scopes.cover(&[Role::Admin])
 }
 
+/// Whether somebody runs the platform.
+///
+/// # Errors
+/// `forbidden`.
+pub(crate) fn check_admin(caller: &Caller) -> Result<(), Problem> {
+    if is_admin(caller) { Ok(()) } else { Err(Problem::new(Kind::Forbidden)) }
+}
+
 /// Whether somebody operates anything: their own shows, or the platform.
 ///
 /// # Errors

@@ -13,7 +13,7 @@ mod record;
 mod spread;
 mod status;
 mod supervisor;
-mod template;
+pub(crate) mod template;
 mod usage;
 mod watch;
 mod watching;
@@ -22,8 +22,9 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use onrush_api::deployments::{Deployment, DeploymentDraft, RenderOrder, Template};
+use onrush_api::deployments::{Deployment, DeploymentDraft};
 use onrush_api::problem::{Kind, Problem};
+use onrush_api::templates::RenderOrder;
 use onrush_api::text::{Text, Time};
 use onrush_api::token::Caller;
 use onrush_engine::id::{AccountId, PerformanceId, ShowId};
@@ -41,6 +42,7 @@ pub use self::usage::Span;
 use self::watch::Watch;
 use crate::accounts::secret;
 use crate::callers::{check_operates, is_admin};
+use crate::catalogue::Catalogue;
 pub use crate::costs::RateCard;
 use crate::incidents::Incidents;
 use crate::kubernetes::manifests::{Wanted, name_of};
@@ -112,6 +114,7 @@ pub struct Deployments {
     world: World,
     watch: Arc<Watch>,
     incidents: Arc<Incidents>,
+    catalogue: Arc<Catalogue>,
     rates: RateCard,
     /// What changes how many engines there are is done one at a time: limits count them.
     operating: tokio::sync::Mutex<()>,
@@ -149,10 +152,11 @@ enum State {
 
 impl Deployments {
     /// Those of a store; none is brought about before [`Self::start`]. Has to be called on a runtime.
-    pub fn new(
+    pub(crate) fn new(
         store: Arc<Store>,
         clock: Arc<dyn Clock + Send + Sync>,
         incidents: Arc<Incidents>,
+        catalogue: Arc<Catalogue>,
         driver: Driver,
         engines: Engines,
         rates: RateCard,
@@ -161,7 +165,7 @@ impl Deployments {
         let watch = Arc::new(Watch::new(Arc::clone(&store), Arc::clone(&clock)));
         let world = World { clock, driver, engines, runtime };
         let (operating, supervisors) = (tokio::sync::Mutex::default(), Mutex::default());
-        Self { store, world, watch, incidents, rates, operating, supervisors }
+        Self { store, world, watch, incidents, catalogue, rates, operating, supervisors }
     }
 
     /// Brings about what the store has, from now on.
@@ -241,26 +245,14 @@ impl Deployments {
         self.supervisors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The templates that there are.
-    pub fn templates(&self) -> Vec<Template> {
-        template::all()
-    }
-
-    /// A template.
-    ///
-    /// # Errors
-    /// `not-found`.
-    pub fn template(&self, id: &str) -> Result<Template, Problem> {
-        template::find(id)
-    }
-
     /// The objects that a deployment would be on Kubernetes, as one list. Nothing is applied.
     ///
     /// # Errors
     /// `not-found`, `forbidden`, `invalid-body`.
-    pub fn render(&self, caller: &Caller, id: &str, order: &RenderOrder) -> Result<Value, Problem> {
+    pub async fn render(&self, caller: &Caller, id: &str, order: &RenderOrder) -> Result<Value, Problem> {
         check_operates(caller)?;
-        let answers = template::answers(&template::find(id)?, &order.parameters)?;
+        let (template, parts) = self.catalogue.plan(caller, id).await?;
+        let answers = template::answers(&template, &order.parameters)?;
         let replicas = order.replicas.unwrap_or(1);
         check_replicas(replicas)?;
         let show = order.show.0.to_string();
@@ -277,10 +269,12 @@ impl Deployments {
             show,
             template: id.to_owned(),
             replicas,
-            image,
+            image: parts.engine.as_ref().map_or(image, |image| image.reference.clone()),
             system_namespace,
             monitoring_namespace,
             size: size_of(&answers),
+            parts,
+            answers,
         };
         Ok(wanted.list())
     }
@@ -295,16 +289,18 @@ impl Deployments {
         drop(self.working()?);
         let _alone = self.operating.lock().await;
         let Text(show) = draft.show;
-        let parameters = template::answers(&template::find(&draft.template)?, &draft.parameters)?;
+        let (template, parts) = self.catalogue.plan(caller, &draft.template).await?;
+        let parameters = template::answers(&template, &draft.parameters)?;
         // A show that moves just now is at no engine, so what is written down is asked first.
         let before = self.store.ask(move |store| Record::of(store, show)).await?;
         if let Some(before) = before.filter(|before| before.is_of(caller)) {
             return same(self.supervise(before)?, &draft.template, &parameters);
         }
         let known = self.own_show(caller, show)?;
+        self.world.driver.check(&parts)?;
         self.check_room(known.seller, 1)?;
         let (id, made_at) = (format!("dep_{}", secret::id()?), Time(self.world.clock.now()));
-        let record = Record::new(id, show, known.seller, draft.template.clone(), parameters.clone(), made_at);
+        let record = Record::new(id, show, known.seller, draft.template.clone(), parameters.clone(), parts, made_at);
         // Of two at once for one show the first counts: the store takes one change at a time.
         let (record, again) = self
             .store
@@ -411,6 +407,15 @@ async fn change_record(
         })
     });
     changed.await?.ok_or_else(unknown)
+}
+
+/// The deployments that run an image.
+///
+/// # Errors
+/// [`StoreError`], where the store cannot be read.
+pub(crate) fn running(store: &Store, image: &str) -> Result<Vec<String>, StoreError> {
+    let runs = |record: &Record| record.parts.have(image);
+    Ok(record::all(store)?.into_iter().filter(runs).map(|record| record.id).collect())
 }
 
 fn check_replicas(replicas: u32) -> Result<(), Problem> {

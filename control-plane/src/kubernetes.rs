@@ -2,6 +2,7 @@
 //! are made to a cluster.
 
 pub mod cluster;
+mod companions;
 pub mod controller;
 pub mod election;
 pub mod manifests;

@@ -7,6 +7,7 @@
 
 pub mod accounts;
 mod callers;
+pub mod catalogue;
 pub mod config;
 mod costs;
 pub mod deployments;

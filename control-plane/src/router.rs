@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode};
+use http::request::Parts;
+use http::{HeaderMap, Method, Request, StatusCode};
 use onrush_api::body::parse;
+use onrush_api::deployments::DeploymentTokenOrder;
 use onrush_api::headers::{access_token, idempotency_key};
 use onrush_api::incidents::IncidentDraft;
 use onrush_api::page::{Cursor, Page, PageQuery};
@@ -17,6 +19,7 @@ use serde_json::Value;
 
 use crate::accounts::guests::BookedUntil;
 use crate::accounts::{Accounts, Obligations};
+use crate::catalogue::Catalogue;
 use crate::config::Config;
 use crate::deployments::{Deployments, Driver, Engines, RateCard, Span};
 use crate::incidents::{Filter, Incidents};
@@ -30,6 +33,7 @@ pub struct ControlPlane {
     /// Which shows have engines of their own; nothing where none can.
     pub deployments: Option<Deployments>,
     incidents: Arc<Incidents>,
+    catalogue: Arc<Catalogue>,
     store: Arc<Store>,
     clock: Arc<dyn Clock + Send + Sync>,
 }
@@ -51,14 +55,16 @@ impl ControlPlane {
         let (kept, time) = (Arc::clone(&store), Arc::clone(&clock));
         let accounts = Accounts::new(store, keys, revocations, clock, obligations, booked_until, config)?;
         let incidents = Arc::new(Incidents::new(Arc::clone(&kept), Arc::clone(&time)));
-        Ok(Self { accounts, deployments: None, incidents, store: kept, clock: time })
+        let catalogue = Arc::new(Catalogue::new(Arc::clone(&kept), Arc::clone(&time)));
+        Ok(Self { accounts, deployments: None, incidents, catalogue, store: kept, clock: time })
     }
 
     /// With engines for shows of their own; none is started before [`Deployments::start`]. Has to be called on a runtime.
     #[must_use]
     pub fn with_deployments(self, driver: Driver, engines: Engines, rates: RateCard) -> Self {
         let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
-        let deployments = Deployments::new(store, clock, Arc::clone(&self.incidents), driver, engines, rates);
+        let (incidents, catalogue) = (Arc::clone(&self.incidents), Arc::clone(&self.catalogue));
+        let deployments = Deployments::new(store, clock, incidents, catalogue, driver, engines, rates);
         Self { deployments: Some(deployments), ..self }
     }
 
@@ -119,16 +125,12 @@ impl ControlPlane {
                 accounts.sign_out(&accounts.bearer(access_token(&parts.headers)?)?).await?;
                 Ok(done())
             }
-            (&Method::GET | &Method::HEAD, ["v1", "templates"]) => {
-                let items = self.deployments()?.templates();
-                Ok(json(StatusCode::OK, &Page { items, next_cursor: None }))
+            (method, ["v1", "templates", rest @ ..]) => {
+                let caller = access_token(&parts.headers).and_then(|token| accounts.caller(token));
+                self.respond_of_templates(method, rest, caller, &parts.headers, &body).await
             }
-            (&Method::GET | &Method::HEAD, ["v1", "templates", template]) => {
-                Ok(json(StatusCode::OK, &self.deployments()?.template(template)?))
-            }
-            (&Method::POST, ["v1", "templates", template, "render"]) => {
-                let rendered = self.deployments()?.render(&caller()?, template, &parse(&body)?)?;
-                Ok(json(StatusCode::OK, &rendered))
+            (method, ["v1", "images", rest @ ..]) => {
+                self.respond_of_images(method, rest, &caller()?, &parts, &body).await
             }
             (method, ["v1", "deployments", rest @ ..]) => {
                 self.respond_of_deployments(method, rest, &caller()?, &body, parts.uri.query()).await
@@ -192,16 +194,78 @@ impl ControlPlane {
             (&Method::POST, [id, "relocate"]) => {
                 Ok(json(StatusCode::ACCEPTED, &deployments.relocate(caller, id, parse(body)?).await?))
             }
+            (&Method::POST, [id, "token"]) => {
+                let order = if body.is_empty() { DeploymentTokenOrder::default() } else { parse(body)? };
+                Ok(json(StatusCode::CREATED, &deployments.token(caller, id, order).await?))
+            }
             (&Method::DELETE, [id]) => {
-                let force = match value(query, "force").as_deref() {
-                    None | Some("false") => false,
-                    Some("true") => true,
-                    Some(_) => {
-                        return Err(Problem::new(Kind::BadRequest).detail("force is `true`, `false`, or left out."));
-                    }
-                };
-                deployments.delete(caller, id, force).await?;
+                deployments.delete(caller, id, flag(query, "force")?).await?;
                 Ok(done())
+            }
+            _ => Err(Problem::new(Kind::NotFound)),
+        }
+    }
+
+    /// Everybody may look at the platform's templates, with a token or without.
+    async fn respond_of_templates(
+        &self,
+        method: &Method,
+        rest: &[&str],
+        caller: Result<Caller, Problem>,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<Reply, Problem> {
+        let catalogue = &self.catalogue;
+        match (method, rest) {
+            (&Method::GET | &Method::HEAD, []) => {
+                let items = catalogue.templates(caller.ok().as_ref()).await?;
+                Ok(json(StatusCode::OK, &Page { items, next_cursor: None }))
+            }
+            (&Method::GET | &Method::HEAD, [id]) => {
+                Ok(json(StatusCode::OK, &catalogue.template(caller.ok().as_ref(), id).await?))
+            }
+            (&Method::POST, []) => {
+                idempotency_key(headers)?;
+                let (template, again) = catalogue.make_template(&caller?, parse(body)?).await?;
+                Ok(replayed(json(StatusCode::CREATED, &template), again))
+            }
+            (&Method::PUT, [id]) => {
+                Ok(json(StatusCode::OK, &catalogue.put_template(&caller?, id, parse(body)?).await?))
+            }
+            (&Method::DELETE, [id]) => {
+                catalogue.remove_template(&caller?, id).await?;
+                Ok(done())
+            }
+            (&Method::POST, [id, "render"]) => {
+                Ok(json(StatusCode::OK, &self.deployments()?.render(&caller?, id, &parse(body)?).await?))
+            }
+            _ => Err(Problem::new(Kind::NotFound)),
+        }
+    }
+
+    async fn respond_of_images(
+        &self,
+        method: &Method,
+        rest: &[&str],
+        caller: &Caller,
+        parts: &Parts,
+        body: &[u8],
+    ) -> Result<Reply, Problem> {
+        let catalogue = &self.catalogue;
+        match (method, rest) {
+            (&Method::GET | &Method::HEAD, []) => {
+                Ok(json(StatusCode::OK, &page(catalogue.images(caller).await?, parts.uri.query())?))
+            }
+            (&Method::GET | &Method::HEAD, [id]) => Ok(json(StatusCode::OK, &catalogue.image(caller, id).await?)),
+            (&Method::POST, []) => {
+                idempotency_key(&parts.headers)?;
+                let (image, again) = catalogue.register(caller, parse(body)?).await?;
+                Ok(replayed(json(StatusCode::CREATED, &image), again))
+            }
+            (&Method::DELETE, [id]) => {
+                let force = flag(parts.uri.query(), "force")?;
+                let used = catalogue.remove_image(caller, id, force).await?;
+                Ok(if force { json(StatusCode::OK, &used) } else { done() })
             }
             _ => Err(Problem::new(Kind::NotFound)),
         }
@@ -260,6 +324,15 @@ impl ControlPlane {
 fn value(query: Option<&str>, name: &str) -> Option<String> {
     let mut pairs = form_urlencoded::parse(query?.as_bytes());
     pairs.find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
+}
+
+/// Whether a query says so.
+fn flag(query: Option<&str>, name: &str) -> Result<bool, Problem> {
+    match value(query, name).as_deref() {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(Problem::new(Kind::BadRequest).detail(format!("{name} is `true`, `false`, or left out."))),
+    }
 }
 
 /// The part of a list that a query asks for.

@@ -5,8 +5,8 @@ use utoipa::openapi::{Content, Ref, RefOr, Response};
 use utoipa::{Modify, OpenApi};
 
 use crate::routes::{
-    accounts, availability, blocks, bookings, deployments, document, guests, holds, incidents, members, operating,
-    payments, performances, selling, shows, tickets, watching, wishes,
+    accounts, availability, blocks, bookings, catalogue, deployments, document, guests, holds, incidents, members,
+    operating, payments, performances, selling, shows, tickets, watching, wishes,
 };
 
 #[derive(OpenApi)]
@@ -22,8 +22,10 @@ use crate::routes::{
         selling::list_sold, selling::sales, blocks::block, blocks::lift,
         accounts::sign_up, accounts::read, accounts::change, accounts::close, accounts::make_key, accounts::list_keys,
         accounts::revoke_key, accounts::sign_in, accounts::refresh, accounts::sign_out,
-        deployments::templates, deployments::template, deployments::deploy, deployments::list, deployments::read, deployments::change,
-        deployments::delete, deployments::scale, deployments::relocate, deployments::render,
+        catalogue::images, catalogue::register, catalogue::image, catalogue::delete_image,
+        catalogue::templates, catalogue::template, catalogue::make_template, catalogue::put_template, catalogue::delete_template, catalogue::render,
+        deployments::deploy, deployments::list, deployments::read, deployments::change,
+        deployments::delete, deployments::scale, deployments::relocate, deployments::token,
         watching::usage, watching::costs, watching::policies, watching::put_policies, watching::nodes, watching::anomalies,
         incidents::list, incidents::open, incidents::summary, incidents::read, incidents::change,
         operating::health, operating::ready, operating::metrics,

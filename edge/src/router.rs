@@ -15,8 +15,8 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::request::{Request, check_head, read_body, segments};
 use crate::routes::{
-    accounts, availability, blocks, bookings, deployments, document, guests, holds, incidents, members, operating,
-    payments, performances, selling, shows, tickets, watching, wishes,
+    accounts, availability, blocks, bookings, catalogue, deployments, document, guests, holds, incidents, members,
+    operating, payments, performances, selling, shows, tickets, watching, wishes,
 };
 use crate::shed::Priority;
 
@@ -124,8 +124,15 @@ routes! {
     SignIn             POST   "/v1/sessions"                       Everybody New   BODY_LEN_MAX       "sign_in"
     RefreshSession     POST   "/v1/sessions/refresh"               Everybody Begun BODY_LEN_MAX       "refresh_session"
     SignOut            DELETE "/v1/sessions/current"               Token     Begun BODY_LEN_MAX       "sign_out"
+    ListImages         GET    "/v1/images"                         Token     Read  BODY_LEN_MAX       "list_images"
+    RegisterImage      POST   "/v1/images"                         Token     New   BODY_LEN_MAX       "register_image"
+    ReadImage          GET    "/v1/images/*"                       Token     Read  BODY_LEN_MAX       "read_image"
+    DeleteImage        DELETE "/v1/images/*"                       Token     Begun BODY_LEN_MAX       "delete_image"
     ListTemplates      GET    "/v1/templates"                      Everybody Read  BODY_LEN_MAX       "list_templates"
     ReadTemplate       GET    "/v1/templates/*"                    Everybody Read  BODY_LEN_MAX       "read_template"
+    MakeTemplate       POST   "/v1/templates"                      Token     New   BODY_LEN_MAX       "make_template"
+    PutTemplate        PUT    "/v1/templates/*"                    Token     New   BODY_LEN_MAX       "put_template"
+    DeleteTemplate     DELETE "/v1/templates/*"                    Token     Begun BODY_LEN_MAX       "delete_template"
     Deploy             POST   "/v1/deployments"                    Token     New   BODY_LEN_MAX       "deploy"
     ListDeployments    GET    "/v1/deployments"                    Token     Read  BODY_LEN_MAX       "list_deployments"
     ReadDeployment     GET    "/v1/deployments/*"                  Token     Read  BODY_LEN_MAX       "read_deployment"
@@ -144,6 +151,7 @@ routes! {
     SumUpIncidents     GET    "/v1/incidents/summary"              Token     Read  BODY_LEN_MAX       "sum_up_incidents"
     ReadIncident       GET    "/v1/incidents/*"                    Token     Read  BODY_LEN_MAX       "read_incident"
     ChangeIncident     PATCH  "/v1/incidents/*"                    Token     New   BODY_LEN_MAX       "change_incident"
+    MakeDeploymentToken POST  "/v1/deployments/*/token"            Token     New   BODY_LEN_MAX       "deployment_token"
     RelocateDeployment POST   "/v1/deployments/*/relocate"         Token     New   BODY_LEN_MAX       "relocate_deployment"
     OpenApi            GET    "/openapi.json"                      Everybody Read  BODY_LEN_MAX       "openapi"
     Docs               GET    "/docs"                              Everybody Read  BODY_LEN_MAX       "docs"
@@ -215,16 +223,24 @@ impl Route {
             Self::SignIn => accounts::sign_in(request).await,
             Self::RefreshSession => accounts::refresh(request).await,
             Self::SignOut => accounts::sign_out(request).await,
-            Self::ListTemplates => deployments::templates(request).await,
-            Self::ReadTemplate => deployments::template(request).await,
+            Self::ListImages => catalogue::images(request).await,
+            Self::RegisterImage => catalogue::register(request).await,
+            Self::ReadImage => catalogue::image(request).await,
+            Self::DeleteImage => catalogue::delete_image(request).await,
+            Self::ListTemplates => catalogue::templates(request).await,
+            Self::ReadTemplate => catalogue::template(request).await,
+            Self::MakeTemplate => catalogue::make_template(request).await,
+            Self::PutTemplate => catalogue::put_template(request).await,
+            Self::DeleteTemplate => catalogue::delete_template(request).await,
             Self::Deploy => deployments::deploy(request).await,
             Self::ListDeployments => deployments::list(request).await,
             Self::ReadDeployment => deployments::read(request).await,
             Self::ChangeDeployment => deployments::change(request).await,
             Self::DeleteDeployment => deployments::delete(request).await,
             Self::ScaleDeployment => deployments::scale(request).await,
+            Self::MakeDeploymentToken => deployments::token(request).await,
             Self::RelocateDeployment => deployments::relocate(request).await,
-            Self::RenderTemplate => deployments::render(request).await,
+            Self::RenderTemplate => catalogue::render(request).await,
             Self::ReadUsage => watching::usage(request).await,
             Self::ReadCosts => watching::costs(request).await,
             Self::ReadPolicies => watching::policies(request).await,

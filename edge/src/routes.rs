@@ -4,6 +4,7 @@ pub(crate) mod accounts;
 pub(crate) mod availability;
 pub(crate) mod blocks;
 pub(crate) mod bookings;
+pub(crate) mod catalogue;
 pub(crate) mod deployments;
 pub(crate) mod document;
 pub(crate) mod guests;

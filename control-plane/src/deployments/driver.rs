@@ -4,13 +4,16 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use onrush_api::deployments::ScaleOrder;
+use onrush_api::problem::Problem;
 use onrush_api::usage::Node;
 use tokio::time::timeout;
 
 use super::pod::{self, PodPlace};
 use super::process::{self, Local, Measured};
 use super::record::Record;
-use super::template::{self, Plan};
+use super::template::Size;
+use crate::catalogue::parts::Parts;
 use crate::kubernetes::cluster::{Cluster, ClusterError};
 
 /// What an engine that is a process may take to end in good order.
@@ -50,7 +53,7 @@ impl From<DriverError> for Failure {
 
 /// Where an engine is, or is to be.
 pub(super) enum Place {
-    Process { place: process::Place, local: Arc<Local>, plan: Plan },
+    Process { place: process::Place, local: Arc<Local>, parts: Box<Parts>, size: Size },
     Pod(Box<PodPlace>),
 }
 
@@ -62,6 +65,48 @@ pub(super) enum Running {
 }
 
 impl Driver {
+    /// Whether it can run what a template names.
+    ///
+    /// # Errors
+    /// `invalid-body`.
+    pub(super) fn check(&self, parts: &Parts) -> Result<(), Problem> {
+        let wrong = |detail: String| Err(Problem::field("/template", detail));
+        match (self, &parts.engine) {
+            (Self::Local(_), _) if !parts.companions.is_empty() => {
+                wrong("has companions, which need a cluster; here engines are processes of this machine".to_owned())
+            }
+            (Self::Local(local), Some(image)) => match parts.program() {
+                None => wrong(format!(
+                    "runs {}, which needs a cluster; here engines are programs of this machine, program:NAME",
+                    image.reference
+                )),
+                Some(name) if !local.program(parts).is_file() => {
+                    wrong(format!("runs programs/{name}, which is not there"))
+                }
+                Some(_) => Ok(()),
+            },
+            (Self::Cluster(_), Some(image)) if parts.program().is_some() => wrong(format!(
+                "runs {}, a program of a machine; here engines are images of a registry",
+                image.reference
+            )),
+            (Self::Local(_) | Self::Cluster(_), _) => Ok(()),
+        }
+    }
+
+    /// Whether it can give an engine so much, and no more.
+    ///
+    /// # Errors
+    /// `invalid-body`.
+    pub(super) fn check_sizes(&self, order: &ScaleOrder) -> Result<(), Problem> {
+        let field = if order.cpu.is_some() { "/cpu" } else { "/memory" };
+        match self {
+            Self::Local(_) if order.cpu.is_some() || order.memory.is_some() => {
+                Err(Problem::field(field, "needs a cluster: processes of this machine share what it has"))
+            }
+            Self::Local(_) | Self::Cluster(_) => Ok(()),
+        }
+    }
+
     /// Sees that what the engines of a deployment have in common is there, as it is to be now. Twice is once.
     pub(super) async fn prepare(&self, record: &Record) -> Result<(), DriverError> {
         match self {
@@ -100,7 +145,8 @@ impl Place {
             Driver::Local(local) => Self::Process {
                 place: process::Place::of(local, &record.id, engine),
                 local: Arc::clone(local),
-                plan: template::plan(&record.parameters),
+                parts: Box::new(record.parts.clone()),
+                size: record.size(),
             },
             Driver::Cluster(cluster) => Self::Pod(Box::new(PodPlace::of(cluster, record, engine))),
         }
@@ -109,13 +155,13 @@ impl Place {
     /// Sees that the engine runs; where it was before, if it `stays`.
     pub(super) async fn begin(&self, before: Option<&str>, stays: bool) -> Result<Running, DriverError> {
         match self {
-            Self::Process { place, local, plan } => {
+            Self::Process { place, local, parts, size } => {
                 place.make()?;
                 if let Some(running) = place.adopt() {
                     return Ok(Running::Process(running));
                 }
                 let address = before.map(str::to_owned).or_else(|| place.address()).filter(|_| stays);
-                Ok(Running::Process(place.start(local, *plan, address.as_deref())?))
+                Ok(Running::Process(place.start(local, parts, *size, address.as_deref())?))
             }
             Self::Pod(pod) => {
                 pod.begin().await?;

@@ -1,16 +1,28 @@
 //! What is asked of a deployment that there is: more engines, others, other answers. It is written down, and brought about by its
 //! supervisor.
 
-use onrush_api::deployments::{Deployment, DeploymentDraft, OperationKind, RelocateOrder, ScaleOrder};
+use onrush_api::accounts::Secret;
+use onrush_api::deployments::{
+    Deployment, DeploymentDraft, DeploymentToken, DeploymentTokenOrder, OperationKind, RelocateOrder, ScaleOrder,
+};
 use onrush_api::problem::{Kind, Problem};
 use onrush_api::text::Time;
 use onrush_api::token::Caller;
 
 use super::record::{Begun, Record};
-use super::{Deployments, change_record, check_replicas, template, unknown};
+use super::{Deployments, Driver, change_record, check_replicas, template, unknown};
+use crate::kubernetes::manifests::name_of;
 
 /// The part of a deployment that can be scaled and moved.
 const COMPONENT: &str = "engine";
+/// What an engine may be asked to have.
+const CPU_MILLIS: (u64, u64) = (50, 64_000);
+const MEMORY_MIB: (u64, u64) = (256, 262_144);
+/// How long a co-operator's token is good: unless another time is asked for; at least, as clusters give none that are shorter; at
+/// most.
+const TOKEN_SECONDS: u32 = 3_600;
+const TOKEN_SECONDS_MIN: u32 = 600;
+const TOKEN_SECONDS_MAX: u32 = 86_400;
 
 impl Deployments {
     /// Changes how many engines a show has; its performances spread over them, one by one, with all that is held and sold.
@@ -21,10 +33,24 @@ impl Deployments {
         let _alone = self.operating.lock().await;
         let before = self.own_record(caller, id)?;
         check_component(&order.component)?;
-        check_replicas(order.replicas)?;
-        let replicas = order.replicas as usize;
-        self.check_room(before.seller.0, replicas.saturating_sub(before.staying().len()))?;
-        self.operate(id, before, OperationKind::Scale, move |record| record.scale(replicas)).await
+        let (cpu_millis, memory_mib) = sizes(&order)?;
+        self.world.driver.check_sizes(&order)?;
+        let staying = before.staying().len();
+        let replicas = order.replicas.map_or(staying, |replicas| replicas as usize);
+        check_replicas(replicas as u32)?;
+        let mut sized = before.clone();
+        (sized.cpu_millis, sized.memory_mib) = (cpu_millis.or(before.cpu_millis), memory_mib.or(before.memory_mib));
+        if sized.size() == before.size() {
+            self.check_room(before.seller.0, replicas.saturating_sub(staying))?;
+            return self.operate(id, before, OperationKind::Scale, move |record| record.scale(replicas)).await;
+        }
+        // An engine keeps the size with which it began.
+        self.check_room(before.seller.0, replicas)?;
+        let change = move |record: &mut Record| {
+            (record.cpu_millis, record.memory_mib) = (sized.cpu_millis, sized.memory_mib);
+            record.replace_by(replicas);
+        };
+        self.operate(id, before, OperationKind::Scale, change).await
     }
 
     /// Moves a show to new engines on a node, one performance after the other, with all that is held and sold. The new ones are
@@ -59,16 +85,47 @@ impl Deployments {
         if draft.show != before.show {
             return Err(Problem::field("/show", "is another than the deployment's, and it has no other"));
         }
-        let parameters = template::answers(&template::find(&draft.template)?, &draft.parameters)?;
-        if (&draft.template, &parameters) == (&before.template, &before.parameters) {
+        let (template, parts) = self.catalogue.plan(caller, &draft.template).await?;
+        let parameters = template::answers(&template, &draft.parameters)?;
+        if (&draft.template, &parameters, &parts) == (&before.template, &before.parameters, &before.parts) {
             return self.read(caller, id);
         }
+        self.world.driver.check(&parts)?;
         self.check_room(before.seller.0, before.staying().len())?;
         let change = move |record: &mut Record| {
-            (record.template, record.parameters) = (draft.template, parameters);
+            (record.template, record.parameters, record.parts) = (draft.template, parameters, parts);
             record.replace();
         };
         self.operate(id, before, OperationKind::Change, change).await
+    }
+
+    /// A token for a deployment's namespace, for those who help with the show.
+    ///
+    /// # Errors
+    /// `not-found`, also where engines have no namespace; `forbidden`, `invalid-body`.
+    pub async fn token(
+        &self,
+        caller: &Caller,
+        id: &str,
+        order: DeploymentTokenOrder,
+    ) -> Result<DeploymentToken, Problem> {
+        let record = self.own_record(caller, id)?;
+        let seconds = order.expires_in_seconds.unwrap_or(TOKEN_SECONDS);
+        if !(TOKEN_SECONDS_MIN..=TOKEN_SECONDS_MAX).contains(&seconds) {
+            let detail = format!("is {TOKEN_SECONDS_MIN} to {TOKEN_SECONDS_MAX}");
+            return Err(Problem::field("/expires_in_seconds", detail));
+        }
+        let Driver::Cluster(cluster) = &*self.world.driver else {
+            let detail = "Engines are processes of this machine here: there is no namespace that a token could be for.";
+            return Err(Problem::new(Kind::NotFound).detail(detail));
+        };
+        let namespace = name_of(&record.id);
+        let asked = cluster.co_operator_token(&namespace, seconds).await;
+        let (token, expires_at) = asked.map_err(|error| {
+            tracing::error!(%error, "the cluster gives no token");
+            Problem::new(Kind::Overloaded).retry_after(5)
+        })?;
+        Ok(DeploymentToken { token: Secret(token), namespace, expires_at })
     }
 
     /// Writes down what is asked for, and has it brought about.
@@ -95,7 +152,68 @@ impl Deployments {
     }
 }
 
+/// What an order asks for each engine, in thousandths of a core and MiB.
+fn sizes(order: &ScaleOrder) -> Result<(Option<u64>, Option<u64>), Problem> {
+    let ScaleOrder { replicas, cpu, memory, .. } = order;
+    if replicas.is_none() && cpu.is_none() && memory.is_none() {
+        return Err(Problem::field("", "asks for nothing: say replicas, cpu or memory"));
+    }
+    let within =
+        |amount: Option<u64>, (least, most): (u64, u64)| amount.filter(|amount| (least..=most).contains(amount));
+    let cpu = cpu.as_ref().map(|text| {
+        let wrong = || Problem::field("/cpu", "is cores from 0.05 to 64, as 1.5 or 500m");
+        within(millis(text), CPU_MILLIS).ok_or_else(wrong)
+    });
+    let memory = memory.as_ref().map(|text| {
+        let wrong = || Problem::field("/memory", "is memory from 256Mi to 256Gi, as 512Mi or 2Gi");
+        within(mib(text), MEMORY_MIB).ok_or_else(wrong)
+    });
+    let wrong: Vec<_> = [&cpu, &memory].into_iter().flatten().filter_map(|asked| asked.as_ref().err()).collect();
+    Problem::fields(wrong).map_or(Ok(()), Err)?;
+    Ok((cpu.transpose()?, memory.transpose()?))
+}
+
+/// Thousandths of a core, of an amount as Kubernetes writes it.
+fn millis(text: &str) -> Option<u64> {
+    if let Some(millis) = text.strip_suffix('m') {
+        return digits(millis)?.parse().ok();
+    }
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    let part = digits(part).filter(|part| part.len() <= 3)?;
+    digits(whole)?.parse::<u64>().ok()?.checked_mul(1_000)?.checked_add(format!("{part:0<3}").parse().ok()?)
+}
+
+fn mib(text: &str) -> Option<u64> {
+    match (text.strip_suffix("Mi"), text.strip_suffix("Gi")) {
+        (Some(mib), _) => digits(mib)?.parse().ok(),
+        (_, Some(gib)) => digits(gib)?.parse::<u64>().ok()?.checked_mul(1_024),
+        _ => None,
+    }
+}
+
+fn digits(text: &str) -> Option<&str> {
+    (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())).then_some(text)
+}
+
 fn check_component(component: &str) -> Result<(), Problem> {
     let known = component == COMPONENT;
     known.then_some(()).ok_or_else(|| Problem::field("/component", format!("is no component; there is '{COMPONENT}'")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_read_as_kubernetes_writes_them() {
+        for (text, amount) in [("500m", Some(500)), ("2", Some(2_000)), ("1.5", Some(1_500)), ("0.05", Some(50))] {
+            assert_eq!(millis(text), amount, "{text}");
+        }
+        for text in ["", "m", "1.", ".5", "1.0005", "-1", "2 ", "1e3", "+5m", "99999999999999999999"] {
+            assert_eq!(millis(text), None, "{text}");
+        }
+        for (text, amount) in [("512Mi", Some(512)), ("2Gi", Some(2_048)), ("2G", None), ("Mi", None), ("+1Gi", None)] {
+            assert_eq!(mib(text), amount, "{text}");
+        }
+    }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::record::Record;
-use super::template;
 use crate::kubernetes::cluster::{Cluster, ClusterError, Trouble};
 use crate::kubernetes::manifests::{Wanted, name_of};
 
@@ -82,7 +81,7 @@ pub(super) async fn prepare(cluster: &Cluster, record: &Record) -> Result<(), Cl
     for object in wanted.surroundings().into_iter().chain([wanted.key(&cluster.told.key)]) {
         cluster.apply(&object).await?;
     }
-    Ok(())
+    cluster.keep_companions(&wanted.name, &wanted.companions()).await
 }
 
 /// The objects of a deployment.
@@ -92,9 +91,11 @@ pub(super) fn wanted(cluster: &Cluster, record: &Record) -> Wanted {
         show: record.show.0.to_string(),
         template: record.template.clone(),
         replicas: record.engines.len() as u32,
-        image: cluster.told.image.clone(),
+        image: record.parts.engine.as_ref().map_or_else(|| cluster.told.image.clone(), |image| image.reference.clone()),
         system_namespace: cluster.told.system_namespace.clone(),
         monitoring_namespace: cluster.told.monitoring_namespace.clone(),
-        size: template::size_of(&record.parameters),
+        size: record.size(),
+        parts: record.parts.clone(),
+        answers: record.parameters.clone(),
     }
 }

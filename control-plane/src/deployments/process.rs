@@ -13,7 +13,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 use tokio::process::{Child, Command};
 
-use super::template::Plan;
+use super::template::Size;
+use crate::catalogue::parts::Parts;
 
 /// Between two looks whether an adopted engine is still there.
 const LOOK: Duration = Duration::from_millis(20);
@@ -46,6 +47,13 @@ pub(super) enum Running {
 }
 
 impl Local {
+    /// The program of engines that are made of these.
+    pub(super) fn program(&self, parts: &Parts) -> PathBuf {
+        parts
+            .program()
+            .map_or_else(|| self.program.clone(), |name| self.directory.with_file_name("programs").join(name))
+    }
+
     /// Where what engines leave behind is put.
     pub(super) fn exports(&self) -> PathBuf {
         self.directory.with_file_name("exports")
@@ -103,8 +111,8 @@ impl Place {
     }
 
     /// Starts the engine; at `address`, where it was before, if it was.
-    pub(super) fn start(&self, local: &Local, plan: Plan, address: Option<&str>) -> io::Result<Running> {
-        let mut command = std::process::Command::new(&local.program);
+    pub(super) fn start(&self, local: &Local, parts: &Parts, size: Size, address: Option<&str>) -> io::Result<Running> {
+        let mut command = std::process::Command::new(local.program(parts));
         command.arg("engine").arg("--data").arg(&self.0).arg("--engine-key-file").arg(&local.key_file);
         command.args(["--engine-listen", address.unwrap_or("127.0.0.1:0")]);
         // What the server was told for itself is not for its engines.
@@ -112,8 +120,9 @@ impl Place {
             command.env_remove(name);
         }
         command.envs(local.environment.iter().cloned());
-        command.env("ONRUSH_MAILBOX_CAPACITY", plan.mailbox_capacity.to_string());
-        command.env("ONRUSH_SNAPSHOT_EVERY_EVENTS", plan.snapshot_every_events.to_string());
+        command.envs(parts.engine.iter().flat_map(|image| &image.spec.env));
+        command.env("ONRUSH_MAILBOX_CAPACITY", size.mailbox_capacity.to_string());
+        command.env("ONRUSH_SNAPSHOT_EVERY_EVENTS", size.snapshot_every_events.to_string());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(self.log()?);
         // What is typed at the terminal of the server is for the server, which stops its engines itself.
         command.process_group(0);

@@ -9,7 +9,9 @@ use onrush_api::token::Caller;
 use onrush_engine::id::{AccountId, ShowId};
 use serde::{Deserialize, Serialize};
 
+use super::template::{Size, size_of};
 use crate::callers::is_admin;
+use crate::catalogue::parts::Parts;
 use crate::store::{Change, Store, StoreError};
 
 const DEPLOYMENT: &[u8] = b"d";
@@ -24,6 +26,14 @@ pub(super) struct Record {
     pub(super) seller: Text<AccountId>,
     pub(super) template: String,
     pub(super) parameters: BTreeMap<String, u64>,
+    /// What it runs, as the template was when it was asked for.
+    #[serde(default)]
+    pub(super) parts: Parts,
+    /// Thousandths of a core, and MiB, that each engine was asked to have; what the template comes to, where nobody did.
+    #[serde(default)]
+    pub(super) cpu_millis: Option<u64>,
+    #[serde(default)]
+    pub(super) memory_mib: Option<u64>,
     pub(super) created_at: Time,
     /// Its engines, by number; each has a directory.
     #[serde(default = "first")]
@@ -80,6 +90,7 @@ impl Record {
         seller: AccountId,
         template: String,
         parameters: BTreeMap<String, u64>,
+        parts: Parts,
         created_at: Time,
     ) -> Self {
         let (show, seller) = (Text(show), Text(seller));
@@ -90,6 +101,9 @@ impl Record {
             seller,
             template,
             parameters,
+            parts,
+            cpu_millis: None,
+            memory_mib: None,
             created_at,
             engines,
             leaving,
@@ -102,6 +116,16 @@ impl Record {
             operation: None,
             going: false,
         }
+    }
+
+    /// What each of its engines gets.
+    pub(super) fn size(&self) -> Size {
+        let mut size = size_of(&self.parameters);
+        if let Some(cpu_millis) = self.cpu_millis {
+            (size.cpu_millis, size.cpu_limit_millis) = (cpu_millis, cpu_millis);
+        }
+        size.memory_mib = self.memory_mib.unwrap_or(size.memory_mib);
+        size
     }
 
     /// The engines that are to run.
@@ -130,8 +154,13 @@ impl Record {
 
     /// As many new engines in the place of all that there are.
     pub(super) fn replace(&mut self) {
+        self.replace_by(self.staying().len());
+    }
+
+    /// So many new engines in the place of all that there are.
+    pub(super) fn replace_by(&mut self, replicas: usize) {
         let staying = self.staying();
-        self.add(staying.len());
+        self.add(replicas);
         self.leaving.extend(staying);
     }
 

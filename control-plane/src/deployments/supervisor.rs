@@ -87,8 +87,10 @@ impl Supervisor {
     pub(super) fn describe(&self) -> Deployment {
         let record = self.record();
         let replicas = record.staying().len() as u32;
-        let Record { id, show, template, parameters, created_at, .. } = record;
-        Deployment { id, show, template, parameters, replicas, created_at, status: self.status.describe() }
+        let Record { id, show, template, parameters, created_at, cpu_millis, memory_mib, .. } = record;
+        let cpu = cpu_millis.map(|millis| format!("{millis}m"));
+        let memory = memory_mib.map(|mib| format!("{mib}Mi"));
+        Deployment { id, show, template, parameters, replicas, cpu, memory, created_at, status: self.status.describe() }
     }
 
     /// Where each engine is that is heard.

@@ -3,17 +3,22 @@
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, ServiceAccount};
 use kube::api::{
-    Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, TypeMeta,
+    Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams,
+    TypeMeta,
 };
 use kube::{Client, Config};
+use onrush_api::text::Time;
+use onrush_engine::time::Timestamp;
 use serde_json::{Value, json};
 use thiserror::Error;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::manifests::{FIELD_MANAGER, claim_name, engine_name, pod_name};
+use super::companions::COMPANION;
+use super::manifests::{CO_OPERATOR, FIELD_MANAGER, claim_name, engine_name, pod_name};
 
 /// What one call may take.
 const CALL_MAX: Duration = Duration::from_secs(15);
@@ -126,6 +131,28 @@ impl Cluster {
         patiently(|| async { api.patch(name, &params, &Patch::Apply(object)).await }).await.map(drop)
     }
 
+    /// Sees that the companions of a show are as they are to be, and that none is left of those that it had.
+    pub(crate) async fn keep_companions(&self, namespace: &str, wanted: &[Value]) -> Result<(), ClusterError> {
+        for object in wanted {
+            self.apply(object).await?;
+        }
+        let beside = ListParams::default().labels(COMPANION);
+        let named = |kind: &str, name: &str| {
+            wanted.iter().any(|object| object["kind"] == kind && object["metadata"]["name"] == name)
+        };
+        for (group, kind) in [("apps", "Deployment"), ("", "Service"), ("networking.k8s.io", "NetworkPolicy")] {
+            let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, "v1", kind));
+            let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource);
+            let there = patiently(|| api.list(&beside)).await?.items;
+            for name in there.into_iter().filter_map(|object| object.metadata.name) {
+                if !named(kind, &name) {
+                    gone(patiently(|| async { api.delete(&name, &DeleteParams::foreground()).await.map(drop) }).await)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Whether an engine's set is there.
     pub(crate) async fn has_engine(&self, namespace: &str, number: u32) -> Result<bool, ClusterError> {
         let sets: Api<StatefulSet> = Api::namespaced(self.client.clone(), namespace);
@@ -206,6 +233,22 @@ impl Cluster {
             sleep(LOOK).await;
         }
         Ok(())
+    }
+
+    /// A token with which a show's co-operators may look at its namespace, and until when it is good.
+    pub(crate) async fn co_operator_token(
+        &self,
+        namespace: &str,
+        seconds: u32,
+    ) -> Result<(String, Time), ClusterError> {
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), namespace);
+        let spec = TokenRequestSpec { expiration_seconds: Some(seconds.into()), ..TokenRequestSpec::default() };
+        let request = TokenRequest { spec: Some(spec), ..TokenRequest::default() };
+        let params = PostParams::default();
+        let given = patiently(|| accounts.create_token_request(CO_OPERATOR, &params, &request)).await?;
+        let told = given.status.and_then(|status| Some((status.token?, status.expiration_timestamp?)));
+        let (token, until) = told.ok_or_else(|| ClusterError::Kind("a token without an end".to_owned()))?;
+        Ok((token, Time(Timestamp::from_millis(until.0.as_millisecond()))))
     }
 
     /// The nodes that there are.

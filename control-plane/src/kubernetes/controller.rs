@@ -175,7 +175,7 @@ impl Context {
         if now.replicas == replicas {
             return Ok(now);
         }
-        let order = ScaleOrder { component: "engine".to_owned(), replicas };
+        let order = ScaleOrder { component: "engine".to_owned(), replicas: Some(replicas), cpu: None, memory: None };
         deployments.scale(&caller, &now.id, order).await
     }
 

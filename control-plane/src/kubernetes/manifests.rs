@@ -3,13 +3,20 @@
 //! One namespace for each show, which nothing enters but its edges and what scrapes it, and nothing leaves. Its pods meet the
 //! restricted Pod Security Standard (<https://kubernetes.io/docs/concepts/security/pod-security-standards/>).
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
+use crate::catalogue::parts::{Beside, Parts};
 use crate::deployments::Size;
 
 /// The port on which an engine listens for edges, and that of its health and metrics.
 const WIRE: u16 = 7411;
-const OPS: u16 = 9090;
+pub(super) const OPS: u16 = 9090;
+/// The component of engines, and their account.
+pub(super) const ENGINE: &str = "engine";
+/// Who may look at a show's namespace: an account, whose tokens are given away, and its role.
+pub(super) const CO_OPERATOR: &str = "co-operator";
 /// The user of the image.
 const USER: u32 = 65_532;
 /// What an engine may take to answer what it has begun, and to settle its journal, with room to spare.
@@ -36,6 +43,10 @@ pub struct Wanted {
     pub monitoring_namespace: Option<String>,
     /// What each engine gets.
     pub size: Size,
+    /// What runs beside them; the image of engines is `image`, whatever this says.
+    pub parts: Parts,
+    /// Each question's answer, which companions are told.
+    pub answers: BTreeMap<String, u64>,
 }
 
 /// The name of a deployment as an object's: lower-case letters, digits and `-`.
@@ -62,7 +73,7 @@ impl Wanted {
     /// Every object, in the order in which they are applied, but the key that edges and engines share.
     pub fn objects(&self) -> Vec<Value> {
         let engines = (0..self.replicas).map(|number| self.engine(number, None));
-        self.surroundings().into_iter().chain(engines).collect()
+        self.surroundings().into_iter().chain(self.companions()).chain(engines).collect()
     }
 
     /// What all engines of the show share.
@@ -71,7 +82,8 @@ impl Wanted {
             self.namespace(),
             self.quota(),
             self.limits(),
-            self.service_account(),
+            self.service_account(ENGINE),
+            self.service_account(CO_OPERATOR),
             self.role(),
             self.role_binding(),
             self.deny_all(),
@@ -86,7 +98,7 @@ impl Wanted {
         json!({"apiVersion": "v1", "kind": "List", "items": self.objects()})
     }
 
-    fn labels(&self) -> Value {
+    pub(super) fn labels(&self) -> Value {
         json!({
             "app.kubernetes.io/name": "onrush",
             "app.kubernetes.io/component": "engine",
@@ -96,7 +108,7 @@ impl Wanted {
         })
     }
 
-    fn object(&self, api: &str, kind: &str, name: &str, rest: Value) -> Value {
+    pub(super) fn object(&self, api: &str, kind: &str, name: &str, rest: Value) -> Value {
         let metadata = json!({"name": name, "namespace": self.name, "labels": self.labels()});
         let mut object = json!({"apiVersion": api, "kind": kind, "metadata": metadata});
         if let (Value::Object(object), Value::Object(rest)) = (&mut object, rest) {
@@ -118,21 +130,26 @@ impl Wanted {
         })
     }
 
-    /// Twice as many engines as are asked for have room: new ones come before old ones go.
+    /// Twice as much as is asked for has room: new ones come before old ones go.
     fn quota(&self) -> Value {
-        let (pods, size) = (u64::from(self.replicas) * 2, &self.size);
+        let (engines, size) = (u64::from(self.replicas) * 2, &self.size);
+        let beside = |share: fn(&Beside) -> u32| {
+            let of = |beside: &Beside| u64::from(share(beside)) * u64::from(beside.companion.replicas) * 2;
+            self.parts.companions.iter().map(of).sum::<u64>()
+        };
+        let (cpu, memory) = (beside(|one| one.companion.cpu_millis), beside(|one| one.companion.memory_mib));
         self.object(
             "v1",
             "ResourceQuota",
             "show",
             json!({"spec": {"hard": {
-                "pods": pods.to_string(),
-                "requests.cpu": format!("{}m", size.cpu_millis * pods),
-                "limits.cpu": format!("{}m", size.cpu_limit_millis * pods),
-                "requests.memory": format!("{}Mi", size.memory_mib * pods),
-                "limits.memory": format!("{}Mi", size.memory_mib * pods),
-                "requests.storage": format!("{}Gi", size.storage_gib * pods),
-                "persistentvolumeclaims": pods.to_string(),
+                "pods": (engines + beside(|_| 1)).to_string(),
+                "requests.cpu": format!("{}m", size.cpu_millis * engines + cpu),
+                "limits.cpu": format!("{}m", size.cpu_limit_millis * engines + cpu),
+                "requests.memory": format!("{}Mi", size.memory_mib * engines + memory),
+                "limits.memory": format!("{}Mi", size.memory_mib * engines + memory),
+                "requests.storage": format!("{}Gi", size.storage_gib * engines),
+                "persistentvolumeclaims": engines.to_string(),
                 "services.loadbalancers": "0",
                 "services.nodeports": "0",
             }}}),
@@ -153,8 +170,8 @@ impl Wanted {
         )
     }
 
-    fn service_account(&self) -> Value {
-        self.object("v1", "ServiceAccount", "engine", json!({"automountServiceAccountToken": false}))
+    fn service_account(&self, name: &str) -> Value {
+        self.object("v1", "ServiceAccount", name, json!({"automountServiceAccountToken": false}))
     }
 
     /// Who helps with this show may look at what runs, and at nothing secret. Engines ask nothing of the cluster.
@@ -162,23 +179,26 @@ impl Wanted {
         let rule = |group: &str, resources: &[&str]| json!({"apiGroups": [group], "resources": resources, "verbs": ["get", "list", "watch"]});
         let rules = [
             rule("", &["pods", "pods/log", "events", "services", "persistentvolumeclaims"]),
-            rule("apps", &["statefulsets"]),
+            rule("apps", &["statefulsets", "deployments"]),
         ];
-        self.object("rbac.authorization.k8s.io/v1", "Role", "co-operator", json!({"rules": rules}))
+        self.object("rbac.authorization.k8s.io/v1", "Role", CO_OPERATOR, json!({"rules": rules}))
     }
 
     fn role_binding(&self) -> Value {
         self.object(
             "rbac.authorization.k8s.io/v1",
             "RoleBinding",
-            "co-operator",
+            CO_OPERATOR,
             json!({
-                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "co-operator"},
-                "subjects": [{
-                    "apiGroup": "rbac.authorization.k8s.io",
-                    "kind": "Group",
-                    "name": format!("onrush:{}:co-operators", self.name),
-                }],
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": CO_OPERATOR},
+                "subjects": [
+                    {
+                        "apiGroup": "rbac.authorization.k8s.io",
+                        "kind": "Group",
+                        "name": format!("onrush:{}:co-operators", self.name),
+                    },
+                    {"kind": "ServiceAccount", "name": CO_OPERATOR, "namespace": self.name},
+                ],
             }),
         )
     }
@@ -210,7 +230,7 @@ impl Wanted {
             "NetworkPolicy",
             "edges-in",
             json!({"spec": {
-                "podSelector": {"matchLabels": {"app.kubernetes.io/component": "engine"}},
+                "podSelector": self.engines(),
                 "policyTypes": ["Ingress"],
                 "ingress": [
                     {
@@ -249,9 +269,14 @@ impl Wanted {
             "engine",
             json!({"spec": {
                 "maxUnavailable": 1,
-                "selector": {"matchLabels": {"app.kubernetes.io/instance": self.name}},
+                "selector": self.engines(),
             }}),
         )
+    }
+
+    /// What finds the pods of engines.
+    pub(super) fn engines(&self) -> Value {
+        json!({"matchLabels": {"app.kubernetes.io/component": ENGINE, "app.kubernetes.io/instance": self.name}})
     }
 
     /// One engine: a set of its own, so that each is there or not, on a node or any, and of a release, whatever the others are.
@@ -306,22 +331,34 @@ impl Wanted {
             "automountServiceAccountToken": false,
             "enableServiceLinks": false,
             "terminationGracePeriodSeconds": GRACE_SECONDS,
-            "securityContext": {
-                "runAsNonRoot": true,
-                "runAsUser": USER,
-                "runAsGroup": USER,
-                "fsGroup": USER,
-                "fsGroupChangePolicy": "OnRootMismatch",
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
+            "securityContext": self.pod_security(),
             "topologySpreadConstraints": [{
                 "maxSkew": 1,
                 "topologyKey": "kubernetes.io/hostname",
                 "whenUnsatisfiable": "ScheduleAnyway",
-                "labelSelector": {"matchLabels": {"app.kubernetes.io/instance": self.name}},
+                "labelSelector": self.engines(),
             }],
             "containers": [self.container()],
             "volumes": [{"name": "engine-key", "secret": {"secretName": "engine-key", "defaultMode": 0o440}}],
+        })
+    }
+
+    pub(super) fn pod_security(&self) -> Value {
+        json!({
+            "runAsNonRoot": true,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "fsGroup": USER,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        })
+    }
+
+    pub(super) fn container_security() -> Value {
+        json!({
+            "allowPrivilegeEscalation": false,
+            "readOnlyRootFilesystem": true,
+            "capabilities": {"drop": ["ALL"]},
         })
     }
 
@@ -337,19 +374,24 @@ impl Wanted {
                 "failureThreshold": failures,
             })
         };
+        let own = self.parts.engine.iter().flat_map(|image| &image.spec.env);
+        let env: Vec<_> = [
+            variable("ONRUSH_DATA", "/data".to_owned()),
+            variable("ONRUSH_ENGINE_LISTEN", format!("0.0.0.0:{WIRE}")),
+            variable("ONRUSH_OPS_LISTEN", format!("0.0.0.0:{OPS}")),
+            variable("ONRUSH_ENGINE_KEY_FILE", "/keys/engine.key".to_owned()),
+            variable("ONRUSH_LOG_FORMAT", "json".to_owned()),
+            variable("ONRUSH_MAILBOX_CAPACITY", size.mailbox_capacity.to_string()),
+            variable("ONRUSH_SNAPSHOT_EVERY_EVENTS", size.snapshot_every_events.to_string()),
+        ]
+        .into_iter()
+        .chain(own.map(|(name, value)| variable(name, value.clone())))
+        .collect();
         json!({
             "name": "engine",
             "image": self.image,
             "args": ["engine"],
-            "env": [
-                variable("ONRUSH_DATA", "/data".to_owned()),
-                variable("ONRUSH_ENGINE_LISTEN", format!("0.0.0.0:{WIRE}")),
-                variable("ONRUSH_OPS_LISTEN", format!("0.0.0.0:{OPS}")),
-                variable("ONRUSH_ENGINE_KEY_FILE", "/keys/engine.key".to_owned()),
-                variable("ONRUSH_LOG_FORMAT", "json".to_owned()),
-                variable("ONRUSH_MAILBOX_CAPACITY", size.mailbox_capacity.to_string()),
-                variable("ONRUSH_SNAPSHOT_EVERY_EVENTS", size.snapshot_every_events.to_string()),
-            ],
+            "env": env,
             "ports": [
                 {"name": "wire", "containerPort": WIRE, "protocol": "TCP"},
                 {"name": "ops", "containerPort": OPS, "protocol": "TCP"},
@@ -361,11 +403,7 @@ impl Wanted {
             "startupProbe": probe("/healthz", 2, 150),
             "readinessProbe": probe("/readyz", 5, 2),
             "livenessProbe": probe("/healthz", 10, 6),
-            "securityContext": {
-                "allowPrivilegeEscalation": false,
-                "readOnlyRootFilesystem": true,
-                "capabilities": {"drop": ["ALL"]},
-            },
+            "securityContext": Self::container_security(),
             "volumeMounts": [
                 {"name": "data", "mountPath": "/data"},
                 {"name": "engine-key", "mountPath": "/keys", "readOnly": true},

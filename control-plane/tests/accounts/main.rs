@@ -2,6 +2,7 @@
 
 mod fixture;
 
+mod catalogue;
 mod closing;
 mod guessing;
 mod guests;

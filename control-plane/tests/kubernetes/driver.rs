@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use onrush_api::deployments::{Deployment, DeploymentDraft, RelocateOrder, ScaleOrder};
 use onrush_api::key_file::KeyFile;
+use onrush_api::problem::Problem;
 use onrush_api::session::Scopes;
 use onrush_api::text::Text;
 use onrush_api::token::{Caller, Role};
@@ -95,6 +96,10 @@ impl World {
         self.plane = None;
     }
 
+    pub(crate) fn data(&self) -> &Path {
+        self.data.path()
+    }
+
     pub(crate) fn deployments(&self) -> &Deployments {
         self.plane.as_ref().unwrap().deployments.as_ref().unwrap()
     }
@@ -110,8 +115,19 @@ impl World {
     }
 
     async fn scale(&self, id: &str, replicas: u32) {
-        let order = ScaleOrder { component: "engine".to_owned(), replicas };
-        self.deployments().scale(&seller(), id, order).await.unwrap();
+        self.scale_to(id, Some(replicas), None, None).await.unwrap();
+    }
+
+    pub(crate) async fn scale_to(
+        &self,
+        id: &str,
+        replicas: Option<u32>,
+        cpu: Option<&str>,
+        memory: Option<&str>,
+    ) -> Result<Deployment, Problem> {
+        let (cpu, memory) = (cpu.map(str::to_owned), memory.map(str::to_owned));
+        let order = ScaleOrder { component: "engine".to_owned(), replicas, cpu, memory };
+        self.deployments().scale(&seller(), id, order).await
     }
 
     /// Waits until all that was asked for is done; the deployment as it is then.
@@ -149,7 +165,7 @@ impl World {
         Arc::clone(self.plane.as_ref().unwrap())
     }
 
-    fn set(&self, namespace: &str, name: &str) -> Value {
+    pub(crate) fn set(&self, namespace: &str, name: &str) -> Value {
         self.server.object(&format!("/apis/apps/v1/namespaces/{namespace}/statefulsets/{name}")).unwrap()
     }
 }
@@ -214,7 +230,7 @@ pub(crate) fn engines(
     }
 }
 
-fn namespace_of(deployment: &Deployment) -> String {
+pub(crate) fn namespace_of(deployment: &Deployment) -> String {
     deployment.id.replace('_', "-")
 }
 

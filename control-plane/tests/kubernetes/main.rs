@@ -11,6 +11,7 @@ mod cluster;
 mod driver;
 mod resources;
 mod server;
+mod templates;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,6 +23,8 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::CustomResourceExt as _;
+use onrush_api::images::Image;
+use onrush_control_plane::catalogue::parts::{Beside, Parts};
 use onrush_control_plane::deployments::size_of;
 use onrush_control_plane::kubernetes::manifests::{Wanted, name_of};
 use onrush_control_plane::kubernetes::resource::{ShowDeployment, ShowDeploymentSpec};
@@ -40,7 +43,43 @@ fn wanted(template: &str, seats: u64, crowd: u64, replicas: u32) -> Wanted {
         system_namespace: "onrush".to_owned(),
         monitoring_namespace: Some("monitoring".to_owned()),
         size: size_of(&answers),
+        parts: Parts::default(),
+        answers,
     }
+}
+
+/// An image as a server would know it.
+pub(crate) fn image(id: &str, alias: &str, spec: Value) -> Image {
+    let (name, created_at) = (alias.to_uppercase(), "2026-01-01T00:00:00Z");
+    let reference = format!("registry.example/{alias}:1.4.0");
+    let image = json!({
+        "id": id, "name": name, "alias": alias, "version": "1.4.0", "reference": reference, "spec": spec, "created_at": created_at,
+    });
+    serde_json::from_value(image).unwrap()
+}
+
+/// A raffle that asks a cache, and a board that reads the metrics of engines.
+fn beside() -> Vec<Beside> {
+    let port = |name: &str, port: u16| json!([{"name": name, "port": port}]);
+    let raffle = image(
+        "img_1",
+        "raffle",
+        json!({
+            "role": "companion", "ports": port("http", 8080), "env": {"PRIZES": "3"}, "connects_to": ["cache"],
+            "health": {"path": "/healthz", "port": "http"},
+        }),
+    );
+    let cache = image("img_2", "cache", json!({"role": "companion", "ports": port("resp", 6379)}));
+    let board = image("img_3", "board", json!({"role": "companion", "connects_to": ["engine"]}));
+    let of = |name: &str, image: Image| {
+        let companion = json!({"name": name, "image": image.id, "replicas": 2});
+        Beside { companion: serde_json::from_value(companion).unwrap(), image }
+    };
+    vec![of("raffle", raffle), of("cache", cache), of("board", board)]
+}
+
+fn with_companions(wanted: Wanted) -> Wanted {
+    Wanted { parts: Parts { engine: None, companions: beside() }, ..wanted }
 }
 
 /// Compares with what is committed.
@@ -69,7 +108,10 @@ fn the_custom_resource_is_what_is_committed() {
 #[test]
 fn the_objects_of_a_show_are_what_is_committed() {
     golden("tests/kubernetes/theatre.yaml", &wanted("tpl_reserved-seating", 3_000, 20_000, 1).objects());
-    golden("tests/kubernetes/stadium.yaml", &wanted("tpl_reserved-seating", 100_000, 1_000_000, 4).objects());
+    golden(
+        "tests/kubernetes/stadium.yaml",
+        &with_companions(wanted("tpl_reserved-seating", 100_000, 1_000_000, 4)).objects(),
+    );
 }
 
 /// Kubernetes' own type has every field, and drops none.
@@ -80,7 +122,7 @@ fn reads_as<T: Serialize + DeserializeOwned>(object: &Value) {
 
 #[test]
 fn every_object_is_one_of_its_kind() {
-    for object in wanted("tpl_general-admission", 2_000, 10_000, 2).objects() {
+    for object in with_companions(wanted("tpl_general-admission", 2_000, 10_000, 2)).objects() {
         match object["kind"].as_str().unwrap() {
             "Namespace" => reads_as::<Namespace>(&object),
             "ResourceQuota" => reads_as::<ResourceQuota>(&object),
@@ -92,6 +134,7 @@ fn every_object_is_one_of_its_kind() {
             "Service" => reads_as::<Service>(&object),
             "PodDisruptionBudget" => reads_as::<PodDisruptionBudget>(&object),
             "StatefulSet" => reads_as::<StatefulSet>(&object),
+            "Deployment" => reads_as::<k8s_openapi::api::apps::v1::Deployment>(&object),
             kind => panic!("{kind} is checked by nobody"),
         }
     }
@@ -100,8 +143,12 @@ fn every_object_is_one_of_its_kind() {
 /// What the restricted Pod Security Standard asks of a pod.
 #[test]
 fn pods_are_restricted() {
-    let objects = wanted("tpl_general-admission", 2_000, 10_000, 2).objects();
-    let pod = &objects.last().unwrap()["spec"]["template"]["spec"];
+    let objects = with_companions(wanted("tpl_general-admission", 2_000, 10_000, 2)).objects();
+    let pods = objects.iter().map(|object| &object["spec"]["template"]["spec"]).filter(|pod| !pod.is_null());
+    assert_eq!(pods.map(check_restricted).count(), 5, "two engines and three companions");
+}
+
+fn check_restricted(pod: &Value) {
     assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
     assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
     for container in pod["containers"].as_array().unwrap() {

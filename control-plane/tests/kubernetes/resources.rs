@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use onrush_api::deployments::ScaleOrder;
+use onrush_api::deployments::{DeploymentTokenOrder, ScaleOrder};
 use onrush_api::token::{Caller, Role};
 use onrush_control_plane::kubernetes::cluster::{Cluster, Told};
 use onrush_control_plane::kubernetes::controller;
@@ -13,8 +13,8 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::driver::{self, SHOW, World, badly, on_runtime, seller};
-use crate::golden_text;
 use crate::server::{Fault, Server};
+use crate::{golden_text, templates};
 
 /// What keeps resources and deployments alike.
 struct Controller {
@@ -93,7 +93,7 @@ async fn a_life(world: &World) {
     until(server, "night", |now| is_ready(now) && world.sets(&namespace).len() == 3).await;
     world.done(&id).await;
     server.compact();
-    let order = ScaleOrder { component: "engine".to_owned(), replicas: 2 };
+    let order = ScaleOrder { component: "engine".to_owned(), replicas: Some(2), cpu: None, memory: None };
     world.deployments().scale(&seller(), &id, order).await.unwrap();
     until(server, "night", |now| now["spec"]["replicas"] == 2 && is_ready(now)).await;
     assert_eq!(world.done(&id).await.replicas, 2, "what was written back is not done again");
@@ -158,7 +158,7 @@ fn what_is_changed_while_its_resource_is_made_stays_changed() {
         let controller = Controller::of(&world);
         let name = deployment.id.replace('_', "-");
         until(&world.server, &name, |_| true).await;
-        let order = ScaleOrder { component: "engine".to_owned(), replicas: 2 };
+        let order = ScaleOrder { component: "engine".to_owned(), replicas: Some(2), cpu: None, memory: None };
         world.deployments().scale(&seller(), &deployment.id, order).await.unwrap();
         world.done(&deployment.id).await;
         world.server.fail(|_| None);
@@ -346,8 +346,9 @@ fn the_calls_are_those_that_are_committed() {
         world.edge().begin_anew();
         a_life(&world).await;
         world.edge().begin_anew();
-        let deployment = world.deploy().await;
+        let deployment = templates::companions_come_and_go(&world).await;
         until(&world.server, &deployment.id.replace('_', "-"), is_ready).await;
+        world.deployments().token(&seller(), &deployment.id, DeploymentTokenOrder::default()).await.unwrap();
         world.deployments().nodes(&Caller { role: Role::Admin, ..seller() }).await.unwrap();
         world.server.say_of_pods(json!({"phase": "Pending"}));
         world.trouble(&deployment.id, "Silent").await;

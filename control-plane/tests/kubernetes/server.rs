@@ -271,7 +271,8 @@ impl Server {
 
 /// A call without the names in it.
 fn kind_of(request: &Request<Body>) -> String {
-    const KINDS: [&str; 16] = [
+    const KINDS: [&str; 17] = [
+        "deployments",
         "namespaces",
         "resourcequotas",
         "limitranges",
@@ -336,6 +337,14 @@ impl State {
         match parts.method {
             Method::GET => self.get(path, parts.uri.query().unwrap_or_default()),
             Method::PATCH => self.patch(path, parts, body),
+            Method::POST if path.ends_with("/serviceaccounts/co-operator/token") => {
+                let request: Value = serde_json::from_slice(body).unwrap();
+                let seconds = request["spec"]["expirationSeconds"].as_u64().unwrap();
+                assert!(seconds >= 600, "a cluster gives none that is shorter");
+                let status =
+                    json!({"token": format!("a-token-for-{seconds}"), "expirationTimestamp": "2026-01-01T01:00:00Z"});
+                answered(201, &json!({"metadata": {}, "spec": request["spec"], "status": status}))
+            }
             Method::POST => {
                 let object: Value = serde_json::from_slice(body).unwrap();
                 answer_of(201, self.create(path, object))
@@ -385,6 +394,10 @@ impl State {
                 .map(|(_, one)| one)
                 .collect(),
             "pods" => self.objects.iter().filter(|(path, _)| path.contains("/pods/")).map(|(_, pod)| pod).collect(),
+            "deployments" | "services" | "networkpolicies" => {
+                let within = format!("{path}/");
+                self.objects.iter().filter(|(path, _)| path.starts_with(&within)).map(|(_, one)| one).collect()
+            }
             _ => return failure(404, &format!("{path} not found"), 0),
         };
         let items: Vec<&Value> =
@@ -598,7 +611,10 @@ impl State {
             let (before, name) = path.rsplit_once('/').unwrap();
             let namespace = before.split('/').nth(5).unwrap();
             self.going.insert(format!("/api/v1/namespaces/{namespace}/pods/{name}-0"), LINGERS);
-        } else if path.contains("/persistentvolume") {
+        } else if ["/persistentvolume", "/deployments/", "/services/", "/networkpolicies/"]
+            .iter()
+            .any(|kind| path.contains(kind))
+        {
             // Nobody waits for these.
             self.objects.remove(path);
         } else {
@@ -654,6 +670,7 @@ fn check(path: &str, object: &Value) {
         "Service" => reads_as::<Service>(object),
         "PodDisruptionBudget" => reads_as::<PodDisruptionBudget>(object),
         "StatefulSet" => reads_as::<StatefulSet>(object),
+        "Deployment" => reads_as::<k8s_openapi::api::apps::v1::Deployment>(object),
         "CustomResourceDefinition" => reads_as::<CustomResourceDefinition>(object),
         kind => panic!("{kind} is applied by nobody"),
     }
@@ -680,6 +697,9 @@ fn form(query: &str, name: &str) -> String {
 }
 
 fn selects(selector: &str, labels: &Value) -> bool {
-    let mut wanted = selector.split(',').filter_map(|pair| pair.split_once('='));
-    wanted.all(|(name, value)| labels[name] == value)
+    let mut wanted = selector.split(',').filter(|pair| !pair.is_empty());
+    wanted.all(|pair| match pair.split_once('=') {
+        Some((name, value)) => labels[name] == value,
+        None => !labels[pair].is_null(),
+    })
 }

@@ -7,36 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::accounts::Secret;
 use crate::text::{Text, Time};
-
-/// What a deployment can be made from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Template {
-    /// `tpl_…`
-    #[schema(example = "tpl_reserved-seating")]
-    pub id: String,
-    /// For people.
-    pub title: String,
-    /// When to choose it.
-    pub about: String,
-    /// What it asks.
-    pub parameters: Vec<Parameter>,
-}
-
-/// A question of a template, and which answers there are.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Parameter {
-    /// What it is called in `parameters`.
-    pub name: String,
-    /// What it asks.
-    pub about: String,
-    /// What holds where nothing is said.
-    pub default: u64,
-    /// The least.
-    pub min: u64,
-    /// The most.
-    pub max: u64,
-}
 
 /// What is sent to give a show an engine of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -54,23 +26,6 @@ pub struct DeploymentDraft {
     pub parameters: BTreeMap<String, Value>,
 }
 
-/// What is sent to see what a deployment would be on Kubernetes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RenderOrder {
-    /// The show.
-    #[schema(value_type = String)]
-    pub show: Text<ShowId>,
-    /// Answers to the template's questions.
-    #[serde(default)]
-    #[schema(value_type = Object)]
-    pub parameters: BTreeMap<String, Value>,
-    /// How many engines; 1 where nothing is said.
-    #[serde(default)]
-    #[schema(minimum = 1, maximum = 8)]
-    pub replicas: Option<u32>,
-}
-
 /// A show's own engine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Deployment {
@@ -85,6 +40,10 @@ pub struct Deployment {
     pub parameters: BTreeMap<String, u64>,
     /// How many engines are asked for.
     pub replicas: u32,
+    /// Cores that each may take, where `scale` said so.
+    pub cpu: Option<String>,
+    /// Memory of each, where `scale` said so.
+    pub memory: Option<String>,
     /// When it was asked for.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Time,
@@ -147,16 +106,48 @@ pub enum OperationKind {
     Change,
 }
 
-/// What is sent to have more engines for a show, or fewer.
+/// What is sent to have more engines for a show, or fewer, or others. One thing of the three at least.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScaleOrder {
     /// `engine`
     #[schema(example = "engine")]
     pub component: String,
-    /// How many.
+    /// How many; as many as there are, where nothing is said.
+    #[serde(default)]
     #[schema(minimum = 1, maximum = 8)]
-    pub replicas: u32,
+    pub replicas: Option<u32>,
+    /// Cores that each may take, `1.5` or `500m`; new engines take over from those that there are.
+    #[serde(default)]
+    #[schema(example = "1.5")]
+    pub cpu: Option<String>,
+    /// Memory of each, `512Mi` or `2Gi`; likewise.
+    #[serde(default)]
+    #[schema(example = "2Gi")]
+    pub memory: Option<String>,
+}
+
+/// What is sent to have a token for a deployment's namespace.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeploymentTokenOrder {
+    /// How long it is good, in seconds; an hour where nothing is said.
+    #[serde(default)]
+    #[schema(minimum = 600, maximum = 86_400)]
+    pub expires_in_seconds: Option<u32>,
+}
+
+/// A token of the cluster for one namespace: its pods, their logs and events can be read with it, and nothing else.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DeploymentToken {
+    /// For `kubectl --token`.
+    #[schema(value_type = String)]
+    pub token: Secret,
+    /// For `kubectl --namespace`.
+    pub namespace: String,
+    /// Until when it is good.
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: Time,
 }
 
 /// What is sent to move a show to new engines.

@@ -58,6 +58,8 @@ kinds! {
     MethodNotAllowed 405 "method-not-allowed" "The method is not allowed here" "The URL exists but not with this method; the `Allow` header lists those it has."
     Timeout 408 "request-timeout" "The request took too long" "The whole request did not arrive in time. Send it again, faster; with the same idempotency key it is safe."
     ShowInUse 409 "show-in-use" "The show has an engine already" "A show has one deployment, which was made from other answers. Change that one, or delete it."
+    AlreadyKnown 409 "already-known" "There is one already" "Something of this name, alias or reference is known already; `errors` says which field has it. Use another, or delete the one that has it."
+    ImageInUse 409 "image-in-use" "The image is in use" "Templates name it, or deployments run it; `used_by` lists them. Deployments would go on, and could not be made again: add `?force=true` if that is meant."
     ChangedMeanwhile 409 "changed-meanwhile" "Somebody else changed it" "Again and again somebody else changed the same thing while your change was made. Look at it as it is now, and send yours again."
     SeatsUnavailable 409 "seats-unavailable" "Seats are taken" "At least one of the seats is not free any more; `seats` names those that are gone. Nothing was held. Choose others, or ask for the best available."
     NotAdjacent 409 "not-adjacent" "No such run of seats side by side" "There are enough free seats, but not side by side. `split` offers the best groups there are: ask for them by name, or ask again with `adjacent: false`."
@@ -172,6 +174,12 @@ impl Problem {
         self.with(|body| body.limit = Some(limit))
     }
 
+    /// With what uses the thing.
+    #[must_use]
+    pub fn used_by(self, users: Vec<String>) -> Self {
+        self.with(|body| body.used_by = Some(users))
+    }
+
     /// With the seconds after which to try again.
     #[must_use]
     pub fn retry_after(self, seconds: u32) -> Self {
@@ -215,6 +223,9 @@ pub struct ProblemBody {
     /// How many free seats there are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remaining: Option<u64>,
+    /// What uses it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub used_by: Option<Vec<String>>,
     /// When the sale opens.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]

@@ -1,7 +1,8 @@
-//! Deployments and their templates: described here, because this is the face of the platform; answered by the control
-//! plane.
+//! Deployments: described here, because this is the face of the platform; answered by the control plane.
 
-use onrush_api::deployments::{Deployment, DeploymentDraft, RelocateOrder, RenderOrder, ScaleOrder, Template};
+use onrush_api::deployments::{
+    Deployment, DeploymentDraft, DeploymentToken, DeploymentTokenOrder, RelocateOrder, ScaleOrder,
+};
 use onrush_api::page::Page;
 use onrush_api::problem::{Kind, Problem};
 
@@ -9,32 +10,6 @@ use crate::answer::Answer;
 use crate::auth::SELLERS;
 use crate::request::Request;
 use crate::routes::accounts::{pass_on, pass_on_and_watch};
-
-/// List what a show can be deployed from
-#[utoipa::path(get, path = "/v1/templates", tag = "Operating", responses((status = 200, body = Page<Template>)))]
-pub(crate) async fn templates(request: &Request<'_>) -> Result<Answer, Problem> {
-    pass_on(request).await
-}
-
-/// Read a template
-#[utoipa::path(get, path = "/v1/templates/{template}", tag = "Operating",
-    params(("template" = String, Path)), responses((status = 200, body = Template)))]
-pub(crate) async fn template(request: &Request<'_>) -> Result<Answer, Problem> {
-    pass_on(request).await
-}
-
-/// See what a deployment would be on Kubernetes
-///
-/// Every object, as one list that `kubectl apply -f -` takes: the namespace with its quota, network policies, the engines and
-/// their volumes. Nothing is applied. The engines wait for a secret `engine-key` with the file `engine.key` of their edges.
-#[utoipa::path(post, path = "/v1/templates/{template}/render", tag = "Operating", security(("token" = [])),
-    params(("template" = String, Path)), request_body = RenderOrder,
-    responses((status = 200, body = serde_json::Value), (status = 404, description = "`not-found`"),
-              (status = 422, description = "`invalid-body`")))]
-pub(crate) async fn render(request: &Request<'_>) -> Result<Answer, Problem> {
-    request.caller_as(&SELLERS)?;
-    pass_on(request).await
-}
 
 /// Give a show an engine of its own
 ///
@@ -90,10 +65,10 @@ pub(crate) async fn change(request: &Request<'_>) -> Result<Answer, Problem> {
     pass_on(request).await
 }
 
-/// Have more engines for a show, or fewer
+/// Have more engines for a show, or fewer, or larger ones
 ///
 /// Its performances spread over them, one after the other: who buys meanwhile notices a pause, and no error. Answered once it is
-/// written down; `status.operation` says how far it is, and how long the longest pause was.
+/// written down; `status.operation` says how far it is, and how long the longest pause was. `cpu` and `memory` need a cluster.
 #[utoipa::path(post, path = "/v1/deployments/{deployment}/scale", tag = "Operating", security(("token" = [])),
     params(("deployment" = String, Path)), request_body = ScaleOrder,
     responses((status = 202, body = Deployment), (status = 403, description = "`limit-exceeded`"),
@@ -111,6 +86,20 @@ pub(crate) async fn scale(request: &Request<'_>) -> Result<Answer, Problem> {
     responses((status = 202, body = Deployment), (status = 403, description = "`limit-exceeded`"),
               (status = 404, description = "`not-found`"), (status = 422, description = "`invalid-body`")))]
 pub(crate) async fn relocate(request: &Request<'_>) -> Result<Answer, Problem> {
+    request.caller_as(&SELLERS)?;
+    pass_on(request).await
+}
+
+/// Get a token for a deployment's namespace
+///
+/// For those who help with the show: what runs there, its logs and its events can be read with it in the cluster. It opens nothing
+/// here, and cannot be taken back: let it run out.
+#[utoipa::path(post, path = "/v1/deployments/{deployment}/token", tag = "Operating", security(("token" = [])),
+    params(("deployment" = String, Path)), request_body = Option<DeploymentTokenOrder>,
+    responses((status = 201, body = DeploymentToken),
+              (status = 404, description = "`not-found`, also where engines have no namespace"),
+              (status = 422, description = "`invalid-body`")))]
+pub(crate) async fn token(request: &Request<'_>) -> Result<Answer, Problem> {
     request.caller_as(&SELLERS)?;
     pass_on(request).await
 }

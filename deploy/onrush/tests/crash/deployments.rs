@@ -1,5 +1,7 @@
 //! Shows with engines of their own: what one of them does not do to the other.
 
+mod releases;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -633,7 +635,7 @@ fn what_cannot_be_asked_of_a_deployment_changes_nothing() {
         ("POST", "/scale", json!({"component": "engine", "replicas": 0}), 422, "/replicas"),
         ("POST", "/scale", json!({"component": "engine", "replicas": 9}), 422, "/replicas"),
         ("POST", "/scale", json!({"component": "cache", "replicas": 2}), 422, "/component"),
-        ("POST", "/scale", json!({"component": "engine"}), 422, "/replicas"),
+        ("POST", "/scale", json!({"component": "engine"}), 422, "asks for nothing"),
         ("POST", "/relocate", json!({"component": "engine", "node": "moon"}), 422, "/node"),
         ("POST", "/relocate", json!({"component": "cache", "node": "local"}), 422, "/component"),
         ("PUT", "", json!({"template": "tpl_circus", "show": show}), 404, "not-found"),
