@@ -33,7 +33,7 @@ for path in sys.argv[1:]:
                 kubernetes_validate.validate(document, "1.37", strict=True)
             except kubernetes_validate.ValidationError as error:
                 sys.exit(f"{path}: {document['kind']}: {error}")
-            if document["kind"] == "StatefulSet" and not is_restricted(document["spec"]["template"]["spec"]):
+            if document["kind"] in ("StatefulSet", "Deployment") and not is_restricted(document["spec"]["template"]["spec"]):
                 sys.exit(f"{path}: {document['metadata']['name']} is more than a restricted pod may be")
             count += 1
 print(f"{count} objects are what Kubernetes 1.37 takes")

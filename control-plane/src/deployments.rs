@@ -21,6 +21,7 @@ mod watching;
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use onrush_api::deployments::{Deployment, DeploymentDraft};
 use onrush_api::problem::{Kind, Problem};
@@ -31,6 +32,7 @@ use onrush_engine::id::{AccountId, PerformanceId, ShowId};
 use onrush_engine::time::Clock;
 use serde_json::Value;
 use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep};
 
 pub use self::driver::Driver;
 use self::driver::Place;
@@ -103,6 +105,9 @@ const PER_SELLER_MAX: usize = 20;
 const ALL_MAX: usize = 500;
 /// Engines of one deployment.
 const REPLICAS_MAX: u32 = 8;
+/// What is made over one edge is known here within this; and the first pause between two looks.
+const SHOW_WITHIN: Duration = Duration::from_millis(500);
+const SHOW_PAUSE_MIN: Duration = Duration::from_millis(5);
 /// The image of this release, for engines in a cluster.
 pub const IMAGE: &str = concat!("ghcr.io/onrush/onrush:", env!("CARGO_PKG_VERSION"));
 /// The namespace of edges and control plane there, unless it is told another.
@@ -296,7 +301,7 @@ impl Deployments {
         if let Some(before) = before.filter(|before| before.is_of(caller)) {
             return same(self.supervise(before)?, &draft.template, &parameters);
         }
-        let known = self.own_show(caller, show)?;
+        let known = self.own_show_soon(caller, show).await?;
         self.world.driver.check(&parts)?;
         self.check_room(known.seller, 1)?;
         let (id, made_at) = (format!("dep_{}", secret::id()?), Time(self.world.clock.now()));
@@ -350,6 +355,16 @@ impl Deployments {
         let supervisors = self.working()?;
         let own = supervisors.by_id.get(id).map(Supervisor::record).filter(|record| record.is_of(caller));
         own.ok_or_else(unknown)
+    }
+
+    /// The same, of a show that may have been made over another edge a moment ago.
+    async fn own_show_soon(&self, caller: &Caller, show: ShowId) -> Result<Known, Problem> {
+        let (mut pause, give_up) = (SHOW_PAUSE_MIN, Instant::now() + SHOW_WITHIN);
+        while (self.world.engines.show)(show).is_none() && Instant::now() < give_up {
+            sleep(pause).await;
+            pause *= 2;
+        }
+        self.own_show(caller, show)
     }
 
     /// A show, for whoever sells it.

@@ -94,6 +94,11 @@ impl Context {
         Self { payments, ..self }
     }
 
+    /// Whether somebody collects payments.
+    pub(crate) fn takes_payments(&self) -> bool {
+        self.payments.as_ref().is_some_and(|payments| (payments.is_open)())
+    }
+
     /// To be held from reading what a patch is merged into until the result is durable: of two at once at this edge, neither
     /// has to be merged anew.
     pub(crate) async fn changing(&self, id: u64) -> MutexGuard<'_, ()> {

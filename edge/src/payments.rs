@@ -24,6 +24,8 @@ pub type TakeNotice = Box<dyn Fn(HeaderMap, Bytes) -> Asking<Result<(), Problem>
 
 /// Who collects payments.
 pub struct Payments {
+    /// Whether anybody does, just now.
+    pub is_open: Box<dyn Fn() -> bool + Send + Sync>,
     /// How a booking that waits for its payment is paid; nothing where the provider does not say now.
     pub checkout: Box<dyn Fn(BookingId) -> Asking<Option<Checkout>> + Send + Sync>,
     /// See [`TakeNotice`].

@@ -249,9 +249,37 @@ impl Client {
         self.0.elsewhere.add(address, key);
     }
 
+    /// The same, for an engine of some shows: no new show is ever for it.
+    pub fn connect_dedicated(&self, address: &str, key: &Key) {
+        self.0.elsewhere.add_dedicated(address, key);
+    }
+
+    /// The addresses of engines elsewhere, and of each whether new shows may be for it.
+    pub fn engines(&self) -> Vec<(String, bool)> {
+        self.0.elsewhere.addresses()
+    }
+
+    /// Every time that one is added or forgotten.
+    pub fn engines_change(&self) -> watch::Receiver<u64> {
+        self.0.elsewhere.changes()
+    }
+
+    /// Whether there may be engines of which it was not told yet: then nobody is told that something is not there.
+    pub fn expect_engines(&self, more: bool) {
+        self.0.elsewhere.expect(more);
+    }
+
     /// Forgets an engine elsewhere, with all that it has. Who waits for it is told that the outcome is not known.
     pub fn disconnect(&self, address: &str) {
         self.0.elsewhere.remove(address);
+    }
+
+    /// Forgets an engine elsewhere that has given all away, once others have told that they have it: this client may hear of that
+    /// after whoever says that the engine has gone. After five seconds in any case. Has to be called on a runtime.
+    pub fn disconnect_later(&self, address: &str) {
+        let Some(link) = self.0.elsewhere.link(address) else { return };
+        let client = self.clone();
+        tokio::spawn(async move { client.0.elsewhere.remove_later(link).await });
     }
 
     /// Whether the engine at an address is there, and has told what it has.

@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-pub use key::{Key, KeyError};
+pub use hello::{as_asker, as_plane};
+pub use key::{Key, KeyError, is_exposed};
 
 /// Both ends have to speak the same. Raised with every change of what an archive of a message is: the test `pinned`
 /// notices.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,8 @@ pub struct Local {
     pub directory: PathBuf,
     /// The key that engines and their edges share.
     pub key_file: PathBuf,
+    /// Where engines listen, each on a port that is free.
+    pub listen: IpAddr,
     /// Variables that all engines get.
     pub environment: Vec<(String, String)>,
 }
@@ -114,7 +117,8 @@ impl Place {
     pub(super) fn start(&self, local: &Local, parts: &Parts, size: Size, address: Option<&str>) -> io::Result<Running> {
         let mut command = std::process::Command::new(local.program(parts));
         command.arg("engine").arg("--data").arg(&self.0).arg("--engine-key-file").arg(&local.key_file);
-        command.args(["--engine-listen", address.unwrap_or("127.0.0.1:0")]);
+        let anywhere = SocketAddr::new(local.listen, 0).to_string();
+        command.args(["--engine-listen", address.unwrap_or(&anywhere)]);
         // What the server was told for itself is not for its engines.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"ONRUSH_")) {
             command.env_remove(name);

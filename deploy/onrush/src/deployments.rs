@@ -1,5 +1,6 @@
 //! Engines of their own for shows, in the process of a server: how they are started, and what the server's edge is asked.
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -31,11 +32,12 @@ pub(crate) async fn add(
     plane: ControlPlane,
     settings: &Settings,
     client: &Client,
+    own_engine: Option<String>,
 ) -> (ControlPlane, Option<Arc<Cluster>>) {
     match driver(settings).await {
         Ok((driver, key)) => {
             let cluster = if let Driver::Cluster(cluster) = &driver { Some(Arc::clone(cluster)) } else { None };
-            (plane.with_deployments(driver, engines(client, key), settings.rates), cluster)
+            (plane.with_deployments(driver, engines(client, key, own_engine), settings.rates), cluster)
         }
         Err(error) => {
             let error: &dyn std::error::Error = error.as_ref();
@@ -128,12 +130,15 @@ fn local(settings: &Settings, key_file: PathBuf) -> anyhow::Result<Local> {
     let mut environment = settings.environment.clone();
     let ballast = environment.iter_mut().find(|(name, value)| name == "ONRUSH_BALLAST_MIB" && value != "0");
     ballast.into_iter().for_each(|(_, value)| BALLAST.clone_into(value));
-    Ok(Local { program, directory: data.join("engines"), key_file, environment })
+    // Where its own listens, they are for edges elsewhere, too.
+    let listen = if settings.plane_listen.is_some() { settings.engine_listen.ip() } else { Ipv4Addr::LOCALHOST.into() };
+    Ok(Local { program, directory: data.join("engines"), key_file, listen, environment })
 }
 
-/// What is asked of the edge of this process.
-fn engines(client: &Client, key: Key) -> Engines {
+/// What is asked of the edge of this process. Nobody but this knows that its own engine may be at an address.
+fn engines(client: &Client, key: Key, own_engine: Option<String>) -> Engines {
     let of = || client.clone();
+    let (own, from_own) = (own_engine.clone(), own_engine);
     let (known, connecting, gone, heard, moving, asked) = (of(), of(), of(), of(), of(), of());
     let (looking, resuming, counting, giving) = (of(), of(), of(), of());
     Engines {
@@ -141,16 +146,19 @@ fn engines(client: &Client, key: Key) -> Engines {
             let show = known.shows().get(id)?;
             Some(Known { seller: show.seller })
         }),
-        connect: Box::new(move |address| connecting.connect(address, &key)),
+        connect: Box::new(move |address| connecting.connect_dedicated(address, &key)),
         disconnect: Box::new(move |address| gone.disconnect(address)),
         is_connected: Box::new(move |address| heard.is_connected(address)),
         move_show: Box::new(move |show, from, to| {
             let client = moving.clone();
+            let from = from.or_else(|| from_own.clone());
             Box::pin(async move { client.move_show(show, from.as_deref(), &to).await.map_err(problem_of_registry) })
         }),
         performances: Box::new(move |show| {
             let performances = looking.shows().get(show)?.performances.clone();
-            performances.into_iter().map(|id| Some((id, looking.whereabouts(id).ok()?))).collect()
+            let elsewhere =
+                |id| looking.whereabouts(id).map(|address| address.filter(|address| own.as_ref() != Some(address)));
+            performances.into_iter().map(|id| Some((id, elsewhere(id).ok()?))).collect()
         }),
         unfinished: Box::new(move || {
             let left = resuming.unfinished().into_iter();

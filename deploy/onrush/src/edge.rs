@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use onrush_api::key_file::{FollowedKeyFile, KeyFile};
 use onrush_api::session::Revocations;
 use onrush_api::ticket_code::TicketKeys;
+use onrush_api::token::TokenKeys;
 use onrush_edge::context::Context;
 use onrush_edge::directory::Directory;
 use onrush_edge::server::Surface;
@@ -17,6 +18,7 @@ use onrush_engine::wire::Key;
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::Shared;
+use crate::plane::remote::{Remote, Told};
 use crate::running::{self, StopSignals};
 use crate::settings::{Settings, SettingsError};
 use crate::{listen, people, telemetry};
@@ -25,13 +27,24 @@ use crate::{listen, people, telemetry};
 #[command(after_help = "It keeps nothing: any number of edges may serve the same engines, with the same keys.\n\n\
     Examples:\n  \
     onrush edge --engines 127.0.0.1:7411 --engine-key-file ./engine-data/engine.key --data ./edge-data\n  \
-    onrush edge --engines engine-0:7411,engine-1:7411 --listen 0.0.0.0:8080 --data /keys")]
+    onrush edge --engines engine-0:7411,engine-1:7411 --listen 0.0.0.0:8080 --data /keys\n  \
+    onrush edge --control-plane 127.0.0.1:7410 --engine-key-file ./onrush-data/engine.key \\\n      \
+    --token-key-file ./onrush-data/token.key --ticket-key-file ./onrush-data/ticket.key --data ./edge-data")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     shared: Shared,
     /// Engines, as host:port, with commas between them; they need not be there yet
     #[arg(long, value_name = "ADDRS")]
     engines: Option<String>,
+    /// The server to ask about accounts, payments and deployments, and which engines there are; in the place of --engines
+    #[arg(long, value_name = "ADDR")]
+    control_plane: Option<String>,
+    /// The keys that sign access tokens, the same for all [default: token.key in the data directory]
+    #[arg(long, value_name = "FILE")]
+    token_key_file: Option<String>,
+    /// The keys that sign tickets, the same for all [default: ticket.key in the data directory]
+    #[arg(long, value_name = "FILE")]
+    ticket_key_file: Option<String>,
     /// The key of the engines [default: engine.key in the data directory]
     #[arg(long, value_name = "FILE")]
     engine_key_file: Option<String>,
@@ -43,14 +56,19 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let role = [
         ("engines", &arguments.engines),
+        ("control_plane", &arguments.control_plane),
+        ("token_key_file", &arguments.token_key_file),
+        ("ticket_key_file", &arguments.ticket_key_file),
         ("engine_key_file", &arguments.engine_key_file),
         ("listen", &arguments.listen),
     ];
     let Some(settings) = arguments.shared.begin(&arguments.shared.layers(&role)?)? else {
         return Ok(ExitCode::SUCCESS);
     };
-    if settings.engines.is_empty() {
-        let reason = "an edge needs engines: onrush edge --engines HOST:PORT,…".to_owned();
+    if settings.engines.is_empty() && settings.control_plane_address.is_none() {
+        let reason =
+            "an edge needs engines: onrush edge --engines HOST:PORT,… or --control-plane HOST:PORT, which names them"
+                .to_owned();
         return Err(SettingsError::Contradiction(reason).into());
     }
     System::new().block_on(serve(settings))
@@ -66,17 +84,28 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     std::fs::create_dir_all(data).with_context(|| format!("cannot make {}", data.display()))?;
     running::withdraw(data, running::ADDRESS)?;
     let key = Key::open(&settings.engine_key_file).context("an edge needs the engines' key: --engine-key-file FILE")?;
-    let key_file = KeyFile::path_in(data);
-    let keys = Arc::new(KeyFile::open_or_create(&key_file)?);
+    let key_file = &settings.token_key_file;
+    let keys = Arc::new(open_keys(&settings)?);
     let client = Client::of_engines(&settings.engines, &key, Arc::new(SystemClock::start()));
-    let context = Arc::new(Context::new(
+    let revocations = Arc::new(Revocations::default());
+    let context = Context::new(
         settings.edge.clone(),
         Directory::of(client.clone()),
         Arc::clone(&keys),
-        TicketKeys::open_or_create(&TicketKeys::path_in(data))?,
-        Arc::new(Revocations::default()),
+        TicketKeys::open_or_create(&settings.ticket_key_file)?,
+        Arc::clone(&revocations),
         prometheus.clone(),
-    ));
+    );
+    let context = Arc::new(match &settings.control_plane_address {
+        None => context,
+        Some(address) => {
+            // Until it was told which there are.
+            client.expect_engines(true);
+            let plane = Remote::new(address, &key);
+            actix_rt::spawn(Arc::clone(&plane).keep(Told { client: client.clone(), revocations }));
+            context.with_control_plane(plane.face()).with_payments(Some(plane.payments()))
+        }
+    });
 
     let shutdown = CancellationToken::new();
     let surface = if ops.is_some() { Surface::Public } else { Surface::Everything };
@@ -94,7 +123,7 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
         "An edge serves http://{address}  (docs: http://{address}/docs, keys: {})\n",
         data.display()
     ));
-    actix_rt::spawn(people::follow(FollowedKeyFile::new(&key_file), keys));
+    actix_rt::spawn(people::follow(FollowedKeyFile::new(key_file), keys));
 
     running::until_stopped(&client, prometheus, signals).await;
     tracing::info!("stopping: requests under way are answered first");
@@ -105,4 +134,21 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     }
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Its keys have to be those of the server that it asks: with keys of its own nobody's token would be good.
+fn open_keys(settings: &Settings) -> anyhow::Result<TokenKeys> {
+    match settings.control_plane_address {
+        None => Ok(KeyFile::open_or_create(&settings.token_key_file)?),
+        Some(_) if !settings.token_key_file.exists() || !settings.ticket_key_file.exists() => {
+            let reason = format!(
+                "an edge signs and checks with its control plane's keys: {} and {} have to be there, see --token-key-file and \
+                 --ticket-key-file",
+                settings.token_key_file.display(),
+                settings.ticket_key_file.display()
+            );
+            Err(SettingsError::Contradiction(reason).into())
+        }
+        Some(_) => Ok(KeyFile::open(&settings.token_key_file)?),
+    }
 }

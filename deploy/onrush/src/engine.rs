@@ -81,23 +81,12 @@ async fn serve(mut settings: Settings, former: Option<&Path>) -> anyhow::Result<
     let client = engine.start(&owner.handle()).await.context("the owner's thread ended")?;
 
     let shutdown = CancellationToken::new();
-    let (ended, end) = tokio::sync::oneshot::channel();
-    let (served, stop) = (client.clone(), shutdown.clone());
-    owner.spawn_fn(move || {
-        actix_rt::spawn(async move {
-            match tokio::net::TcpListener::from_std(listener) {
-                Ok(listener) => onrush_engine::server::run(listener, served, key, stop).await,
-                Err(error) => tracing::error!(%error, "the listener failed"),
-            }
-            // Whoever waited and went away needs no answer.
-            ended.send(()).ok();
-        });
-    });
+    let end = running::spawn_engine(&owner.handle(), listener, &client, key, &shutdown);
     let operations = Context::new(
         settings.edge.clone(),
         Directory::of(client.clone()),
-        Arc::new(KeyFile::open_or_create(&KeyFile::path_in(data))?),
-        TicketKeys::open_or_create(&TicketKeys::path_in(data))?,
+        Arc::new(KeyFile::open_or_create(&settings.token_key_file)?),
+        TicketKeys::open_or_create(&settings.ticket_key_file)?,
         Arc::new(Revocations::default()),
         prometheus.clone(),
     );

@@ -8,8 +8,10 @@ mod engine;
 mod journal;
 mod listen;
 mod logging;
+mod make_keys;
 mod payments;
 mod people;
+mod plane;
 mod running;
 mod rush;
 mod serve;
@@ -55,6 +57,8 @@ enum Role {
     Edge(edge::Arguments),
     /// Print an access token, and nothing else
     Token(token::Arguments),
+    /// Make the keys that servers of one platform share
+    MakeKeys(make_keys::Arguments),
     /// Add a new signing key; servers take it up by themselves, and it signs nobody out
     RotateKey(token::Rotation),
     /// Serve a payment provider to try things with: a page where buyers pay, and no money
@@ -83,6 +87,7 @@ fn main() -> ExitCode {
         Role::Engine(arguments) => engine::run(&arguments),
         Role::Edge(arguments) => edge::run(&arguments),
         Role::Token(arguments) => token::run(&arguments),
+        Role::MakeKeys(arguments) => make_keys::run(&arguments),
         Role::RotateKey(arguments) => token::rotate(&arguments),
         Role::TestPsp(arguments) => test_psp::run(&arguments),
         Role::Rush(arguments) => rush::run(&arguments),

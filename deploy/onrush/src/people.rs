@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::deployments;
+use crate::plane::service::Edges;
 use crate::settings::Settings;
 
 /// See the module.
@@ -30,6 +31,8 @@ pub(crate) struct People {
     /// Where shows' engines are pods.
     cluster: Option<Arc<Cluster>>,
     pub(crate) revocations: Arc<Revocations>,
+    /// The edges in other processes.
+    pub(crate) edges: Arc<Edges>,
     edge: Arc<OnceLock<Weak<Context>>>,
 }
 
@@ -41,11 +44,17 @@ pub(crate) struct Seeing {
 
 impl People {
     /// Opens the control plane of a data directory, and makes its first admin if the settings name one. Where its store
-    /// cannot be opened nobody signs in or up, and the sale goes on.
+    /// cannot be opened nobody signs in or up, and the sale goes on. `own_engine` is where the engine of this process is, if it is
+    /// asked over the wire.
     ///
     /// # Errors
     /// Where the first admin cannot be made as the settings say.
-    pub(crate) async fn open(settings: &Settings, keys: &Arc<TokenKeys>, client: &Client) -> anyhow::Result<Self> {
+    pub(crate) async fn open(
+        settings: &Settings,
+        keys: &Arc<TokenKeys>,
+        client: &Client,
+        own_engine: Option<String>,
+    ) -> anyhow::Result<Self> {
         let (edge, revocations) = (Arc::new(OnceLock::new()), Arc::new(Revocations::default()));
         let config = settings.control_plane.clone();
         let (shared_keys, shared_revocations) = (Arc::clone(keys), Arc::clone(&revocations));
@@ -55,7 +64,7 @@ impl People {
         let plane = ControlPlane::open(config, shared_keys, shared_revocations, clock, obligations, booked_until);
         let (plane, cluster) = match plane {
             Ok(plane) => {
-                let (plane, cluster) = deployments::add(plane, settings, client).await;
+                let (plane, cluster) = deployments::add(plane, settings, client, own_engine).await;
                 (Some(Arc::new(plane)), cluster)
             }
             Err(error) => {
@@ -63,7 +72,7 @@ impl People {
                 (None, None)
             }
         };
-        let people = Self { plane, cluster, revocations, edge };
+        let people = Self { plane, cluster, revocations, edges: Arc::default(), edge };
         people.ensure_admin(settings).await?;
         Ok(people)
     }
@@ -93,12 +102,18 @@ impl People {
     /// How the edge asks. What was begun is brought to its end, even if whoever asked has gone away: somebody who signs
     /// out and closes the page is out.
     pub(crate) fn face(&self) -> control_plane::ControlPlane {
-        let plane = self.plane.clone();
+        let (plane, revocations, edges) = (self.plane.clone(), Arc::clone(&self.revocations), Arc::clone(&self.edges));
         Arc::new(move |request| {
-            let plane = plane.clone();
+            let (plane, ended, edges) = (plane.clone(), revocations.changes(), Arc::clone(&edges));
             Box::pin(async move {
                 let plane = plane.ok_or_else(|| Problem::new(Kind::Overloaded).retry_after(60))?;
+                let before = *ended.borrow();
                 let answered = tokio::spawn(async move { plane.respond(request).await }).await;
+                let now = *ended.borrow();
+                if now > before {
+                    // Whoever has signed out is out everywhere.
+                    edges.until_heard(now).await;
+                }
                 answered.unwrap_or_else(|_| Err(Problem::new(Kind::Internal)))
             })
         })

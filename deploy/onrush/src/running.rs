@@ -11,6 +11,7 @@ use onrush_edge::context::Context;
 use onrush_edge::server::{self, Surface};
 use onrush_engine::Health;
 use onrush_engine::client::Client;
+use onrush_engine::wire::Key;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -42,6 +43,29 @@ pub(crate) fn spawn(
         actix_rt::spawn(async move {
             if let Err(error) = server::run(listener, context, surface, shutdown).await {
                 tracing::error!(%error, "a listener failed");
+            }
+            // Whoever waited and went away needs no answer.
+            ended.send(()).ok();
+        });
+    });
+    end
+}
+
+/// Serves the engine of this process to edges, on its owner's thread; the answer comes when that has stopped.
+pub(crate) fn spawn_engine(
+    owner: &ArbiterHandle,
+    listener: TcpListener,
+    client: &Client,
+    key: Key,
+    shutdown: &CancellationToken,
+) -> oneshot::Receiver<()> {
+    let (ended, end) = oneshot::channel();
+    let (served, stop) = (client.clone(), shutdown.clone());
+    owner.spawn_fn(move || {
+        actix_rt::spawn(async move {
+            match tokio::net::TcpListener::from_std(listener) {
+                Ok(listener) => onrush_engine::server::run(listener, served, key, stop).await,
+                Err(error) => tracing::error!(%error, "the listener for edges failed"),
             }
             // Whoever waited and went away needs no answer.
             ended.send(()).ok();

@@ -21,6 +21,8 @@ use tokio_util::sync::CancellationToken;
 use crate::arguments::Shared;
 use crate::payments::Collecting;
 use crate::people::People;
+use crate::plane::open::{Open, OpenEngine};
+use crate::plane::service::Service;
 use crate::running::{self, StopSignals};
 use crate::settings::Settings;
 use crate::{demo, listen, people, telemetry};
@@ -38,13 +40,32 @@ pub(crate) struct Arguments {
     /// Address of the API [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
+    /// Address for edges in other processes, which are told of all engines; its own is at engine_listen then [default: none]
+    #[arg(long, value_name = "ADDR")]
+    plane_listen: Option<String>,
+    /// The key of engines, which edges need, too; made where it is not there [default: engine.key in the data directory]
+    #[arg(long, value_name = "FILE")]
+    engine_key_file: Option<String>,
+    /// The keys that sign access tokens; made where they are not there [default: token.key in the data directory]
+    #[arg(long, value_name = "FILE")]
+    token_key_file: Option<String>,
+    /// The keys that sign tickets; made where they are not there [default: ticket.key in the data directory]
+    #[arg(long, value_name = "FILE")]
+    ticket_key_file: Option<String>,
     /// fsync: an answer means that the disk has it; relaxed: up to a second may be lost [default: fsync]
     #[arg(long, value_name = "WHEN")]
     durability: Option<String>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let role = [("listen", &arguments.listen), ("durability", &arguments.durability)];
+    let role = [
+        ("listen", &arguments.listen),
+        ("plane_listen", &arguments.plane_listen),
+        ("engine_key_file", &arguments.engine_key_file),
+        ("token_key_file", &arguments.token_key_file),
+        ("ticket_key_file", &arguments.ticket_key_file),
+        ("durability", &arguments.durability),
+    ];
     let Some(settings) = arguments.shared.begin(&arguments.shared.layers(&role)?)? else {
         return Ok(ExitCode::SUCCESS);
     };
@@ -57,24 +78,32 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     let ops = settings.ops_listen.map(|address| listen::listeners(address, "--ops-listen", 1)).transpose()?;
     let address = api[0].local_addr().context("the bound address")?;
 
+    let open = Open::bind(&settings)?;
     let engine = Engine::open(&settings.engine)?;
     running::withdraw(&settings.engine.data, running::ADDRESS)?;
     tracing::info!(events = engine.recovered_events, took = ?engine.recovery, "the journal is recovered");
-    let key_file = KeyFile::path_in(&settings.engine.data);
+    let key_file = settings.token_key_file.clone();
     let keys = Arc::new(KeyFile::open_or_create(&key_file)?);
     let owner = Arbiter::new();
-    let client = engine.start(&owner.handle()).await.context("the owner's thread ended")?;
+    let engine = engine.start(&owner.handle()).await.context("the owner's thread ended")?;
     if settings.demo {
-        demo::publish(&client).await?;
+        demo::publish(&engine).await?;
     }
-    let banner = banner(&settings, &client, &keys, address);
+    let shutdown = CancellationToken::new();
+    let open = match open {
+        None => None,
+        Some(open) => Some(open.serve_engine(&engine, &owner.handle(), &shutdown).await?),
+    };
+    let client = open.as_ref().map_or_else(|| engine.clone(), |open| open.client.clone());
+    let mut banner = banner(&settings, &client, &keys, address);
 
-    let people = People::open(&settings, &keys, &client).await?;
+    let own_engine = open.as_ref().map(OpenEngine::here);
+    let people = People::open(&settings, &keys, &client, own_engine).await?;
     let context = Context::new(
         settings.edge.clone(),
         Directory::of(client.clone()),
         Arc::clone(&keys),
-        TicketKeys::open_or_create(&TicketKeys::path_in(&settings.engine.data))?,
+        TicketKeys::open_or_create(&settings.ticket_key_file)?,
         Arc::clone(&people.revocations),
         prometheus.clone(),
     );
@@ -82,7 +111,6 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     let context = context.with_control_plane(people.face()).with_payments(collecting.face());
     let context = Arc::new(context);
     people.know(&context);
-    let shutdown = CancellationToken::new();
     let surface = if ops.is_some() { Surface::Public } else { Surface::Everything };
     let mut served = Vec::new();
     for (place, listener) in api.into_iter().enumerate() {
@@ -93,29 +121,51 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
         // On a thread of its own kind: health is answered also while a rush keeps the others busy.
         served.push(running::spawn(&Arbiter::current(), listener, &context, Surface::Operations, &shutdown));
     }
+    let edges = match open {
+        None => None,
+        Some(open) => {
+            let service = Service {
+                face: people.face(),
+                payments: collecting.face(),
+                client: client.clone(),
+                own_engine: open.own_engine.clone(),
+                revocations: Arc::clone(&people.revocations),
+                edges: Arc::clone(&people.edges),
+                key: open.key.clone(),
+            };
+            banner.push_str(
+                "Edges: onrush edge --control-plane, at the address in plane-address of the data directory\n",
+            );
+            Some(open.serve(&settings, service, &shutdown)?)
+        }
+    };
     // Before anybody knows that it serves: whoever stops it right after that is to see it drain.
     let signals = StopSignals::catch()?;
     // Behind all that can fail: whoever fails to start leaves no engine behind.
     let seeing = people.start_engines();
     running::announce(&settings.engine.data, running::ADDRESS, address)?;
     running::print(&banner);
-    actix_rt::spawn(running::watch_for_stalls(client.clone()));
+    actix_rt::spawn(running::watch_for_stalls(engine.clone()));
     actix_rt::spawn(people.upkeep());
     collecting.run();
     actix_rt::spawn(people::follow(FollowedKeyFile::new(&key_file), keys));
 
-    running::until_stopped(&client, prometheus, signals).await;
+    running::until_stopped(&engine, prometheus, signals).await;
     tracing::info!("stopping: requests under way are answered first");
     shutdown.cancel();
-    if *client.health().borrow() == Health::Running {
+    if *engine.health().borrow() == Health::Running {
         for connections in served {
             // A thread that ended has no connections left.
             connections.await.ok();
         }
-        client.settle().await;
+        if let Some(edges) = edges {
+            // One that takes nothing is not waited for.
+            tokio::time::timeout(settings.edge.drain_timeout, edges).await.ok();
+        }
+        engine.settle().await;
     }
     people.stop_engines(seeing).await;
-    let sound = *client.health().borrow() == Health::Running;
+    let sound = *engine.health().borrow() == Health::Running;
     if !sound {
         // Everybody who waited has been told; nothing more can be answered.
         tokio::time::sleep(running::FAILED_DRAIN).await;

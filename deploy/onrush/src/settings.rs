@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use onrush_api::key_file::KeyFile;
+use onrush_api::ticket_code::TicketKeys;
 use onrush_control_plane::deployments::{IMAGE, RateCard, SYSTEM_NAMESPACE};
 use onrush_engine::journal::Durability;
 use thiserror::Error;
@@ -16,9 +18,22 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("data", "./onrush-data", "directory of the journal, the snapshots, the accounts and the signing keys"),
     ("listen", "127.0.0.1:8080", "address of the API"),
     ("ops_listen", "", "address of /healthz, /readyz and /metrics; empty: the API's"),
-    ("engine_listen", "127.0.0.1:7411", "address at which `onrush engine` listens for edges"),
+    (
+        "engine_listen",
+        "127.0.0.1:7411",
+        "address at which `onrush engine`, and a server that has edges, listens for what is asked of its engine",
+    ),
+    (
+        "plane_listen",
+        "",
+        "address at which a server listens for edges, which are told of all its engines; empty: it has none",
+    ),
+    ("engine_address", "", "where edges find the server's own engine, as host:port; empty: at engine_listen"),
+    ("control_plane", "", "the server that `onrush edge` asks, and is told of engines by, as host:port; empty: none"),
     ("engines", "", "engines of `onrush edge`, as host:port, with commas between them"),
     ("engine_key_file", "", "the key that engines and their edges share; empty: engine.key in the data directory"),
+    ("token_key_file", "", "the keys that sign access tokens; empty: token.key in the data directory"),
+    ("ticket_key_file", "", "the keys that sign tickets; empty: ticket.key in the data directory"),
     ("durability", "fsync", "fsync: an answer means that the disk has it; relaxed: up to a second may be lost"),
     ("http_threads", "auto", "threads for connections; 0: the engine's own; auto: two less than cores, at most 8"),
     ("demo", "true", "publish a demo show where the data directory has none"),
@@ -175,7 +190,19 @@ impl Layers {
 
     /// The values as variables, for an engine that is started by this process.
     fn environment(&self) -> Vec<(String, String)> {
-        let own = ["data", "listen", "ops_listen", "engine_listen", "engines", "engine_key_file"];
+        let own = [
+            "data",
+            "listen",
+            "ops_listen",
+            "engine_listen",
+            "plane_listen",
+            "engine_address",
+            "control_plane",
+            "engines",
+            "engine_key_file",
+            "token_key_file",
+            "ticket_key_file",
+        ];
         let shared = self.0.iter().filter(|(name, _)| !own.contains(name));
         shared.map(|(name, (value, _))| (format!("ONRUSH_{}", name.to_uppercase()), value.clone())).collect()
     }
@@ -224,6 +251,14 @@ pub(crate) struct Settings {
     /// The engines of an edge, as `host:port`.
     pub(crate) engines: Vec<String>,
     pub(crate) engine_key_file: PathBuf,
+    pub(crate) token_key_file: PathBuf,
+    pub(crate) ticket_key_file: PathBuf,
+    /// Where a server listens for edges.
+    pub(crate) plane_listen: Option<SocketAddr>,
+    /// Where edges find the engine of a server, if that is not where it listens.
+    pub(crate) engine_address: Option<String>,
+    /// The server that an edge asks.
+    pub(crate) control_plane_address: Option<String>,
     /// 0: connections are served on the engine's own thread.
     pub(crate) http_threads: usize,
     pub(crate) demo: bool,
@@ -274,10 +309,15 @@ impl Settings {
             },
             engine_listen: layers.get("engine_listen")?,
             engines: engines(layers)?,
-            engine_key_file: match layers.get::<String>("engine_key_file")?.as_str() {
-                "" => layers.data().join("engine.key"),
-                file => file.into(),
+            engine_key_file: key_file(layers, "engine_key_file", layers.data().join("engine.key"))?,
+            token_key_file: key_file(layers, "token_key_file", KeyFile::path_in(&layers.data()))?,
+            ticket_key_file: key_file(layers, "ticket_key_file", TicketKeys::path_in(&layers.data()))?,
+            plane_listen: match layers.get::<String>("plane_listen")?.as_str() {
+                "" => None,
+                _ => Some(layers.get("plane_listen")?),
             },
+            engine_address: place(layers, "engine_address")?,
+            control_plane_address: place(layers, "control_plane")?,
             http_threads: http_threads(layers)?,
             demo: layers.get("demo")?,
             log: layers.get("log")?,
@@ -300,6 +340,11 @@ impl Settings {
                 "listen and ops_listen are the same address; leave ops_listen empty".to_owned(),
             ));
         }
+        if !settings.engines.is_empty() && settings.control_plane_address.is_some() {
+            return Err(SettingsError::Contradiction(
+                "engines and control_plane exclude each other: a control plane says which engines there are".to_owned(),
+            ));
+        }
         Ok(settings)
     }
 }
@@ -307,11 +352,25 @@ impl Settings {
 fn engines(layers: &Layers) -> Result<Vec<String>, SettingsError> {
     let addresses: String = layers.get("engines")?;
     let addresses = addresses.split(',').map(str::trim).filter(|address| !address.is_empty());
-    let checked = addresses.map(|address| match address.rsplit_once(':') {
+    addresses.map(|address| check_place(layers, "engines", address)).collect()
+}
+
+/// A host with a port, if there is one.
+fn place(layers: &Layers, name: &'static str) -> Result<Option<String>, SettingsError> {
+    let address: String = layers.get(name)?;
+    if address.is_empty() { Ok(None) } else { check_place(layers, name, &address).map(Some) }
+}
+
+fn check_place(layers: &Layers, name: &'static str, address: &str) -> Result<String, SettingsError> {
+    match address.rsplit_once(':') {
         Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(address.to_owned()),
-        _ => Err(layers.wrong("engines", format!("'{address}' is not host:port"))),
-    });
-    checked.collect()
+        _ => Err(layers.wrong(name, format!("'{address}' is not host:port"))),
+    }
+}
+
+fn key_file(layers: &Layers, name: &'static str, default: PathBuf) -> Result<PathBuf, SettingsError> {
+    let file: String = layers.get(name)?;
+    Ok(if file.is_empty() { default } else { file.into() })
 }
 
 fn deploying(layers: &Layers) -> Result<Deploying, SettingsError> {

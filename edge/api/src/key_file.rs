@@ -2,13 +2,14 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use onrush_engine::time::Timestamp;
+use onrush_engine::wire::is_exposed;
 use thiserror::Error;
 
 use crate::token::{TokenKey, TokenKeys};
@@ -126,8 +127,7 @@ impl FollowedKeyFile {
 
 pub(crate) fn read(path: &Path) -> Result<String, KeyFileError> {
     let io = |source| KeyFileError::Io { path: path.to_owned(), source };
-    let mode = fs::metadata(path).map_err(io)?.mode();
-    if mode & 0o077 != 0 {
+    if is_exposed(&fs::metadata(path).map_err(io)?) {
         return Err(KeyFileError::Exposed { path: path.to_owned() });
     }
     fs::read_to_string(path).map_err(io)
@@ -174,7 +174,7 @@ pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::token::Role;
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
     fn now() -> Timestamp {
         let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();

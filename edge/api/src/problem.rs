@@ -127,6 +127,12 @@ impl Problem {
         Self { kind, body: Box::new(body) }
     }
 
+    /// A problem that came over the wire; nothing where it is of no kind that there is.
+    pub fn read(body: ProblemBody) -> Option<Self> {
+        let kind = Kind::ALL.iter().find(|kind| kind.type_uri() == body.r#type)?;
+        Some(Self { kind: *kind, body: Box::new(body) })
+    }
+
     /// An `invalid-body` problem about one field.
     pub fn field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::new(Kind::InvalidBody).errors(vec![FieldError { pointer: pointer.into(), detail: detail.into() }])

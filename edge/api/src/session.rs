@@ -1,6 +1,6 @@
 //! Sessions as access tokens name them, what a machine's session may do, and which sessions are over.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +9,7 @@ use std::sync::{PoisonError, RwLock};
 use onrush_engine::id::AccountId;
 use onrush_engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 use utoipa::ToSchema;
 
 use crate::token::{Caller, Role};
@@ -94,24 +95,84 @@ pub struct Revocations {
     sessions: RwLock<HashMap<SessionId, Timestamp>>,
     /// Closed accounts: nothing is ever done in their names again.
     accounts: RwLock<HashSet<AccountId>>,
+    log: RwLock<Log>,
+    /// How much was ever added to that.
+    changes: watch::Sender<u64>,
+}
+
+/// What ended, in this order, for those who tell it to others.
+#[derive(Debug, Default)]
+struct Log {
+    sessions: VecDeque<(SessionId, Timestamp)>,
+    /// Sessions that were before the first of these, and are forgotten.
+    forgotten: u64,
+    accounts: Vec<AccountId>,
+}
+
+/// How far somebody has read what ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bookmark {
+    sessions: u64,
+    accounts: usize,
+}
+
+/// What ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// Sessions, each with a time by which all its tokens have expired.
+    pub sessions: Vec<(SessionId, Timestamp)>,
+    /// Accounts.
+    pub accounts: Vec<AccountId>,
 }
 
 impl Revocations {
     /// Ends a session. All its tokens expire before `until`.
     pub fn end_session(&self, session: SessionId, until: Timestamp) {
-        self.sessions.write().unwrap_or_else(PoisonError::into_inner).insert(session, until);
+        let before = self.sessions.write().unwrap_or_else(PoisonError::into_inner).insert(session, until);
         self.any.store(true, Ordering::Release);
+        if before.is_none_or(|before| before < until) {
+            self.note(|log| log.sessions.push_back((session, until)));
+        }
+    }
+
+    fn note(&self, note: impl FnOnce(&mut Log)) {
+        note(&mut self.log.write().unwrap_or_else(PoisonError::into_inner));
+        self.changes.send_modify(|changes| *changes += 1);
+    }
+
+    /// How much has ended up to now, and every change of that.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// What ended since somebody has read, and is not expired; all of it, for a new bookmark.
+    pub fn since(&self, bookmark: &mut Bookmark) -> Ended {
+        let log = self.log.read().unwrap_or_else(PoisonError::into_inner);
+        let read = usize::try_from(bookmark.sessions.saturating_sub(log.forgotten)).unwrap_or(usize::MAX);
+        let sessions = log.sessions.iter().skip(read).copied().collect();
+        let accounts = log.accounts.get(bookmark.accounts..).map(<[_]>::to_vec).unwrap_or_default();
+        *bookmark = Bookmark { sessions: log.forgotten + log.sessions.len() as u64, accounts: log.accounts.len() };
+        Ended { sessions, accounts }
     }
 
     /// Forgets the sessions whose tokens have all expired.
     pub fn forget_expired(&self, now: Timestamp) {
         self.sessions.write().unwrap_or_else(PoisonError::into_inner).retain(|_, until| *until > now);
+        let mut log = self.log.write().unwrap_or_else(PoisonError::into_inner);
+        // In the order in which they ended, which is nearly that in which their tokens expire.
+        while log.sessions.front().is_some_and(|(_, until)| *until <= now) {
+            log.sessions.pop_front();
+            log.forgotten += 1;
+        }
     }
 
     /// Ends all that is done in an account's name.
     pub fn close_account(&self, account: AccountId) {
-        self.accounts.write().unwrap_or_else(PoisonError::into_inner).insert(account);
+        let is_new = self.accounts.write().unwrap_or_else(PoisonError::into_inner).insert(account);
         self.any.store(true, Ordering::Release);
+        if is_new {
+            self.note(|log| log.accounts.push(account));
+        }
     }
 
     /// Whether a caller's token is void before its time.
@@ -164,6 +225,24 @@ mod tests {
         revocations.end_session(SessionId(2), NOW + Duration::from_secs(1800));
         revocations.forget_expired(NOW + Duration::from_secs(900));
         assert!(!revocations.cover(&caller("acc_a", 1)) && revocations.cover(&caller("acc_a", 2)));
+    }
+
+    #[test]
+    fn what_ended_is_told_once_to_each_and_from_the_beginning_to_who_comes_late() {
+        let (revocations, until) = (Revocations::default(), |seconds| NOW + Duration::from_secs(seconds));
+        let (mut one, mut other) = (Bookmark::default(), Bookmark::default());
+        revocations.end_session(SessionId(1), until(900));
+        revocations.end_session(SessionId(1), until(900));
+        assert_eq!(revocations.since(&mut one).sessions, [(SessionId(1), until(900))]);
+        assert_eq!(revocations.since(&mut one), Ended::default());
+        revocations.end_session(SessionId(2), until(1_800));
+        revocations.close_account("acc_a".parse().unwrap());
+        revocations.close_account("acc_a".parse().unwrap());
+        assert_eq!(*revocations.changes().borrow(), 3);
+        revocations.forget_expired(until(900));
+        let rest = Ended { sessions: vec![(SessionId(2), until(1_800))], accounts: vec!["acc_a".parse().unwrap()] };
+        assert_eq!((revocations.since(&mut one), revocations.since(&mut other)), (rest.clone(), rest));
+        assert_eq!(revocations.since(&mut other), Ended::default());
     }
 
     #[test]

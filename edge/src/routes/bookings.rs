@@ -41,7 +41,7 @@ pub(crate) async fn book(request: &Request<'_>) -> Result<Answer, Problem> {
         return Err(Problem::field("/purpose", "at most 200 characters"));
     }
     let performance = request.context.directory.performance(hold.performance)?;
-    if request.context.payments.is_none() {
+    if !request.context.takes_payments() {
         refuse_what_costs(request, caller, hold).await?;
     }
     let key = key(request, hold, purpose.as_ref(), guest.as_ref())?;

@@ -19,7 +19,8 @@ use crate::request::Request;
 #[utoipa::path(post, path = "/v1/payments/webhook", tag = "Holding and booking", request_body = Object,
     responses((status = 204), (status = 401, description = "`notice-refused`")))]
 pub(crate) async fn notice(request: &Request<'_>) -> Result<Answer, Problem> {
-    let payments = request.context.payments.as_ref().ok_or_else(|| Problem::new(Kind::NotFound))?;
+    let payments = request.context.payments.as_ref().filter(|payments| (payments.is_open)());
+    let payments = payments.ok_or_else(|| Problem::new(Kind::NotFound))?;
     (payments.notice)(request.parts.headers.clone(), request.body.clone()).await?;
     Ok(Answer::done())
 }

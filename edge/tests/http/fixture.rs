@@ -519,6 +519,7 @@ fn payments() -> Payments {
     let page = |booking| Checkout { url: Some(format!("https://pay.test/{booking}")), client_secret: None };
     let refused = || Problem::new(Kind::NoticeRefused);
     Payments {
+        is_open: Box::new(|| true),
         checkout: Box::new(move |booking| Box::pin(std::future::ready(Some(page(booking))))),
         notice: Box::new(move |_, _| Box::pin(std::future::ready(Err(refused())))),
     }

@@ -2,12 +2,14 @@
 
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use futures_util::future::try_join_all;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
+use tokio::time::timeout;
 
 use super::link::Link;
 use super::{Performance, Road, Views};
@@ -19,19 +21,25 @@ use crate::journal::Durability;
 use crate::mailbox::Failure;
 use crate::registry::{RegistryCommand, Show};
 use crate::wire::message::{Delta, Introduction, check_rules};
-use crate::wire::{Key, WireError};
+use crate::wire::{Key, PATIENCE, WireError};
 
 /// See the module.
 pub(super) struct Elsewhere {
     links: ArcSwap<Vec<Connected>>,
     known: Arc<Known>,
     health: watch::Sender<Health>,
+    /// How often an engine was added or forgotten.
+    changes: watch::Sender<u64>,
+    /// Whether there may be others.
+    expects_more: AtomicBool,
 }
 
 /// An engine, and the task that keeps the connection to it.
 #[derive(Clone)]
 struct Connected {
     link: Arc<Link>,
+    /// Whether new shows may be for it.
+    takes_shows: bool,
     keeper: AbortHandle,
 }
 
@@ -46,27 +54,73 @@ pub(super) struct Known {
 impl Elsewhere {
     pub(super) fn new(views: &Arc<Views>, dues: &Arc<Dues>) -> Self {
         let known = Arc::new(Known { views: Arc::clone(views), dues: Arc::clone(dues), homes: DashMap::new() });
-        Self { links: ArcSwap::default(), known, health: watch::channel(Health::Running).0 }
+        let (changes, expects_more) = (watch::channel(0).0, AtomicBool::new(false));
+        Self { links: ArcSwap::default(), known, health: watch::channel(Health::Running).0, changes, expects_more }
     }
 
     pub(super) fn add(&self, address: &str, key: &Key) {
-        if self.link(address).is_some() {
-            return;
+        self.connect(address, key, true);
+    }
+
+    pub(super) fn add_dedicated(&self, address: &str, key: &Key) {
+        self.connect(address, key, false);
+    }
+
+    pub(super) fn addresses(&self) -> Vec<(String, bool)> {
+        let links = self.links.load();
+        links.iter().map(|connected| (connected.link.address().to_owned(), connected.takes_shows)).collect()
+    }
+
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    pub(super) fn expect(&self, more: bool) {
+        self.expects_more.store(more, Ordering::Release);
+    }
+
+    fn connect(&self, address: &str, key: &Key, takes_shows: bool) {
+        match self.link(address) {
+            // Another engine has the address of one that has gone.
+            Some(link) if link.is_leaving() => self.remove(address),
+            Some(_) => return,
+            None => {}
         }
         let link = Arc::new(Link::new(address.to_owned(), key.clone()));
         let keeper = tokio::spawn(Arc::clone(&link).keep(Arc::clone(&self.known))).abort_handle();
-        let added = Connected { link, keeper };
+        let added = Connected { link, takes_shows, keeper };
         self.links.rcu(|links| links.iter().chain([&added]).cloned().collect::<Vec<_>>());
+        self.changes.send_modify(|changes| *changes += 1);
     }
 
     pub(super) fn remove(&self, address: &str) {
-        let before = self.links.rcu(|links| {
-            links.iter().filter(|connected| connected.link.address() != address).cloned().collect::<Vec<_>>()
-        });
-        for removed in before.iter().filter(|connected| connected.link.address() == address) {
+        self.remove_if(|link| link.address() == address);
+    }
+
+    /// Removes an engine once all that it had is known elsewhere, or is not told for too long.
+    pub(super) async fn remove_later(&self, link: Arc<Link>) {
+        link.leave();
+        let mut moves = self.known.views.moves.subscribe();
+        let has_nothing = async {
+            while self.known.has(&link) {
+                if moves.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        timeout(PATIENCE, has_nothing).await.ok();
+        self.remove_if(|other| Arc::ptr_eq(other, &link));
+    }
+
+    fn remove_if(&self, goes: impl Fn(&Arc<Link>) -> bool) {
+        let before = self
+            .links
+            .rcu(|links| links.iter().filter(|connected| !goes(&connected.link)).cloned().collect::<Vec<_>>());
+        for removed in before.iter().filter(|connected| goes(&connected.link)) {
             removed.keeper.abort();
             removed.link.end();
             self.known.forget(&removed.link);
+            self.changes.send_modify(|changes| *changes += 1);
         }
     }
 
@@ -102,7 +156,8 @@ impl Elsewhere {
     }
 
     pub(super) fn know_all(&self) -> bool {
-        self.links.load().iter().all(|connected| connected.link.has_caught_up())
+        !self.expects_more.load(Ordering::Acquire)
+            && self.links.load().iter().all(|connected| connected.link.has_caught_up())
     }
 
     pub(super) fn durability(&self) -> Durability {
@@ -135,7 +190,9 @@ impl Elsewhere {
     fn home_of(&self, seller: &AccountId) -> Option<Arc<Link>> {
         let weight =
             |link: &Arc<Link>| foldhash::fast::FixedState::default().hash_one((seller.as_str(), link.address()));
-        self.links().into_iter().max_by_key(weight)
+        let links = self.links.load();
+        let open = links.iter().filter(|connected| connected.takes_shows);
+        open.map(|connected| Arc::clone(&connected.link)).max_by_key(weight)
     }
 }
 
@@ -181,6 +238,13 @@ impl Known {
         self.homes.insert(show.id, Arc::clone(link));
         self.views.shows.publish(Arc::new(show));
         self.views.note_move();
+    }
+
+    /// Whether something is known to be at an engine.
+    fn has(&self, link: &Arc<Link>) -> bool {
+        let is_its = |road: &Road| matches!(road, Road::Link(its) if Arc::ptr_eq(its, link));
+        self.views.performances.iter().any(|known| is_its(&known.road))
+            || self.homes.iter().any(|home| Arc::ptr_eq(&home, link))
     }
 
     /// What an engine had is not known any more.

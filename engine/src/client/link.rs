@@ -21,6 +21,7 @@ use crate::id::{AccountId, EngineId, PerformanceId, ShowId};
 use crate::mailbox::{Ask, Failure, Outcome};
 use crate::owner::{RegistryFailure, RegistryOutcome};
 use crate::performance::Opening;
+use crate::refusal::Refusal;
 use crate::registry::RegistryCommand;
 use crate::wire::message::{Notice, Parcel, Request};
 use crate::wire::{Key, PATIENCE, SILENCE_MAX, WireError, frame, hello};
@@ -43,6 +44,7 @@ pub(crate) struct Link {
     /// There are frames to be written.
     news: Notify,
     caught_up: AtomicBool,
+    leaving: AtomicBool,
     relaxed: AtomicBool,
     /// Which engine it is, once it has said so.
     engine: Mutex<Option<EngineId>>,
@@ -122,6 +124,7 @@ impl Link {
             outgoing: Mutex::default(),
             news: Notify::new(),
             caught_up: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
             relaxed: AtomicBool::new(false),
             engine: Mutex::default(),
             traffic: AtomicU64::new(0),
@@ -136,10 +139,28 @@ impl Link {
 
     /// Nothing more is asked: for an engine that is gone for good.
     pub(super) fn end(&self) {
-        let mut outgoing = self.outgoing();
-        outgoing.ended = true;
-        outgoing.waiting.clear();
-        outgoing.queue.clear();
+        let waiting = {
+            let mut outgoing = self.outgoing();
+            outgoing.ended = true;
+            outgoing.queue.clear();
+            std::mem::take(&mut outgoing.waiting)
+        };
+        // What it had may be elsewhere by now: what was never done, or comes to the same when it is done twice, is asked there.
+        for waiting in waiting.into_values().filter(|waiting| waiting.repeatable || waiting.sent == Sent::Never) {
+            if let Reply::Outcome(reply) = waiting.reply {
+                // Who does not wait any more needs no answer.
+                reply.send(Err(Refusal::HandedOver.into())).ok();
+            }
+        }
+    }
+
+    /// It is to go once what it had is known elsewhere.
+    pub(super) fn leave(&self) {
+        self.leaving.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire)
     }
 
     /// Whether the engine is there, and has told all that it has.

@@ -1,4 +1,4 @@
-//! How an edge and an engine come to believe each other: each answers the other's random number with the key that they
+//! How an edge and an engine, or an edge and a control plane, come to believe each other: each answers the other's random number with the key that they
 //! share, and the key never leaves. What follows is neither encrypted nor signed: whoever can answer at an engine's address, or
 //! change what is on the way, can act as one of the two. It belongs into a network where nobody else is.
 
@@ -27,6 +27,22 @@ pub(crate) async fn as_engine<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S,
 /// [`WireError`], where the other end is not believed.
 pub(crate) async fn as_edge<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, key: &Key) -> Result<(), WireError> {
     greet(stream, key, *b"edge  ", *b"engine").await
+}
+
+/// Says who this is, as a control plane, to an edge that asks it.
+///
+/// # Errors
+/// [`WireError`], where the other end is not believed.
+pub async fn as_plane<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, key: &Key) -> Result<(), WireError> {
+    greet(stream, key, *b"plane ", *b"asker ").await
+}
+
+/// Says who this is, as an edge that asks a control plane.
+///
+/// # Errors
+/// [`WireError`], where the other end is not believed.
+pub async fn as_asker<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, key: &Key) -> Result<(), WireError> {
+    greet(stream, key, *b"asker ", *b"plane ").await
 }
 
 async fn greet<S: AsyncRead + AsyncWrite + Unpin>(

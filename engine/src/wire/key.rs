@@ -1,8 +1,8 @@
 //! The key that engines share with the edges that may speak to them, and its file.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -36,6 +36,18 @@ pub enum KeyError {
     Malformed(PathBuf),
 }
 
+/// Whether others may read a file that is to be secret. A file of root's that this process's group may read is not, where this is
+/// not root: so clusters give secrets to a pod, and nobody else there is of its group.
+pub fn is_exposed(file: &Metadata) -> bool {
+    is_exposed_to_others(file.mode(), file.uid(), rustix::process::geteuid().as_raw())
+}
+
+fn is_exposed_to_others(mode: u32, owner: u32, user: u32) -> bool {
+    let is_given = owner == 0 && user != 0;
+    let others = if is_given { 0o027 } else { 0o077 };
+    mode & others != 0
+}
+
 impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Key(…)")
@@ -56,7 +68,7 @@ impl Key {
         let io = |source| KeyError::Io { path: path.to_owned(), source };
         let mut text = String::new();
         let mut file = File::open(path).map_err(io)?;
-        if file.metadata().map_err(io)?.permissions().mode() & 0o077 != 0 {
+        if is_exposed(&file.metadata().map_err(io)?) {
             return Err(KeyError::Exposed(path.to_owned()));
         }
         file.read_to_string(&mut text).map_err(io)?;
@@ -103,4 +115,26 @@ pub(super) fn random() -> io::Result<Nonce> {
     let mut bits = [0; NONCE_LEN];
     getrandom::fill(&mut bits)?;
     Ok(bits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_its_owners_or_given_to_a_group() {
+        for (mode, owner, user, exposed) in [
+            (0o600, 1, 1, false),
+            (0o400, 0, 0, false),
+            (0o640, 1, 1, true),
+            (0o604, 1, 1, true),
+            (0o440, 0, 0, true),
+            (0o440, 0, 65_532, false),
+            (0o444, 0, 65_532, true),
+            (0o460, 0, 65_532, true),
+            (0o440, 7, 65_532, true),
+        ] {
+            assert_eq!(is_exposed_to_others(mode, owner, user), exposed, "{mode:o} of {owner} for {user}");
+        }
+    }
 }

@@ -20,6 +20,28 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end }}
 
+{{- define "onrush.edge" -}}
+{{ .Release.Name }}-edge
+{{- end }}
+
+{{- define "onrush.edgeSelector" -}}
+app.kubernetes.io/name: onrush
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: edge
+{{- end }}
+
+{{- define "onrush.edgeLabels" -}}
+{{ include "onrush.edgeSelector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end }}
+
+{{- /* What answers the API. */ -}}
+{{- define "onrush.front" -}}
+{{ if .Values.edge.enabled }}{{ include "onrush.edge" . }}{{ else }}{{ include "onrush.name" . }}{{ end }}
+{{- end }}
+
 {{- define "onrush.name" -}}
 {{ .Release.Name }}-control-plane
 {{- end }}

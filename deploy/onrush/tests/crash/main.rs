@@ -28,6 +28,7 @@ mod checklist;
 mod cli;
 mod deployments;
 mod disk_full;
+mod edges;
 mod guests;
 mod journals;
 mod kill;

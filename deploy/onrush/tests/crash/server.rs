@@ -26,6 +26,7 @@ pub(crate) struct Server {
 /// Where it leaves its address.
 const SERVER: &str = "address";
 const ENGINE: &str = "engine-address";
+pub(crate) const PLANE: &str = "plane-address";
 
 fn forget(data: &Path, file: &str) {
     let address = data.join(file);
@@ -96,6 +97,18 @@ impl Process {
         let mut command = command(&[]);
         command.args(["edge", "--listen", "127.0.0.1:0", "--engines", &engines.join(","), "--data"]).arg(data);
         command.arg("--engine-key-file").arg(key);
+        Self::of(command)
+    }
+
+    /// Starts `onrush edge` that asks a server, with the keys of its data directory.
+    pub(crate) fn edge_of(data: &Path, plane: &Path) -> Self {
+        forget(data, SERVER);
+        let address = std::fs::read_to_string(plane.join(PLANE)).expect("the server listens for edges");
+        let mut command = command(&[]);
+        command.args(["edge", "--listen", "127.0.0.1:0", "--control-plane", address.trim(), "--data"]).arg(data);
+        for key in ["engine", "token", "ticket"] {
+            command.arg(format!("--{key}-key-file")).arg(plane.join(key).with_extension("key"));
+        }
         Self::of(command)
     }
 

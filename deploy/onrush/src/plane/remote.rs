@@ -1,0 +1,305 @@
+//! An edge's end: asks a control plane that is another process, and does what it is told.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use futures_util::stream::unfold;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, BodyStream, Full, Limited, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::client::conn::http2::{self, SendRequest};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use hyper::http::{HeaderMap, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode, Uri};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use onrush_api::peer::Peer;
+use onrush_api::problem::{Kind, Problem};
+use onrush_api::session::Revocations;
+use onrush_edge::control_plane::ControlPlane;
+use onrush_edge::payments::{Checkout, Payments};
+use onrush_engine::client::Client;
+use onrush_engine::wire::{Key, as_asker};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{ANSWER_LEN_MAX, CHECKOUTS, CheckoutBody, NEWS, NOTICES, News, PATIENCE, PEER, PULSE, SILENCE_MAX};
+
+/// The type of a problem's body.
+pub(crate) const PROBLEM: &str = "application/problem+json";
+/// Between two tries to connect, at first and at most.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// The longest line of news.
+const LINE_LEN_MAX: usize = 64 * 1024;
+
+type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+/// A control plane elsewhere.
+pub(crate) struct Remote {
+    address: String,
+    key: Key,
+    /// The connection, once it has told all that there is.
+    connection: watch::Sender<Option<SendRequest<Body>>>,
+    takes_payments: AtomicBool,
+    connected: metrics::Gauge,
+    failures: metrics::Counter,
+}
+
+/// What an edge does with what it is told.
+pub(crate) struct Told {
+    pub(crate) client: Client,
+    pub(crate) revocations: Arc<Revocations>,
+}
+
+impl Remote {
+    pub(crate) fn new(address: &str, key: &Key) -> Arc<Self> {
+        let connected = metrics::gauge!("onrush_control_plane_connected");
+        connected.set(0.0);
+        let failures = metrics::counter!("onrush_control_plane_connection_failures_total");
+        failures.increment(0);
+        let connection = watch::channel(None).0;
+        let (address, key) = (address.to_owned(), key.clone());
+        Arc::new(Self { address, key, connection, takes_payments: AtomicBool::new(false), connected, failures })
+    }
+
+    /// How the edge asks.
+    pub(crate) fn face(self: &Arc<Self>) -> ControlPlane {
+        let remote = Arc::clone(self);
+        Arc::new(move |request| {
+            let remote = Arc::clone(&remote);
+            Box::pin(async move { remote.ask(request).await })
+        })
+    }
+
+    /// How the edge asks about payments.
+    pub(crate) fn payments(self: &Arc<Self>) -> Payments {
+        let (open, asked, told) = (Arc::clone(self), Arc::clone(self), Arc::clone(self));
+        Payments {
+            is_open: Box::new(move || open.takes_payments.load(Ordering::Acquire)),
+            checkout: Box::new(move |booking| {
+                let remote = Arc::clone(&asked);
+                Box::pin(async move {
+                    let answer =
+                        remote.ask(own(Method::GET, &format!("{CHECKOUTS}{booking}"), Bytes::new())).await.ok()?;
+                    let CheckoutBody { url, client_secret } = serde_json::from_slice(answer.body()).ok()?;
+                    Some(Checkout { url, client_secret })
+                })
+            }),
+            notice: Box::new(move |headers, body| {
+                let remote = Arc::clone(&told);
+                Box::pin(async move {
+                    let mut request = own(Method::POST, NOTICES, body);
+                    *request.headers_mut() = headers;
+                    remote.ask(request).await.map(drop)
+                })
+            }),
+        }
+    }
+
+    /// Asks, and waits a while for a connection where there is none. What never went is asked on the next one.
+    async fn ask(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Problem> {
+        let give_up = Instant::now() + PATIENCE;
+        let is_safe = matches!(*request.method(), Method::GET | Method::HEAD);
+        let mut request = sent(request)?;
+        let response = loop {
+            let mut connection = self.connection(give_up).await?;
+            match connection.try_send_request(request).await {
+                Ok(response) => break response,
+                Err(mut failed) => match failed.take_message() {
+                    Some(never_went) => request = never_went,
+                    None => return Err(lost(is_safe)),
+                },
+            }
+            // Until it is known that this one is no more.
+            sleep(PAUSE_MIN).await;
+        };
+        let (parts, body) = response.into_parts();
+        let body = Limited::new(body, ANSWER_LEN_MAX).collect().await.map_err(|_| lost(is_safe))?.to_bytes();
+        let is_problem = parts.headers.get(CONTENT_TYPE).is_some_and(|kind| kind == PROBLEM);
+        if is_problem && let Some(problem) = serde_json::from_slice(&body).ok().and_then(Problem::read) {
+            return Err(problem);
+        }
+        Ok(Response::from_parts(parts, body))
+    }
+
+    async fn connection(&self, give_up: Instant) -> Result<SendRequest<Body>, Problem> {
+        let mut connection = self.connection.subscribe();
+        let there = timeout_at(give_up, connection.wait_for(Option::is_some)).await;
+        let there = there.ok().and_then(|there| there.ok()?.clone());
+        let unheard = "The control plane is not heard: accounts, payments and deployments wait; the sale goes on.";
+        there.ok_or_else(|| Problem::new(Kind::Overloaded).detail(unheard).retry_after(2))
+    }
+
+    /// Connects, as often as it has to, and does what it is told; without end.
+    pub(crate) async fn keep(self: Arc<Self>, told: Told) {
+        let (mut pause, mut is_known) = (PAUSE_MIN, false);
+        loop {
+            let failed = self.attend(&told).await.err();
+            let was_there = self.connection.send_replace(None).is_some();
+            self.connected.set(0.0);
+            self.failures.increment(1);
+            if was_there {
+                (pause, is_known) = (PAUSE_MIN, false);
+            }
+            // Once, until it was heard again.
+            if let Some(error) = failed.filter(|_| !std::mem::replace(&mut is_known, true)) {
+                tracing::warn!(address = self.address, error = format!("{error:#}"), "the control plane is not heard");
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    async fn attend(&self, told: &Told) -> anyhow::Result<()> {
+        let connecting = timeout(PATIENCE, TcpStream::connect(&self.address)).await;
+        let mut stream = connecting.context("it does not answer")?.context("it is not there")?;
+        stream.set_nodelay(true)?;
+        as_asker(&mut stream, &self.key).await?;
+        let (mut sender, connection) = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PULSE)
+            .keep_alive_timeout(SILENCE_MAX)
+            .handshake(TokioIo::new(stream))
+            .await?;
+        let _driven = AbortOnDropHandle::new(tokio::spawn(connection));
+        let (say, said) = mpsc::channel(16);
+        let marks = unfold(said, |mut said: mpsc::Receiver<u64>| async move {
+            let mark = said.recv().await?;
+            Some((Ok(Frame::data(Bytes::copy_from_slice(&mark.to_be_bytes()))), said))
+        });
+        let mut request = Request::new(StreamBody::new(marks).boxed_unsync());
+        (*request.method_mut(), *request.uri_mut()) = (Method::POST, uri(NEWS)?);
+        let response = timeout(PATIENCE, sender.send_request(request)).await.context("it tells nothing")??;
+        if response.status() != StatusCode::OK {
+            bail!("it answers {}", response.status());
+        }
+        self.listen(response.into_body(), &sender, &say, told).await
+    }
+
+    /// Does what it is told, until the other end is silent or gone.
+    async fn listen(
+        &self,
+        body: Incoming,
+        sender: &SendRequest<Body>,
+        say: &mpsc::Sender<u64>,
+        told: &Told,
+    ) -> anyhow::Result<()> {
+        let (mut frames, mut bytes) = (pin!(BodyStream::new(body)), BytesMut::new());
+        let mut told_of = Some(BTreeSet::new());
+        loop {
+            let frame = timeout(SILENCE_MAX, frames.next()).await.context("it was silent for too long")?;
+            let frame = frame.ok_or_else(|| anyhow!("it has closed the connection"))??;
+            bytes.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+            while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
+                let line = bytes.split_to(end + 1);
+                let news = serde_json::from_slice(&line).context("it says what this release does not know")?;
+                if let Some(mark) = self.take(news, told, &mut told_of)? {
+                    self.begin(sender, told, &mut told_of);
+                    say.send(mark).await.context("it hears nothing any more")?;
+                }
+            }
+            anyhow::ensure!(bytes.len() <= LINE_LEN_MAX, "a line has no end");
+        }
+    }
+
+    /// Takes one piece of news; a mark, where that was all for now. Until the first one, `told_of` has the engines that there are.
+    fn take(&self, news: News, told: &Told, told_of: &mut Option<BTreeSet<String>>) -> anyhow::Result<Option<u64>> {
+        match news {
+            News::Engine { address, takes_shows } => {
+                match takes_shows {
+                    true => told.client.connect(&address, &self.key),
+                    false => told.client.connect_dedicated(&address, &self.key),
+                }
+                told_of.iter_mut().for_each(|all| all.extend([address.clone()]));
+            }
+            News::NoEngine { address } => told.client.disconnect_later(&address),
+            News::Session { id, until } => {
+                let id = id.parse().map_err(|_| anyhow!("it names a session that is none"))?;
+                told.revocations.end_session(id, until.0);
+            }
+            News::Account { id } => told.revocations.close_account(id.0),
+            News::Payments { open } => self.takes_payments.store(open, Ordering::Release),
+            News::Told { mark } => return Ok(Some(mark)),
+        }
+        Ok(None)
+    }
+
+    /// All that there is was told, once on a connection: from now on it is asked.
+    fn begin(&self, sender: &SendRequest<Body>, told: &Told, told_of: &mut Option<BTreeSet<String>>) {
+        told.revocations.forget_expired(told.client.now());
+        let Some(there) = told_of.take() else { return };
+        // What has gone while nobody was heard.
+        let known = told.client.engines().into_iter().map(|(address, _)| address);
+        known.filter(|address| !there.contains(address)).for_each(|address| told.client.disconnect_later(&address));
+        told.client.expect_engines(false);
+        self.connection.send_replace(Some(sender.clone()));
+        self.connected.set(1.0);
+        tracing::info!(address = self.address, engines = there.len(), "the control plane is heard");
+    }
+}
+
+/// What becomes of a request that may have got there, and was not answered.
+fn lost(is_safe: bool) -> Problem {
+    Problem::new(if is_safe { Kind::Overloaded } else { Kind::OutcomeUnknown }).retry_after(1)
+}
+
+/// A request that an edge makes by itself.
+fn own(method: Method, path: &str, body: Bytes) -> Request<Bytes> {
+    let mut request = Request::new(body);
+    *request.method_mut() = method;
+    *request.uri_mut() = Uri::try_from(path).expect("an id in a path is a URL");
+    request
+}
+
+fn uri(path_and_query: &str) -> anyhow::Result<Uri> {
+    Ok(Uri::builder().scheme("http").authority("control-plane").path_and_query(path_and_query).build()?)
+}
+
+/// A request as it goes over the connection: what says something of the one that it came on stays here.
+fn sent(request: Request<Bytes>) -> Result<Request<Body>, Problem> {
+    let (mut parts, body) = request.into_parts();
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    parts.uri = uri(path).map_err(|_| Problem::new(Kind::BadRequest))?;
+    parts.version = hyper::Version::HTTP_2;
+    strip(&mut parts.headers);
+    if let Some(Peer(peer)) = parts.extensions.get::<Peer>() {
+        let peer = HeaderValue::try_from(peer.to_string()).expect("an address is a header");
+        parts.headers.insert(PEER, peer);
+    }
+    parts.extensions.clear();
+    Ok(Request::from_parts(parts, Full::new(body).boxed_unsync()))
+}
+
+/// Nobody says for others where they are, and HTTP/2 has none of the rest.
+fn strip(headers: &mut HeaderMap) {
+    for name in [CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE] {
+        headers.remove(name);
+    }
+    for name in [PEER, "keep-alive", "proxy-connection"] {
+        headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_says_for_others_where_they_are() {
+        let request =
+            Request::post("/v1/sessions?x=1").header(PEER, "198.51.100.7").header("host", "a").header("accept", "b");
+        let request = request.header("connection", "keep-alive").extension(Peer([203, 0, 113, 9].into()));
+        let (parts, _) = sent(request.body(Bytes::new()).unwrap()).unwrap().into_parts();
+        assert_eq!(parts.headers.get_all(PEER).iter().collect::<Vec<_>>(), ["203.0.113.9"]);
+        assert_eq!((parts.headers.len(), parts.uri.path_and_query().unwrap().as_str()), (2, "/v1/sessions?x=1"));
+    }
+}
