@@ -8,4 +8,5 @@ pub mod election;
 pub mod manifests;
 mod mirror;
 pub(crate) mod nodes;
+pub mod readings;
 pub mod resource;

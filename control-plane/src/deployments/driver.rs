@@ -10,11 +10,12 @@ use onrush_api::usage::Node;
 use tokio::time::timeout;
 
 use super::pod::{self, PodPlace};
-use super::process::{self, Local, Measured};
+use super::process::{self, Cpu, Local, Measured};
 use super::record::Record;
 use super::template::Size;
 use crate::catalogue::parts::Parts;
 use crate::kubernetes::cluster::{Cluster, ClusterError};
+use crate::kubernetes::readings::{Readings, Used};
 
 /// What an engine that is a process may take to end in good order.
 const STOP_MAX: Duration = Duration::from_secs(30);
@@ -123,6 +124,14 @@ impl Driver {
         Ok(())
     }
 
+    /// What engines use that are pods; nothing where nobody says so, and of processes.
+    pub(super) async fn readings(&self) -> Option<Readings> {
+        match self {
+            Self::Local(_) => None,
+            Self::Cluster(cluster) => cluster.readings().await,
+        }
+    }
+
     /// The machines that engines run on; of this one, so many.
     pub(super) async fn nodes(&self, engines: u32) -> Result<Vec<Node>, DriverError> {
         match self {
@@ -183,7 +192,14 @@ impl Place {
         }
     }
 
-    /// What the engine uses; nothing where that is not known.
+    /// What a pod uses, as somebody else says.
+    pub(super) fn measured_by(&self, readings: &Readings) -> Option<Measured> {
+        let Self::Pod(pod) = self else { return None };
+        let Used { cpu_cores, memory_bytes, disk_bytes } = *readings.get(&pod.key())?;
+        Some(Measured { cpu: Cpu::Now { cores: cpu_cores }, memory_bytes, disk_bytes })
+    }
+
+    /// What the engine uses, if it is a process of this machine.
     pub(super) fn measure(&self) -> Option<Measured> {
         match self {
             Self::Process { place, .. } => place.measure(),

@@ -38,6 +38,11 @@ impl PodPlace {
         self.cluster.apply(&self.wanted.engine(self.number, self.node.as_deref())).await
     }
 
+    /// By namespace and number, as what pods use is told.
+    pub(super) fn key(&self) -> (String, u32) {
+        (self.wanted.name.clone(), self.number)
+    }
+
     pub(super) fn address(&self) -> String {
         self.wanted.address(self.number)
     }

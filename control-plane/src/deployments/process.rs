@@ -106,8 +106,10 @@ impl Place {
         let pid = self.pid().filter(|pid| self.is_of(*pid))?;
         let stat = procfs::process::Process::new(pid.as_raw_nonzero().get()).ok()?.stat().ok()?;
         Some(Measured {
-            pid: stat.pid,
-            core_millis: (stat.utime + stat.stime) * 1_000 / procfs::ticks_per_second(),
+            cpu: Cpu::Since {
+                pid: stat.pid,
+                core_millis: (stat.utime + stat.stime) * 1_000 / procfs::ticks_per_second(),
+            },
             memory_bytes: stat.rss * procfs::page_size(),
             disk_bytes: size_of_tree(&self.0),
         })
@@ -212,12 +214,19 @@ fn has_ended(process: &OwnedFd) -> bool {
     poll(&mut polled, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }
 
+/// How much of the CPU an engine takes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Cpu {
+    /// So many thousandths of a core's second since a process was started.
+    Since { pid: i32, core_millis: u64 },
+    /// So many cores, lately.
+    Now { cores: f64 },
+}
+
 /// What an engine uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Measured {
-    pub(super) pid: i32,
-    /// Since it was started.
-    pub(super) core_millis: u64,
+    pub(super) cpu: Cpu,
     /// Resident.
     pub(super) memory_bytes: u64,
     /// Its directory, as much as it takes on the disk.

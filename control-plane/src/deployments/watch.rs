@@ -15,12 +15,13 @@ use onrush_engine::time::{Clock, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::driver::{Driver, Place};
-use super::process::Measured;
+use super::process::{Cpu, Measured};
 use super::record::Record;
 use super::supervisor::Supervisor;
 use super::{Engines, usage};
 use crate::accounts::secret;
 use crate::costs::Totals;
+use crate::kubernetes::readings::Readings;
 use crate::policies::{self, Reading};
 use crate::store::{Change, Store, StoreError};
 
@@ -74,9 +75,21 @@ pub(super) struct Noted {
 #[derive(Clone, Copy)]
 struct Used {
     at: Timestamp,
-    pid: i32,
-    core_millis: u64,
+    cpu: Cpu,
     network_bytes: u64,
+}
+
+impl Used {
+    /// Thousandths of a core's second since an earlier look: of a process that is another by then, all that it had.
+    fn core_millis_since(&self, last: &Self) -> u64 {
+        match (self.cpu, last.cpu) {
+            (Cpu::Now { cores }, _) => (cores * (self.at - last.at).as_millis() as f64).round() as u64,
+            (Cpu::Since { pid, core_millis }, Cpu::Since { pid: before, core_millis: then }) if pid == before => {
+                core_millis.saturating_sub(then)
+            }
+            (Cpu::Since { core_millis, .. }, _) => core_millis,
+        }
+    }
 }
 
 /// What all of a deployment's engines have used together.
@@ -122,21 +135,19 @@ impl Watch {
     /// One look at a deployment. Blocks.
     pub(super) fn look(&self, record: &Record, supervisor: &Look, engines: &Engines) {
         let now = self.clock.now();
-        let measured: BTreeMap<u32, Measured> =
-            supervisor.places.iter().filter_map(|(engine, place)| Some((*engine, place.measure()?))).collect();
+        let measured = supervisor.measure();
         let traffic = |engine: &u32| supervisor.addresses.get(engine).map_or(0, |address| (engines.traffic)(address));
         let mut all = self.seen();
         // It may have been deleted since it was listed.
         let Some(seen) = all.get_mut(&record.id) else { return };
         let mut point = UsagePoint::nothing(Time(now));
         for (engine, measured) in &measured {
-            let used =
-                Used { at: now, pid: measured.pid, core_millis: measured.core_millis, network_bytes: traffic(engine) };
+            let used = Used { at: now, cpu: measured.cpu, network_bytes: traffic(engine) };
             seen.add(*engine, measured, used, &mut point);
         }
         seen.last.retain(|engine, _| measured.contains_key(engine));
-        // Of pods nobody says what they use: nothing is not what they used.
-        if !supervisor.places.iter().any(|(_, place)| place.outlives_us()) {
+        // Where nobody says what they use, nothing is not what they used.
+        if supervisor.is_measured {
             seen.kept.since.get_or_insert(Time(now));
             seen.kept.until = Some(Time(now));
             push(&mut seen.points, point, POINTS_MAX);
@@ -293,21 +304,41 @@ impl Watch {
 /// What is to be looked at of one deployment.
 pub(super) struct Look {
     places: Vec<(u32, Place)>,
+    /// What somebody else has measured.
+    told: BTreeMap<u32, Measured>,
+    is_measured: bool,
     addresses: BTreeMap<u32, String>,
     restarts: u32,
     unready_since: Option<Timestamp>,
 }
 
 impl Look {
-    pub(super) fn at(supervisor: &Supervisor, driver: &Driver) -> Self {
+    /// `readings` are of pods, where somebody says what they use.
+    pub(super) fn at(supervisor: &Supervisor, driver: &Driver, readings: Option<&Readings>) -> Self {
         let (record, status) = (supervisor.record(), supervisor.describe().status);
         let ready = status.conditions.iter().find(|condition| condition.kind == ConditionKind::Ready);
+        let places: Vec<_> =
+            record.engines.iter().map(|engine| (*engine, Place::of(driver, &record, *engine))).collect();
+        let told = |(engine, place): &(u32, Place)| Some((*engine, place.measured_by(readings?)?));
         Self {
-            places: record.engines.iter().map(|engine| (*engine, Place::of(driver, &record, *engine))).collect(),
+            told: places.iter().filter_map(told).collect(),
+            is_measured: readings.is_some() || !places.iter().any(|(_, place)| place.outlives_us()),
+            places,
             addresses: supervisor.addresses(),
             restarts: status.restarts,
             unready_since: ready.filter(|ready| !ready.status).map(|ready| ready.since.0),
         }
+    }
+}
+
+impl Look {
+    /// What each engine uses of which that is known. Blocks.
+    fn measure(&self) -> BTreeMap<u32, Measured> {
+        let of = |(engine, place): &(u32, Place)| {
+            let measured = self.told.get(engine).copied().or_else(|| place.measure())?;
+            Some((*engine, measured))
+        };
+        self.places.iter().filter_map(of).collect()
     }
 }
 
@@ -318,8 +349,7 @@ impl Seen {
         point.disk_bytes += measured.disk_bytes;
         let Some(last) = self.last.insert(engine, now) else { return };
         let passed = now.at - last.at;
-        let is_same = last.pid == now.pid;
-        let core_millis = if is_same { now.core_millis.saturating_sub(last.core_millis) } else { now.core_millis };
+        let core_millis = now.core_millis_since(&last);
         let network_bytes = now.network_bytes.saturating_sub(last.network_bytes);
         if !passed.is_zero() {
             point.cpu_cores += core_millis as f64 / 1_000.0 / passed.as_secs_f64();

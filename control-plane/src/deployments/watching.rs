@@ -24,12 +24,15 @@ impl Deployments {
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             looks.tick().await;
+            let readings = self.world.driver.readings().await;
             let all: Vec<_> = {
                 let supervisors = self.supervisors();
                 if supervisors.state == State::Closed {
                     return;
                 }
-                let look = |supervisor: &Supervisor| (supervisor.record(), Look::at(supervisor, &self.world.driver));
+                let look = |supervisor: &Supervisor| {
+                    (supervisor.record(), Look::at(supervisor, &self.world.driver, readings.as_ref()))
+                };
                 supervisors.by_id.values().map(look).collect()
             };
             for (record, look) in all {

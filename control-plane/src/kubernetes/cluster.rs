@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::companions::COMPANION;
 use super::manifests::{CO_OPERATOR, FIELD_MANAGER, claim_name, engine_name, pod_name};
+use super::readings::{Prometheus, Readings};
 
 /// What one call may take.
 const CALL_MAX: Duration = Duration::from_secs(15);
@@ -78,6 +79,8 @@ pub struct Told {
     pub monitoring_namespace: Option<String>,
     /// What engines and edges know each other by, as their key file has it.
     pub key: String,
+    /// Who knows what engines use, if somebody does.
+    pub prometheus: Option<Prometheus>,
 }
 
 /// A cluster. See the module.
@@ -233,6 +236,16 @@ impl Cluster {
             sleep(LOOK).await;
         }
         Ok(())
+    }
+
+    /// What engines use; nothing where nobody says so.
+    pub(crate) async fn readings(&self) -> Option<Readings> {
+        let read = self.told.prometheus.as_ref()?.read().await;
+        read.inspect_err(|error| {
+            let error: &dyn std::error::Error = error;
+            tracing::warn!(error, "nobody says what engines use");
+        })
+        .ok()
     }
 
     /// A token with which a show's co-operators may look at its namespace, and until when it is good.

@@ -141,6 +141,7 @@ async fn is_as_it_should_be(client: Client, image: &str) {
         system_namespace: NAMESPACE.to_owned(),
         monitoring_namespace: None,
         key: format!("{}\n", "5a".repeat(32)),
+        prometheus: None,
     };
     let (cluster, edge) = (Arc::new(Cluster::of(client, told)), Arc::new(Mutex::new(Edge::default())));
     let heard = Arc::clone(&ready);

@@ -15,6 +15,7 @@ use onrush_control_plane::ControlPlane;
 use onrush_control_plane::config::Config;
 use onrush_control_plane::deployments::{Deployments, Driver, Engines, Known, Outstanding, RateCard};
 use onrush_control_plane::kubernetes::cluster::{Cluster, Told};
+use onrush_control_plane::kubernetes::readings::Prometheus;
 use onrush_engine::id::{PerformanceId, ShowId};
 use onrush_engine::money::Currency;
 use onrush_engine::time::{SystemClock, Timestamp};
@@ -52,21 +53,35 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn start() -> Self {
+        Self::begin(None)
+    }
+
+    /// With somebody who says what engines use.
+    pub(crate) fn measured_by(prometheus: Prometheus) -> Self {
+        Self::begin(Some(prometheus))
+    }
+
+    fn begin(prometheus: Option<Prometheus>) -> Self {
         let edge = Arc::new(Mutex::new(Edge::default()));
         edge.lock().unwrap().begin_anew();
         let data = tempfile::tempdir().unwrap();
         let mut world = Self { server: Server::start(), edge, data, plane: None };
-        world.open("onrush:1");
+        world.open_with("onrush:1", prometheus);
         world
     }
 
     /// Starts the control plane, of a release.
     fn open(&mut self, image: &str) {
+        self.open_with(image, None);
+    }
+
+    fn open_with(&mut self, image: &str, prometheus: Option<Prometheus>) {
         let told = Told {
             image: image.to_owned(),
             system_namespace: "onrush".to_owned(),
             monitoring_namespace: None,
             key: "a-key\n".to_owned(),
+            prometheus,
         };
         let cluster = Cluster::of(self.server.client(), told);
         let server = self.server.clone();
@@ -170,8 +185,9 @@ impl World {
     }
 }
 
+/// So dear that a second is seen.
 pub(crate) fn rates() -> RateCard {
-    RateCard { currency: Currency::KRW, core_hour: 1, memory_gib_hour: 1, disk_gib_hour: 1, network_gib: 1 }
+    RateCard { currency: Currency::KRW, core_hour: 100_000_000, memory_gib_hour: 1, disk_gib_hour: 1, network_gib: 1 }
 }
 
 pub(crate) fn plane(data: &Path) -> ControlPlane {

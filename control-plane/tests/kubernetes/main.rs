@@ -12,6 +12,7 @@ mod driver;
 mod resources;
 mod server;
 mod templates;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::fs;

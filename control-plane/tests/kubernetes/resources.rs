@@ -42,6 +42,7 @@ fn cluster(server: &Server) -> Cluster {
         system_namespace: "onrush".to_owned(),
         monitoring_namespace: None,
         key: "a-key\n".to_owned(),
+        prometheus: None,
     };
     Cluster::of(server.client(), told)
 }

@@ -11,6 +11,7 @@ use onrush_control_plane::deployments::{Deployments, Driver, Engines, Known, Loc
 use onrush_control_plane::kubernetes::cluster::{Cluster, Told};
 use onrush_control_plane::kubernetes::controller;
 use onrush_control_plane::kubernetes::election::Candidate;
+use onrush_control_plane::kubernetes::readings::Prometheus;
 use onrush_edge::problem_of_registry;
 use onrush_engine::client::{Client, Performance};
 use onrush_engine::command::Caller;
@@ -109,13 +110,15 @@ async fn driver(settings: &Settings) -> anyhow::Result<(Driver, Key)> {
     let key = Key::open_or_create(&key_file)?;
     let driver = match &settings.deploying {
         Deploying::Local => Driver::Local(Arc::new(local(settings, key_file)?)),
-        Deploying::Kubernetes { image, system_namespace, monitoring_namespace } => {
+        Deploying::Kubernetes { image, system_namespace, monitoring_namespace, prometheus } => {
+            let prometheus = prometheus.as_deref().map(Prometheus::new).transpose().context("prometheus_url")?;
             let key = std::fs::read_to_string(&key_file).context("the engine key")?;
             let told = Told {
                 image: image.clone(),
                 system_namespace: system_namespace.clone(),
                 monitoring_namespace: monitoring_namespace.clone(),
                 key,
+                prometheus,
             };
             Driver::Cluster(Arc::new(Cluster::connect(told).await?))
         }

@@ -77,6 +77,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("engine_image", IMAGE, "the image of engines that are pods"),
     ("system_namespace", SYSTEM_NAMESPACE, "the namespace that edges and control plane are pods of"),
     ("monitoring_namespace", "", "the namespace of what scrapes engines that are pods; empty: system_namespace"),
+    ("prometheus_url", "", "who knows what engines that are pods use: any server that answers PromQL; empty: nobody"),
     ("rate_currency", "KRW", "the currency of the rates for what deployments use"),
     ("rate_core_hour", "60", "what a busy core costs an hour, in minor units, with up to three decimals"),
     ("rate_memory_gib_hour", "8", "what a GiB of memory costs an hour"),
@@ -282,7 +283,12 @@ pub(crate) struct Settings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Deploying {
     Local,
-    Kubernetes { image: String, system_namespace: String, monitoring_namespace: Option<String> },
+    Kubernetes {
+        image: String,
+        system_namespace: String,
+        monitoring_namespace: Option<String>,
+        prometheus: Option<String>,
+    },
 }
 
 /// Who takes payments.
@@ -377,7 +383,8 @@ fn deploying(layers: &Layers) -> Result<Deploying, SettingsError> {
     let (image, system_namespace) = (layers.get("engine_image")?, layers.get("system_namespace")?);
     let monitoring = layers.get::<String>("monitoring_namespace")?;
     let monitoring_namespace = Some(monitoring).filter(|namespace| !namespace.is_empty());
-    let kubernetes = Deploying::Kubernetes { image, system_namespace, monitoring_namespace };
+    let prometheus = Some(layers.get::<String>("prometheus_url")?).filter(|url| !url.is_empty());
+    let kubernetes = Deploying::Kubernetes { image, system_namespace, monitoring_namespace, prometheus };
     layers.one_of("deployments", &[("local", Deploying::Local), ("kubernetes", kubernetes)])
 }
 

@@ -189,7 +189,8 @@ pub(crate) fn opening(client: &Client, show: ShowId, performance: PerformanceId)
         terms: Terms {
             starts_at,
             ends_at: starts_at + Duration::from_hours(3),
-            opens_at: now,
+            // Before now by either clock: this process's may be a little ahead of the engine's.
+            opens_at: onrush_engine::time::Timestamp::MIN,
             closes_at: starts_at,
             hold_ttl_seconds: 300,
             seats_per_buyer_max: SEATS,

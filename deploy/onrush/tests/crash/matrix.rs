@@ -62,6 +62,8 @@ struct World {
     /// How many accounts were named, and how many seats.
     accounts: usize,
     seats: usize,
+    /// Names that were given to images and templates.
+    names: usize,
 }
 
 impl World {
@@ -89,6 +91,7 @@ impl World {
             members: Vec::new(),
             accounts: 0,
             seats: 0,
+            names: 0,
         };
         world.sign_everybody_up();
         world.helper = world.account("helper", "seller");
@@ -288,6 +291,14 @@ impl World {
         if path.contains("{block}") {
             path = path.replace("{block}", &self.block());
         }
+        if path.contains("{image}") {
+            let (admin, draft) = (self.token("admin"), self.image());
+            path = path.replace("{image}", &self.make(&admin, "POST", "/v1/images", &draft, "id"));
+        }
+        if path == "/v1/templates/{template}" {
+            let (seller, draft) = (self.token("seller"), self.template());
+            path = path.replace("{template}", &self.make(&seller, "POST", "/v1/templates", &draft, "id"));
+        }
         path = path.replace("{template}", "tpl_reserved-seating");
         if path.contains("{deployment}") {
             path = path.replace("{deployment}", &self.deployment());
@@ -301,6 +312,19 @@ impl World {
             path = path.replace("{key}", &self.make_key("buyer", "book", "id"));
         }
         path
+    }
+
+    /// What no other image has.
+    fn image(&mut self) -> Value {
+        self.names += 1;
+        let name = format!("raffle-{}", self.names);
+        let spec = json!({"role": "companion"});
+        json!({"name": name, "alias": name, "version": "1", "reference": format!("registry.example/{name}"), "spec": spec})
+    }
+
+    fn template(&mut self) -> Value {
+        self.names += 1;
+        json!({"title": format!("Hall {}", self.names), "about": "A hall."})
     }
 
     fn body(&mut self, route: &str, caller: &str) -> Value {
@@ -325,6 +349,8 @@ impl World {
             "POST /v1/sessions" => json!({"email": "buyer@example.org", "password": PASSWORD}),
             "POST /v1/sessions/refresh" => json!({"refresh_token": self.sign_in("buyer", "refresh_token")}),
             "POST /v1/shows" => json!({"title": "Dogs", "field": "musical"}),
+            "POST /v1/images" => self.image(),
+            "POST /v1/templates" | "PUT /v1/templates/{template}" => self.template(),
             "POST /v1/deployments" => json!({"template": "tpl_reserved-seating", "show": self.new_show()}),
             "PUT /v1/deployments/{deployment}" => {
                 json!({"template": "tpl_reserved-seating", "show": self.deployed})
@@ -384,7 +410,10 @@ fn routes(world: &mut World) -> Vec<(&'static str, String, bool)> {
         for (method, operation) in methods.as_object().expect("methods") {
             let known =
                 ["GET", "POST", "PATCH", "PUT", "DELETE"].into_iter().find(|known| known.eq_ignore_ascii_case(method));
-            routes.push((known.expect("a method"), path.clone(), operation["security"].is_array()));
+            // With nothing as one of the choices it may be left out.
+            let choices = operation["security"].as_array();
+            let needs_token = choices.is_some_and(|choices| choices.iter().all(|choice| *choice != json!({})));
+            routes.push((known.expect("a method"), path.clone(), needs_token));
         }
     }
     routes.sort_by_key(|(method, path, _)| (format!("{method} {path}") == LAST, path.clone(), *method));
