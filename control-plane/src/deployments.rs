@@ -261,12 +261,17 @@ impl Deployments {
         let replicas = order.replicas.unwrap_or(1);
         check_replicas(replicas)?;
         let show = order.show.0.to_string();
-        let (image, system_namespace, monitoring_namespace) = match &*self.world.driver {
+        let (image, system_namespace, monitoring_namespace, is_encrypted) = match &*self.world.driver {
             Driver::Cluster(cluster) => {
                 let told = &cluster.told;
-                (told.image.clone(), told.system_namespace.clone(), told.monitoring_namespace.clone())
+                (
+                    told.image.clone(),
+                    told.system_namespace.clone(),
+                    told.monitoring_namespace.clone(),
+                    told.is_encrypted(),
+                )
             }
-            Driver::Local(_) => (IMAGE.to_owned(), SYSTEM_NAMESPACE.to_owned(), None),
+            Driver::Local(_) => (IMAGE.to_owned(), SYSTEM_NAMESPACE.to_owned(), None, false),
         };
         let wanted = Wanted {
             // A name that a namespace may have, as the deployment's will be.
@@ -278,6 +283,7 @@ impl Deployments {
             system_namespace,
             monitoring_namespace,
             size: size_of(&answers),
+            is_encrypted,
             parts,
             answers,
         };

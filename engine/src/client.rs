@@ -27,7 +27,7 @@ use crate::performance::Opening;
 use crate::refusal::Refusal;
 use crate::registry::{RegistryCommand, RegistryRefusal};
 use crate::time::{Clock, Timestamp};
-use crate::wire::{Key, PATIENCE};
+use crate::wire::{Credentials, PATIENCE};
 
 /// A performance as a client knows it. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -128,9 +128,9 @@ impl Client {
     }
 
     /// A client of the engines at these addresses. See [`Self::connect`].
-    pub fn of_engines(addresses: &[String], key: &Key, clock: Arc<dyn Clock + Send + Sync>) -> Self {
+    pub fn of_engines(addresses: &[String], credentials: &Credentials, clock: Arc<dyn Clock + Send + Sync>) -> Self {
         let client = Self::of_none(clock);
-        addresses.iter().for_each(|address| client.connect(address, key));
+        addresses.iter().for_each(|address| client.connect(address, credentials));
         client
     }
 
@@ -245,13 +245,13 @@ impl Client {
 
     /// Adds the engine at an address, `host:port`, which need not be there yet. Has to be called on a runtime: it keeps the
     /// connection for as long as that runs, or until [`Self::disconnect`].
-    pub fn connect(&self, address: &str, key: &Key) {
-        self.0.elsewhere.add(address, key);
+    pub fn connect(&self, address: &str, credentials: &Credentials) {
+        self.0.elsewhere.add(address, credentials);
     }
 
     /// The same, for an engine of some shows: no new show is ever for it.
-    pub fn connect_dedicated(&self, address: &str, key: &Key) {
-        self.0.elsewhere.add_dedicated(address, key);
+    pub fn connect_dedicated(&self, address: &str, credentials: &Credentials) {
+        self.0.elsewhere.add_dedicated(address, credentials);
     }
 
     /// The addresses of engines elsewhere, and of each whether new shows may be for it.

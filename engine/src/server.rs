@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use tokio::net::tcp::OwnedWriteHalf;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -27,7 +27,7 @@ use crate::lease::Replaced;
 use crate::mailbox::Failure;
 use crate::refusal::Refusal;
 use crate::wire::message::{Delta, Introduction, Notice, Parcel, Request};
-use crate::wire::{Key, PATIENCE, PULSE, WireError, frame, hello};
+use crate::wire::{Credentials, PATIENCE, PULSE, Stream, WireError, frame};
 
 /// Requests of one connection under way.
 const UNDER_WAY_MAX: usize = 16_384;
@@ -40,7 +40,7 @@ const LOOK: Duration = Duration::from_millis(25);
 const STRANGERS_MAX: usize = 64;
 
 /// Serves edges until `shutdown`; then what is under way is answered first. On a thread that runs actix, best the owner's.
-pub async fn run(listener: TcpListener, client: Client, key: Key, shutdown: CancellationToken) {
+pub async fn run(listener: TcpListener, client: Client, credentials: Credentials, shutdown: CancellationToken) {
     let outstanding = Rc::<RefCell<Outstanding>>::default();
     let gather = Outstanding::gather(Rc::clone(&outstanding), client.clone());
     tokio::pin!(gather);
@@ -57,10 +57,10 @@ pub async fn run(listener: TcpListener, client: Client, key: Key, shutdown: Canc
                     tracing::warn!(%peer, "too many connections of which nobody says who they are");
                     continue;
                 };
-                let (key, shutdown) = (key.clone(), shutdown.clone());
+                let (credentials, shutdown) = (credentials.clone(), shutdown.clone());
                 let line = Line::new(client.clone(), Rc::clone(&outstanding));
                 connections.spawn_local(async move {
-                    if let Err(error) = serve(stream, line, &key, shutdown, place).await {
+                    if let Err(error) = serve(stream, line, &credentials, shutdown, place).await {
                         tracing::warn!(%peer, error = &error as &dyn std::error::Error, "an edge's connection ended");
                     }
                 });
@@ -78,16 +78,32 @@ pub async fn run(listener: TcpListener, client: Client, key: Key, shutdown: Canc
 }
 
 async fn serve(
-    mut stream: TcpStream,
-    mut line: Line,
-    key: &Key,
+    stream: TcpStream,
+    line: Line,
+    credentials: &Credentials,
     shutdown: CancellationToken,
     place: OwnedSemaphorePermit,
 ) -> Result<(), WireError> {
     stream.set_nodelay(true)?;
-    hello::as_engine(&mut stream, key).await?;
+    let stream = credentials.as_engine(stream).await?;
     drop(place);
-    let (reader, mut writer) = stream.into_split();
+    match stream {
+        Stream::Plain(stream) => {
+            let (reader, writer) = stream.into_split();
+            converse(reader, writer, line, shutdown).await
+        }
+        Stream::Tls(stream) => {
+            let (reader, writer) = tokio::io::split(stream);
+            converse(reader, writer, line, shutdown).await
+        }
+    }
+}
+
+async fn converse<R, W>(reader: R, mut writer: W, mut line: Line, shutdown: CancellationToken) -> Result<(), WireError>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
     let mut frames = frame::frames(reader);
     let Some(engine) = line.client.name().await else { return Ok(()) };
     line.catch_up(engine);
@@ -131,7 +147,7 @@ async fn serve(
 }
 
 /// Says what there is to say, as long as it may be said. Most is taken at once, and needs no watch over the time.
-async fn say(writer: &mut OwnedWriteHalf, line: &Line) -> Result<(), WireError> {
+async fn say<W: AsyncWrite + Unpin>(writer: &mut W, line: &Line) -> Result<(), WireError> {
     let mut said = pin!(frame::write(writer, &line.out));
     if let Some(said) = said.as_mut().now_or_never() {
         return said;

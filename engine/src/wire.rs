@@ -7,6 +7,7 @@
 //! A frame ([`frame`]) is its length and an rkyv archive of the very types of this crate, so both ends have to be of one
 //! [`VERSION`]; what has to be read for years, the journal, has a codec of its own.
 
+mod credentials;
 pub(crate) mod frame;
 pub(crate) mod hello;
 mod key;
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-pub use hello::{as_asker, as_plane};
+pub use credentials::{Credentials, NAME, Stream, Tls, TlsError};
 pub use key::{Key, KeyError, is_exposed};
 
 /// Both ends have to speak the same. Raised with every change of what an archive of a message is: the test `pinned`
@@ -60,6 +61,11 @@ pub enum WireError {
     /// Its key is another one.
     #[error("the other end has another engine key: both need the same file, see --engine-key-file")]
     Key,
+    /// One of the two has no certificate that the other believes, or none at all.
+    #[error(
+        "no encrypted connection: both ends need a certificate of the same authority for the name onrush, see wire_cert_file"
+    )]
+    Tls(#[source] io::Error),
     /// A frame is longer than there may be.
     #[error("a frame is longer than {} MiB", FRAME_LEN_MAX >> 20)]
     TooLong,
@@ -77,6 +83,6 @@ pub enum WireError {
 impl WireError {
     /// Whether it stays so until somebody does something about it.
     pub(crate) fn is_lasting(&self) -> bool {
-        matches!(self, Self::Stranger | Self::Version { .. } | Self::Key)
+        matches!(self, Self::Stranger | Self::Version { .. } | Self::Key | Self::Tls(_))
     }
 }

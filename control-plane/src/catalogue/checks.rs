@@ -24,7 +24,10 @@ const PARAMETERS_MAX: usize = 20;
 /// What is on every engine's name.
 const ENGINE: &str = "engine";
 /// What a platform tells its engines itself.
-const TOLD: [&str; 7] = [
+const TOLD: [&str; 10] = [
+    "ONRUSH_WIRE_CERT_FILE",
+    "ONRUSH_WIRE_CERT_KEY_FILE",
+    "ONRUSH_WIRE_CA_FILE",
     "ONRUSH_DATA",
     "ONRUSH_ENGINE_LISTEN",
     "ONRUSH_OPS_LISTEN",

@@ -83,7 +83,7 @@ impl PodPlace {
 /// See [`super::Driver`].
 pub(super) async fn prepare(cluster: &Cluster, record: &Record) -> Result<(), ClusterError> {
     let wanted = wanted(cluster, record);
-    for object in wanted.surroundings().into_iter().chain([wanted.key(&cluster.told.key)]) {
+    for object in wanted.surroundings().into_iter().chain([wanted.key(&cluster.told.files)]) {
         cluster.apply(&object).await?;
     }
     cluster.keep_companions(&wanted.name, &wanted.companions()).await
@@ -100,6 +100,7 @@ pub(super) fn wanted(cluster: &Cluster, record: &Record) -> Wanted {
         system_namespace: cluster.told.system_namespace.clone(),
         monitoring_namespace: cluster.told.monitoring_namespace.clone(),
         size: record.size(),
+        is_encrypted: cluster.told.is_encrypted(),
         parts: record.parts.clone(),
         answers: record.parameters.clone(),
     }

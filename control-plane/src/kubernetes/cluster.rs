@@ -1,5 +1,6 @@
 //! The calls that are made to a cluster, each again where that may help. None is of another kind than these.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -18,7 +19,7 @@ use thiserror::Error;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::companions::COMPANION;
-use super::manifests::{CO_OPERATOR, FIELD_MANAGER, claim_name, engine_name, pod_name};
+use super::manifests::{self, CO_OPERATOR, FIELD_MANAGER, claim_name, engine_name, pod_name};
 use super::readings::{Prometheus, Readings};
 
 /// What one call may take.
@@ -77,10 +78,18 @@ pub struct Told {
     pub system_namespace: String,
     /// The namespace of what scrapes metrics, where that is another one.
     pub monitoring_namespace: Option<String>,
-    /// What engines and edges know each other by, as their key file has it.
-    pub key: String,
+    /// What engines and edges know each other by: the files that engines get, with what they hold. [`manifests::KEY`], and with certificates
+    /// [`manifests::CERTIFICATES`], too.
+    pub files: BTreeMap<String, String>,
     /// Who knows what engines use, if somebody does.
     pub prometheus: Option<Prometheus>,
+}
+
+impl Told {
+    /// Whether engines have certificates.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        manifests::CERTIFICATES.iter().all(|file| self.files.contains_key(*file))
+    }
 }
 
 /// A cluster. See the module.
@@ -272,11 +281,11 @@ impl Cluster {
     }
 
     /// How many engines run on each node, by its name.
-    pub(crate) async fn engines_by_node(&self) -> Result<std::collections::BTreeMap<String, u32>, ClusterError> {
+    pub(crate) async fn engines_by_node(&self) -> Result<BTreeMap<String, u32>, ClusterError> {
         let pods: Api<Pod> = Api::all(self.client.clone());
         let engines = ListParams::default()
             .labels(&format!("app.kubernetes.io/component=engine,app.kubernetes.io/managed-by={FIELD_MANAGER}"));
-        let mut counts = std::collections::BTreeMap::new();
+        let mut counts = BTreeMap::new();
         let found = patiently(|| pods.list(&engines)).await?.items;
         for node in found.into_iter().filter_map(|pod| pod.spec?.node_name) {
             *counts.entry(node).or_default() += 1;

@@ -13,6 +13,10 @@ use crate::deployments::Size;
 /// The port on which an engine listens for edges, and that of its health and metrics.
 const WIRE: u16 = 7411;
 pub(super) const OPS: u16 = 9090;
+/// The file with the key of engines and edges.
+pub const KEY: &str = "engine.key";
+/// Those with a certificate, its key, and the certificate of the authority.
+pub const CERTIFICATES: [&str; 3] = ["wire.crt", "wire.key", "ca.crt"];
 /// The component of engines, and their account.
 pub(super) const ENGINE: &str = "engine";
 /// Who may look at a show's namespace: an account, whose tokens are given away, and its role.
@@ -43,6 +47,8 @@ pub struct Wanted {
     pub monitoring_namespace: Option<String>,
     /// What each engine gets.
     pub size: Size,
+    /// Whether engines have certificates.
+    pub is_encrypted: bool,
     /// What runs beside them; the image of engines is `image`, whatever this says.
     pub parts: Parts,
     /// Each question's answer, which companions are told.
@@ -204,8 +210,8 @@ impl Wanted {
     }
 
     /// What edges and engines know each other by. Not among [`Self::objects`], which anybody may look at who may deploy.
-    pub fn key(&self, key: &str) -> Value {
-        self.object("v1", "Secret", "engine-key", json!({"type": "Opaque", "stringData": {"engine.key": key}}))
+    pub fn key(&self, files: &BTreeMap<String, String>) -> Value {
+        self.object("v1", "Secret", "engine-key", json!({"type": "Opaque", "stringData": files}))
     }
 
     fn deny_all(&self) -> Value {
@@ -374,17 +380,23 @@ impl Wanted {
                 "failureThreshold": failures,
             })
         };
+        let certificates = ["CERT", "CERT_KEY", "CA"].iter().zip(CERTIFICATES);
+        let certificates: Vec<_> = certificates
+            .filter(|_| self.is_encrypted)
+            .map(|(name, file)| variable(&format!("ONRUSH_WIRE_{name}_FILE"), format!("/keys/{file}")))
+            .collect();
         let own = self.parts.engine.iter().flat_map(|image| &image.spec.env);
         let env: Vec<_> = [
             variable("ONRUSH_DATA", "/data".to_owned()),
             variable("ONRUSH_ENGINE_LISTEN", format!("0.0.0.0:{WIRE}")),
             variable("ONRUSH_OPS_LISTEN", format!("0.0.0.0:{OPS}")),
-            variable("ONRUSH_ENGINE_KEY_FILE", "/keys/engine.key".to_owned()),
+            variable("ONRUSH_ENGINE_KEY_FILE", format!("/keys/{KEY}")),
             variable("ONRUSH_LOG_FORMAT", "json".to_owned()),
             variable("ONRUSH_MAILBOX_CAPACITY", size.mailbox_capacity.to_string()),
             variable("ONRUSH_SNAPSHOT_EVERY_EVENTS", size.snapshot_every_events.to_string()),
         ]
         .into_iter()
+        .chain(certificates)
         .chain(own.map(|(name, value)| variable(name, value.clone())))
         .collect();
         json!({

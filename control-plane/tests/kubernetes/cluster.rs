@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::driver::{Edge, SHOW, engines, on_runtime, plane, rates};
 use crate::server::Server;
-use crate::{wanted, with_companions};
+use crate::{wanted, with_everything};
 
 /// What takes longer in a real cluster never comes: an image has to be fetched, and a volume made.
 const PATIENCE: Duration = Duration::from_mins(10);
@@ -125,10 +125,12 @@ async fn is_as_it_should_be(client: Client, image: &str) {
         .await;
 
     // What a show comes to is taken as it is. In a namespace that is there: a rehearsal makes none.
-    let stadium = with_companions(wanted("tpl_reserved-seating", 100_000, 1_000_000, 4));
+    let stadium = with_everything(wanted("tpl_reserved-seating", 100_000, 1_000_000, 4));
     for size in [wanted("tpl_reserved-seating", 3_000, 20_000, 1), stadium] {
         asked.apply(&namespace(&size.name), false).await.unwrap();
-        for object in size.objects().into_iter().chain([size.key("a-key\n")]) {
+        for object in
+            size.objects().into_iter().chain([size.key(&[("engine.key".to_owned(), "a-key\n".to_owned())].into())])
+        {
             asked.apply(&object, true).await.unwrap_or_else(|error| panic!("{object:#}: {error}"));
         }
         asked.delete(&format!("/api/v1/namespaces/{}", size.name)).await;
@@ -140,7 +142,7 @@ async fn is_as_it_should_be(client: Client, image: &str) {
         image: image.to_owned(),
         system_namespace: NAMESPACE.to_owned(),
         monitoring_namespace: None,
-        key: format!("{}\n", "5a".repeat(32)),
+        files: [("engine.key".to_owned(), format!("{}\n", "5a".repeat(32)))].into(),
         prometheus: None,
     };
     let (cluster, edge) = (Arc::new(Cluster::of(client, told)), Arc::new(Mutex::new(Edge::default())));

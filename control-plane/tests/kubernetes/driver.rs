@@ -80,7 +80,7 @@ impl World {
             image: image.to_owned(),
             system_namespace: "onrush".to_owned(),
             monitoring_namespace: None,
-            key: "a-key\n".to_owned(),
+            files: [("engine.key".to_owned(), "a-key\n".to_owned())].into(),
             prometheus,
         };
         let cluster = Cluster::of(self.server.client(), told);

@@ -44,6 +44,7 @@ fn wanted(template: &str, seats: u64, crowd: u64, replicas: u32) -> Wanted {
         system_namespace: "onrush".to_owned(),
         monitoring_namespace: Some("monitoring".to_owned()),
         size: size_of(&answers),
+        is_encrypted: false,
         parts: Parts::default(),
         answers,
     }
@@ -79,8 +80,9 @@ fn beside() -> Vec<Beside> {
     vec![of("raffle", raffle), of("cache", cache), of("board", board)]
 }
 
-fn with_companions(wanted: Wanted) -> Wanted {
-    Wanted { parts: Parts { engine: None, companions: beside() }, ..wanted }
+/// With all that there can be.
+fn with_everything(wanted: Wanted) -> Wanted {
+    Wanted { parts: Parts { engine: None, companions: beside() }, is_encrypted: true, ..wanted }
 }
 
 /// Compares with what is committed.
@@ -111,7 +113,7 @@ fn the_objects_of_a_show_are_what_is_committed() {
     golden("tests/kubernetes/theatre.yaml", &wanted("tpl_reserved-seating", 3_000, 20_000, 1).objects());
     golden(
         "tests/kubernetes/stadium.yaml",
-        &with_companions(wanted("tpl_reserved-seating", 100_000, 1_000_000, 4)).objects(),
+        &with_everything(wanted("tpl_reserved-seating", 100_000, 1_000_000, 4)).objects(),
     );
 }
 
@@ -123,7 +125,7 @@ fn reads_as<T: Serialize + DeserializeOwned>(object: &Value) {
 
 #[test]
 fn every_object_is_one_of_its_kind() {
-    for object in with_companions(wanted("tpl_general-admission", 2_000, 10_000, 2)).objects() {
+    for object in with_everything(wanted("tpl_general-admission", 2_000, 10_000, 2)).objects() {
         match object["kind"].as_str().unwrap() {
             "Namespace" => reads_as::<Namespace>(&object),
             "ResourceQuota" => reads_as::<ResourceQuota>(&object),
@@ -144,7 +146,7 @@ fn every_object_is_one_of_its_kind() {
 /// What the restricted Pod Security Standard asks of a pod.
 #[test]
 fn pods_are_restricted() {
-    let objects = with_companions(wanted("tpl_general-admission", 2_000, 10_000, 2)).objects();
+    let objects = with_everything(wanted("tpl_general-admission", 2_000, 10_000, 2)).objects();
     let pods = objects.iter().map(|object| &object["spec"]["template"]["spec"]).filter(|pod| !pod.is_null());
     assert_eq!(pods.map(check_restricted).count(), 5, "two engines and three companions");
 }

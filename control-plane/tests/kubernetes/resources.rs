@@ -41,7 +41,7 @@ fn cluster(server: &Server) -> Cluster {
         image: "onrush:1".to_owned(),
         system_namespace: "onrush".to_owned(),
         monitoring_namespace: None,
-        key: "a-key\n".to_owned(),
+        files: [("engine.key".to_owned(), "a-key\n".to_owned())].into(),
         prometheus: None,
     };
     Cluster::of(server.client(), told)

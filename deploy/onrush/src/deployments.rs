@@ -1,7 +1,8 @@
 //! Engines of their own for shows, in the process of a server: how they are started, and what the server's edge is asked.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -9,9 +10,9 @@ use onrush_api::problem::{Kind, Problem};
 use onrush_control_plane::ControlPlane;
 use onrush_control_plane::deployments::{Deployments, Driver, Engines, Known, Local, Outstanding};
 use onrush_control_plane::kubernetes::cluster::{Cluster, Told};
-use onrush_control_plane::kubernetes::controller;
 use onrush_control_plane::kubernetes::election::Candidate;
 use onrush_control_plane::kubernetes::readings::Prometheus;
+use onrush_control_plane::kubernetes::{controller, manifests};
 use onrush_edge::problem_of_registry;
 use onrush_engine::client::{Client, Performance};
 use onrush_engine::command::Caller;
@@ -19,10 +20,11 @@ use onrush_engine::handover::HandOverFailure;
 use onrush_engine::id::{PerformanceId, ShowId};
 use onrush_engine::inventory::{Answer, BookingView, Stage};
 use onrush_engine::mailbox::Ask;
-use onrush_engine::wire::Key;
+use onrush_engine::wire::Credentials;
 use tokio_util::sync::CancellationToken;
 
-use crate::settings::{Deploying, Settings};
+use crate::credentials;
+use crate::settings::{Certificates, Deploying, Settings};
 
 /// Room that an engine of a show keeps for a start on a full disk, in MiB: as little as may be, as there are many.
 const BALLAST: &str = "17";
@@ -36,9 +38,9 @@ pub(crate) async fn add(
     own_engine: Option<String>,
 ) -> (ControlPlane, Option<Arc<Cluster>>) {
     match driver(settings).await {
-        Ok((driver, key)) => {
+        Ok((driver, credentials)) => {
             let cluster = if let Driver::Cluster(cluster) = &driver { Some(Arc::clone(cluster)) } else { None };
-            (plane.with_deployments(driver, engines(client, key, own_engine), settings.rates), cluster)
+            (plane.with_deployments(driver, engines(client, credentials, own_engine), settings.rates), cluster)
         }
         Err(error) => {
             let error: &dyn std::error::Error = error.as_ref();
@@ -105,25 +107,38 @@ fn watch(plane: &Arc<ControlPlane>) {
 }
 
 /// How engines are started, and what they are known by.
-async fn driver(settings: &Settings) -> anyhow::Result<(Driver, Key)> {
+async fn driver(settings: &Settings) -> anyhow::Result<(Driver, Credentials)> {
     let key_file = std::path::absolute(&settings.engine_key_file).context("the engine key's own path")?;
-    let key = Key::open_or_create(&key_file)?;
+    let credentials = credentials::open_or_create(settings)?;
     let driver = match &settings.deploying {
         Deploying::Local => Driver::Local(Arc::new(local(settings, key_file)?)),
         Deploying::Kubernetes { image, system_namespace, monitoring_namespace, prometheus } => {
             let prometheus = prometheus.as_deref().map(Prometheus::new).transpose().context("prometheus_url")?;
-            let key = std::fs::read_to_string(&key_file).context("the engine key")?;
+            let files = files(settings, &key_file)?;
             let told = Told {
                 image: image.clone(),
                 system_namespace: system_namespace.clone(),
                 monitoring_namespace: monitoring_namespace.clone(),
-                key,
+                files,
                 prometheus,
             };
             Driver::Cluster(Arc::new(Cluster::connect(told).await?))
         }
     };
-    Ok((driver, key))
+    Ok((driver, credentials))
+}
+
+/// What engines that are pods get of what this server knows others by.
+fn files(settings: &Settings, key_file: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut files = vec![(manifests::KEY, key_file)];
+    if let Some(Certificates { certificate, key, authority }) = &settings.certificates {
+        files.extend(manifests::CERTIFICATES.into_iter().zip([certificate.as_path(), key, authority]));
+    }
+    let read = |(name, path): (&str, &Path)| {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok((name.to_owned(), text))
+    };
+    files.into_iter().map(read).collect()
 }
 
 /// This program, with this server's settings.
@@ -139,7 +154,7 @@ fn local(settings: &Settings, key_file: PathBuf) -> anyhow::Result<Local> {
 }
 
 /// What is asked of the edge of this process. Nobody but this knows that its own engine may be at an address.
-fn engines(client: &Client, key: Key, own_engine: Option<String>) -> Engines {
+fn engines(client: &Client, credentials: Credentials, own_engine: Option<String>) -> Engines {
     let of = || client.clone();
     let (own, from_own) = (own_engine.clone(), own_engine);
     let (known, connecting, gone, heard, moving, asked) = (of(), of(), of(), of(), of(), of());
@@ -149,7 +164,7 @@ fn engines(client: &Client, key: Key, own_engine: Option<String>) -> Engines {
             let show = known.shows().get(id)?;
             Some(Known { seller: show.seller })
         }),
-        connect: Box::new(move |address| connecting.connect_dedicated(address, &key)),
+        connect: Box::new(move |address| connecting.connect_dedicated(address, &credentials)),
         disconnect: Box::new(move |address| gone.disconnect(address)),
         is_connected: Box::new(move |address| heard.is_connected(address)),
         move_show: Box::new(move |show, from, to| {

@@ -14,14 +14,13 @@ use onrush_edge::directory::Directory;
 use onrush_edge::server::Surface;
 use onrush_engine::client::Client;
 use onrush_engine::time::SystemClock;
-use onrush_engine::wire::Key;
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::Shared;
 use crate::plane::remote::{Remote, Told};
 use crate::running::{self, StopSignals};
 use crate::settings::{Settings, SettingsError};
-use crate::{listen, people, telemetry};
+use crate::{credentials, listen, people, telemetry};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "It keeps nothing: any number of edges may serve the same engines, with the same keys.\n\n\
@@ -83,10 +82,10 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     let address = api[0].local_addr().context("the bound address")?;
     std::fs::create_dir_all(data).with_context(|| format!("cannot make {}", data.display()))?;
     running::withdraw(data, running::ADDRESS)?;
-    let key = Key::open(&settings.engine_key_file).context("an edge needs the engines' key: --engine-key-file FILE")?;
+    let credentials = credentials::open(&settings)?;
     let key_file = &settings.token_key_file;
     let keys = Arc::new(open_keys(&settings)?);
-    let client = Client::of_engines(&settings.engines, &key, Arc::new(SystemClock::start()));
+    let client = Client::of_engines(&settings.engines, &credentials, Arc::new(SystemClock::start()));
     let revocations = Arc::new(Revocations::default());
     let context = Context::new(
         settings.edge.clone(),
@@ -101,7 +100,7 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
         Some(address) => {
             // Until it was told which there are.
             client.expect_engines(true);
-            let plane = Remote::new(address, &key);
+            let plane = Remote::new(address, &credentials);
             actix_rt::spawn(Arc::clone(&plane).keep(Told { client: client.clone(), revocations }));
             context.with_control_plane(plane.face()).with_payments(Some(plane.payments()))
         }

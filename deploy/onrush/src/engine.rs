@@ -15,13 +15,12 @@ use onrush_edge::server::Surface;
 use onrush_engine::Health;
 use onrush_engine::engine::Engine;
 use onrush_engine::lease;
-use onrush_engine::wire::Key;
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::Shared;
 use crate::running::{self, StopSignals};
 use crate::settings::Settings;
-use crate::{listen, telemetry};
+use crate::{credentials, listen, telemetry};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Edges find it at --engine-listen, and need the file engine.key of its data directory.\n\n\
@@ -72,7 +71,7 @@ async fn serve(mut settings: Settings, former: Option<&Path>) -> anyhow::Result<
     if let Some(former) = former {
         take_over(former, &settings).await?;
     }
-    let key = Key::open_or_create(&settings.engine_key_file)?;
+    let credentials = credentials::open_or_create(&settings)?;
     let engine = Engine::open(&settings.engine)?;
     running::withdraw(data, running::ENGINE_ADDRESS)?;
     std::fs::write(data.join("pid"), std::process::id().to_string()).context("cannot write this process's number")?;
@@ -81,7 +80,7 @@ async fn serve(mut settings: Settings, former: Option<&Path>) -> anyhow::Result<
     let client = engine.start(&owner.handle()).await.context("the owner's thread ended")?;
 
     let shutdown = CancellationToken::new();
-    let end = running::spawn_engine(&owner.handle(), listener, &client, key, &shutdown);
+    let end = running::spawn_engine(&owner.handle(), listener, &client, credentials, &shutdown);
     let operations = Context::new(
         settings.edge.clone(),
         Directory::of(client.clone()),

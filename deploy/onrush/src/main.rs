@@ -1,6 +1,7 @@
 //! The binary that puts the parts together: one subcommand a role.
 
 mod arguments;
+mod credentials;
 mod demo;
 mod deployments;
 mod edge;

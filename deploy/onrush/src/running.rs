@@ -11,7 +11,7 @@ use onrush_edge::context::Context;
 use onrush_edge::server::{self, Surface};
 use onrush_engine::Health;
 use onrush_engine::client::Client;
-use onrush_engine::wire::Key;
+use onrush_engine::wire::Credentials;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -56,7 +56,7 @@ pub(crate) fn spawn_engine(
     owner: &ArbiterHandle,
     listener: TcpListener,
     client: &Client,
-    key: Key,
+    credentials: Credentials,
     shutdown: &CancellationToken,
 ) -> oneshot::Receiver<()> {
     let (ended, end) = oneshot::channel();
@@ -64,7 +64,7 @@ pub(crate) fn spawn_engine(
     owner.spawn_fn(move || {
         actix_rt::spawn(async move {
             match tokio::net::TcpListener::from_std(listener) {
-                Ok(listener) => onrush_engine::server::run(listener, served, key, stop).await,
+                Ok(listener) => onrush_engine::server::run(listener, served, credentials, stop).await,
                 Err(error) => tracing::error!(%error, "the listener for edges failed"),
             }
             // Whoever waited and went away needs no answer.

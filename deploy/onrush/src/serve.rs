@@ -131,7 +131,7 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
                 own_engine: open.own_engine.clone(),
                 revocations: Arc::clone(&people.revocations),
                 edges: Arc::clone(&people.edges),
-                key: open.key.clone(),
+                credentials: open.credentials.clone(),
             };
             banner.push_str(
                 "Edges: onrush edge --control-plane, at the address in plane-address of the data directory\n",

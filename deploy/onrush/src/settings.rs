@@ -32,6 +32,13 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("control_plane", "", "the server that `onrush edge` asks, and is told of engines by, as host:port; empty: none"),
     ("engines", "", "engines of `onrush edge`, as host:port, with commas between them"),
     ("engine_key_file", "", "the key that engines and their edges share; empty: engine.key in the data directory"),
+    (
+        "wire_cert_file",
+        "",
+        "certificate, in PEM, between engines, edges and control planes, for the name onrush; empty: unencrypted",
+    ),
+    ("wire_cert_key_file", "", "the certificate's private key"),
+    ("wire_ca_file", "", "the certificate of the authority that has signed it, and all others"),
     ("token_key_file", "", "the keys that sign access tokens; empty: token.key in the data directory"),
     ("ticket_key_file", "", "the keys that sign tickets; empty: ticket.key in the data directory"),
     ("durability", "fsync", "fsync: an answer means that the disk has it; relaxed: up to a second may be lost"),
@@ -252,6 +259,8 @@ pub(crate) struct Settings {
     /// The engines of an edge, as `host:port`.
     pub(crate) engines: Vec<String>,
     pub(crate) engine_key_file: PathBuf,
+    /// What the wire is encrypted with, if it is.
+    pub(crate) certificates: Option<Certificates>,
     pub(crate) token_key_file: PathBuf,
     pub(crate) ticket_key_file: PathBuf,
     /// Where a server listens for edges.
@@ -277,6 +286,14 @@ pub(crate) struct Settings {
     pub(crate) deploying: Deploying,
     /// For engines that this server starts: what it was told itself, but for what each has of its own.
     pub(crate) environment: Vec<(String, String)>,
+}
+
+/// Files in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Certificates {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+    pub(crate) authority: PathBuf,
 }
 
 /// What runs engines of shows' own.
@@ -316,6 +333,7 @@ impl Settings {
             engine_listen: layers.get("engine_listen")?,
             engines: engines(layers)?,
             engine_key_file: key_file(layers, "engine_key_file", layers.data().join("engine.key"))?,
+            certificates: certificates(layers)?,
             token_key_file: key_file(layers, "token_key_file", KeyFile::path_in(&layers.data()))?,
             ticket_key_file: key_file(layers, "ticket_key_file", TicketKeys::path_in(&layers.data()))?,
             plane_listen: match layers.get::<String>("plane_listen")?.as_str() {
@@ -371,6 +389,21 @@ fn check_place(layers: &Layers, name: &'static str, address: &str) -> Result<Str
     match address.rsplit_once(':') {
         Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(address.to_owned()),
         _ => Err(layers.wrong(name, format!("'{address}' is not host:port"))),
+    }
+}
+
+fn certificates(layers: &Layers) -> Result<Option<Certificates>, SettingsError> {
+    let files = ["wire_cert_file", "wire_cert_key_file", "wire_ca_file"].map(|name| layers.get::<String>(name));
+    let [certificate, key, authority] = files;
+    let (certificate, key, authority) = (certificate?, key?, authority?);
+    match [&certificate, &key, &authority].map(String::is_empty) {
+        [true, true, true] => Ok(None),
+        [false, false, false] => {
+            Ok(Some(Certificates { certificate: certificate.into(), key: key.into(), authority: authority.into() }))
+        }
+        _ => Err(SettingsError::Contradiction(
+            "wire_cert_file, wire_cert_key_file and wire_ca_file need each other".to_owned(),
+        )),
     }
 }
 

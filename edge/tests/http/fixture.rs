@@ -24,7 +24,7 @@ use onrush_edge::server::{self, Surface};
 use onrush_engine::client::Client;
 use onrush_engine::engine::Engine;
 use onrush_engine::time::{SystemClock, Timestamp};
-use onrush_engine::wire::Key;
+use onrush_engine::wire::{Credentials, Key};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -230,7 +230,7 @@ fn is_apart() -> bool {
 
 /// The client of an engine that is only known by its address.
 async fn from_apart(engine: &Client, owner: &Arbiter, shutdown: &CancellationToken) -> Client {
-    let (listener, key) = (listen(), Key::from_bytes([7; 32]));
+    let (listener, key) = (listen(), Credentials::from(Key::from_bytes([7; 32])));
     let address = listener.local_addr().expect("bound").to_string();
     listener.set_nonblocking(true).expect("a socket has options");
     let (served, stop, its_key) = (engine.clone(), shutdown.clone(), key.clone());

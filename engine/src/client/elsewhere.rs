@@ -21,7 +21,7 @@ use crate::journal::Durability;
 use crate::mailbox::Failure;
 use crate::registry::{RegistryCommand, Show};
 use crate::wire::message::{Delta, Introduction, check_rules};
-use crate::wire::{Key, PATIENCE, WireError};
+use crate::wire::{Credentials, PATIENCE, WireError};
 
 /// See the module.
 pub(super) struct Elsewhere {
@@ -58,12 +58,12 @@ impl Elsewhere {
         Self { links: ArcSwap::default(), known, health: watch::channel(Health::Running).0, changes, expects_more }
     }
 
-    pub(super) fn add(&self, address: &str, key: &Key) {
-        self.connect(address, key, true);
+    pub(super) fn add(&self, address: &str, credentials: &Credentials) {
+        self.connect(address, credentials, true);
     }
 
-    pub(super) fn add_dedicated(&self, address: &str, key: &Key) {
-        self.connect(address, key, false);
+    pub(super) fn add_dedicated(&self, address: &str, credentials: &Credentials) {
+        self.connect(address, credentials, false);
     }
 
     pub(super) fn addresses(&self) -> Vec<(String, bool)> {
@@ -79,14 +79,14 @@ impl Elsewhere {
         self.expects_more.store(more, Ordering::Release);
     }
 
-    fn connect(&self, address: &str, key: &Key, takes_shows: bool) {
+    fn connect(&self, address: &str, credentials: &Credentials, takes_shows: bool) {
         match self.link(address) {
             // Another engine has the address of one that has gone.
             Some(link) if link.is_leaving() => self.remove(address),
             Some(_) => return,
             None => {}
         }
-        let link = Arc::new(Link::new(address.to_owned(), key.clone()));
+        let link = Arc::new(Link::new(address.to_owned(), credentials.clone()));
         let keeper = tokio::spawn(Arc::clone(&link).keep(Arc::clone(&self.known))).abort_handle();
         let added = Connected { link, takes_shows, keeper };
         self.links.rcu(|links| links.iter().chain([&added]).cloned().collect::<Vec<_>>());

@@ -8,9 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, counter, gauge};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 
@@ -24,7 +23,7 @@ use crate::performance::Opening;
 use crate::refusal::Refusal;
 use crate::registry::RegistryCommand;
 use crate::wire::message::{Notice, Parcel, Request};
-use crate::wire::{Key, PATIENCE, SILENCE_MAX, WireError, frame, hello};
+use crate::wire::{Credentials, PATIENCE, SILENCE_MAX, Stream, WireError, frame};
 
 /// Requests of one edge that wait for one engine.
 const WAITING_MAX: usize = 16_384;
@@ -39,7 +38,7 @@ const PAUSE_LASTING: Duration = Duration::from_secs(5);
 /// See the module.
 pub(crate) struct Link {
     address: String,
-    key: Key,
+    credentials: Credentials,
     outgoing: Mutex<Outgoing>,
     /// There are frames to be written.
     news: Notify,
@@ -113,14 +112,14 @@ impl fmt::Debug for Link {
 }
 
 impl Link {
-    pub(super) fn new(address: String, key: Key) -> Self {
+    pub(super) fn new(address: String, credentials: Credentials) -> Self {
         let connected = gauge!("onrush_engine_connected", "engine" => address.clone());
         let failures = counter!("onrush_engine_connection_failures_total", "engine" => address.clone());
         connected.set(0.0);
         failures.increment(0);
         Self {
             address,
-            key,
+            credentials,
             outgoing: Mutex::default(),
             news: Notify::new(),
             caught_up: AtomicBool::new(false),
@@ -310,17 +309,32 @@ impl Link {
         }
     }
 
-    async fn connect(&self) -> Result<TcpStream, WireError> {
+    async fn connect(&self) -> Result<Stream, WireError> {
         let connecting = TcpStream::connect(&self.address);
-        let mut stream = timeout(PATIENCE, connecting).await.map_err(|_| WireError::Silent)??;
+        let stream = timeout(PATIENCE, connecting).await.map_err(|_| WireError::Silent)??;
         stream.set_nodelay(true)?;
-        hello::as_edge(&mut stream, &self.key).await?;
-        Ok(stream)
+        self.credentials.as_edge(stream).await
     }
 
     /// Asks and listens, until that fails.
-    async fn serve(self: &Arc<Self>, stream: TcpStream, known: &Known) -> WireError {
-        let (reader, writer) = stream.into_split();
+    async fn serve(self: &Arc<Self>, stream: Stream, known: &Known) -> WireError {
+        match stream {
+            Stream::Plain(stream) => {
+                let (reader, writer) = stream.into_split();
+                self.converse(reader, writer, known).await
+            }
+            Stream::Tls(stream) => {
+                let (reader, writer) = tokio::io::split(stream);
+                self.converse(reader, writer, known).await
+            }
+        }
+    }
+
+    async fn converse<R, W>(self: &Arc<Self>, reader: R, writer: W, known: &Known) -> WireError
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
         self.resume();
         let ended = tokio::select! {
             ended = self.listen(reader, known) => ended,
@@ -357,7 +371,7 @@ impl Link {
         self.news.notify_one();
     }
 
-    async fn speak(&self, mut writer: OwnedWriteHalf) -> Result<(), WireError> {
+    async fn speak<W: AsyncWrite + Unpin>(&self, mut writer: W) -> Result<(), WireError> {
         loop {
             self.news.notified().await;
             if !self.outgoing().connected {
@@ -371,7 +385,7 @@ impl Link {
         }
     }
 
-    async fn listen(self: &Arc<Self>, reader: OwnedReadHalf, known: &Known) -> Result<(), WireError> {
+    async fn listen<R: AsyncRead + Unpin>(self: &Arc<Self>, reader: R, known: &Known) -> Result<(), WireError> {
         let mut frames = frame::frames(reader);
         loop {
             let archive = timeout(SILENCE_MAX, frame::next(&mut frames)).await.map_err(|_| WireError::Silent)??;
@@ -495,7 +509,7 @@ mod tests {
     const PERFORMANCE: PerformanceId = PerformanceId(7);
 
     fn link() -> Link {
-        Link::new("here:1".to_owned(), Key::from_bytes([7; 32]))
+        Link::new("here:1".to_owned(), crate::wire::Key::from_bytes([7; 32]).into())
     }
 
     fn cancel(key: Option<u64>) -> Ask {

@@ -52,6 +52,8 @@ pub(crate) async fn write<W: AsyncWrite + Unpin>(writer: &mut W, mut frames: &[u
         }
         frames = &frames[written..];
     }
+    // What is encrypted would wait for the next frame, and who may write now may not any more by then.
+    timeout(PATIENCE, writer.flush()).await.map_err(|_| WireError::Silent)??;
     Ok(())
 }
 

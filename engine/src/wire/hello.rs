@@ -1,6 +1,7 @@
 //! How an edge and an engine, or an edge and a control plane, come to believe each other: each answers the other's random number with the key that they
-//! share, and the key never leaves. What follows is neither encrypted nor signed: whoever can answer at an engine's address, or
-//! change what is on the way, can act as one of the two. It belongs into a network where nobody else is.
+//! share, and the key never leaves. Without certificates ([`super::credentials`]) what follows is neither encrypted nor signed: whoever can
+//! answer at an engine's address, or change what is on the way, can act as one of the two. It belongs into a network where nobody
+//! else is.
 
 use std::io;
 
@@ -17,7 +18,7 @@ const PROOF_LEN: usize = blake3::OUT_LEN;
 ///
 /// # Errors
 /// [`WireError`], where the other end is not believed.
-pub(crate) async fn as_engine<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, key: &Key) -> Result<(), WireError> {
+pub(super) async fn as_engine<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, key: &Key) -> Result<(), WireError> {
     greet(stream, key, *b"engine", *b"edge  ").await
 }
 
@@ -25,7 +26,7 @@ pub(crate) async fn as_engine<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S,
 ///
 /// # Errors
 /// [`WireError`], where the other end is not believed.
-pub(crate) async fn as_edge<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, key: &Key) -> Result<(), WireError> {
+pub(super) async fn as_edge<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, key: &Key) -> Result<(), WireError> {
     greet(stream, key, *b"edge  ", *b"engine").await
 }
 
@@ -33,7 +34,7 @@ pub(crate) async fn as_edge<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, k
 ///
 /// # Errors
 /// [`WireError`], where the other end is not believed.
-pub async fn as_plane<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, key: &Key) -> Result<(), WireError> {
+pub(super) async fn as_plane<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, key: &Key) -> Result<(), WireError> {
     greet(stream, key, *b"plane ", *b"asker ").await
 }
 
@@ -41,7 +42,7 @@ pub async fn as_plane<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, key: &K
 ///
 /// # Errors
 /// [`WireError`], where the other end is not believed.
-pub async fn as_asker<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, key: &Key) -> Result<(), WireError> {
+pub(super) async fn as_asker<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, key: &Key) -> Result<(), WireError> {
     greet(stream, key, *b"asker ", *b"plane ").await
 }
 
@@ -58,8 +59,10 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
         hello[6..8].copy_from_slice(&VERSION.to_le_bytes());
         hello[8..].copy_from_slice(&own);
         stream.write_all(&hello).await?;
+        stream.flush().await?;
         let theirs = read_hello(stream).await?;
         stream.write_all(key.proof(&own_role, &theirs, &own).as_bytes()).await?;
+        stream.flush().await?;
         let mut proof = [0; PROOF_LEN];
         // Who does not believe this end closes.
         stream.read_exact(&mut proof).await.map_err(|error| match error.kind() {

@@ -1,5 +1,6 @@
 //! An edge's client and an engine on the two ends of a real socket.
 
+mod encrypted;
 mod handover;
 mod proxy;
 mod stage;
@@ -296,7 +297,7 @@ fn who_has_another_key_learns_nothing() {
     on_runtime(async {
         let engine = Running::start();
         add_performance(&engine.client, 1).await;
-        let other = Key::from_bytes([9; 32]);
+        let other = Key::from_bytes([9; 32]).into();
         let clock = std::sync::Arc::new(onrush_engine::time::SystemClock::start());
         let stranger = onrush_engine::client::Client::of_engines(std::slice::from_ref(&engine.address), &other, clock);
         let friend = client_of(&[&engine.address]);
@@ -464,5 +465,5 @@ fn a_key_is_made_once_and_for_nobody_else() {
     std::fs::write(&path, "secret").unwrap();
     let malformed = Key::open(&path).unwrap_err().to_string();
     assert!(malformed.contains("64 hexadecimal digits") && !malformed.contains("secret"), "{malformed}");
-    assert_eq!(format!("{:?}", key()), "Key(…)");
+    assert_eq!(format!("{:?}", key()), "Credentials(key)");
 }

@@ -17,7 +17,7 @@ use onrush_engine::registry::{Field, RegistryCommand, ShowDetails};
 use onrush_engine::seat_map::{SeatIndex, SeatMapPlan, Seating, SectionPlan, TierIndex};
 use onrush_engine::server;
 use onrush_engine::time::SystemClock;
-use onrush_engine::wire::Key;
+use onrush_engine::wire::{Credentials, Key};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -45,8 +45,8 @@ pub(crate) async fn until(condition: impl Fn() -> bool) {
     .await;
 }
 
-pub(crate) fn key() -> Key {
-    Key::from_bytes([7; 32])
+pub(crate) fn key() -> Credentials {
+    Key::from_bytes([7; 32]).into()
 }
 
 /// An engine on a thread of its own.
@@ -57,20 +57,26 @@ pub(crate) struct Running {
     ended: oneshot::Receiver<()>,
     owner: Arbiter,
     data: TempDir,
+    credentials: Credentials,
 }
 
 /// What an engine that was stopped leaves behind.
 pub(crate) struct Left {
     data: TempDir,
     address: String,
+    credentials: Credentials,
 }
 
 impl Running {
     pub(crate) fn start() -> Self {
-        Self::on(tempfile::tempdir().expect("a directory"), "127.0.0.1:0")
+        Self::start_with(key())
     }
 
-    fn on(data: TempDir, address: &str) -> Self {
+    pub(crate) fn start_with(credentials: Credentials) -> Self {
+        Self::on(tempfile::tempdir().expect("a directory"), "127.0.0.1:0", credentials)
+    }
+
+    fn on(data: TempDir, address: &str, credentials: Credentials) -> Self {
         let (owner, stop) = (Arbiter::new(), CancellationToken::new());
         let engine = open(data.path());
         let listener = std::net::TcpListener::bind(address).expect("a port");
@@ -78,36 +84,36 @@ impl Running {
         let address = listener.local_addr().expect("bound").to_string();
         let (started, client) = std::sync::mpsc::channel();
         let (ending, ended) = oneshot::channel();
-        let stopped = stop.clone();
+        let (stopped, known_by) = (stop.clone(), credentials.clone());
         owner.spawn_fn(move || {
             let client = engine.start_here();
             started.send(client.clone()).expect("the test waits");
             actix_rt::spawn(async move {
                 let listener = TcpListener::from_std(listener).expect("a listener");
-                server::run(listener, client, key(), stopped).await;
+                server::run(listener, client, known_by, stopped).await;
                 ending.send(()).ok();
             });
         });
         let client = client.recv().expect("the engine starts");
-        Self { client, address, stop, ended, owner, data }
+        Self { client, address, stop, ended, owner, data, credentials }
     }
 
     /// Stops it in good order.
     pub(crate) async fn stop(self) -> Left {
-        let Self { client, address, stop, ended, owner, data } = self;
+        let Self { client, address, stop, ended, owner, data, credentials } = self;
         stop.cancel();
         ended.await.expect("the server ends");
         client.settle().await;
         owner.stop();
         tokio::task::spawn_blocking(move || owner.join()).await.expect("it ends").expect("the owner does not panic");
         drop(client);
-        Left { data, address }
+        Left { data, address, credentials }
     }
 }
 
 impl Left {
     pub(crate) fn start_again(self) -> Running {
-        Running::on(self.data, &self.address)
+        Running::on(self.data, &self.address, self.credentials)
     }
 }
 

@@ -8,14 +8,14 @@ use actix_rt::ArbiterHandle;
 use anyhow::Context as _;
 use onrush_engine::client::Client;
 use onrush_engine::time::SystemClock;
-use onrush_engine::wire::Key;
+use onrush_engine::wire::Credentials;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::service::{self, Service};
 use crate::settings::{Settings, SettingsError};
-use crate::{listen, running};
+use crate::{credentials, listen, running};
 
 /// In the data directory: where edges ask the control plane.
 const ADDRESS: &str = "plane-address";
@@ -31,7 +31,7 @@ pub(crate) struct Open {
     /// Where the engine listens, and where edges elsewhere find it.
     bound: SocketAddr,
     own_engine: String,
-    key: Key,
+    credentials: Credentials,
 }
 
 /// An engine that edges ask, also that of this process.
@@ -39,7 +39,7 @@ pub(crate) struct OpenEngine {
     plane: TcpListener,
     bound: SocketAddr,
     pub(crate) own_engine: String,
-    pub(crate) key: Key,
+    pub(crate) credentials: Credentials,
     /// All engines, as an edge knows them.
     pub(crate) client: Client,
     stopped: oneshot::Receiver<()>,
@@ -59,10 +59,10 @@ impl Open {
         };
         let data = &settings.engine.data;
         std::fs::create_dir_all(data).with_context(|| format!("cannot make {}", data.display()))?;
-        let key = Key::open_or_create(&settings.engine_key_file)?;
+        let credentials = credentials::open_or_create(settings)?;
         running::withdraw(data, ADDRESS)?;
         running::withdraw(data, running::ENGINE_ADDRESS)?;
-        Ok(Some(Self { plane, engine, bound, own_engine, key }))
+        Ok(Some(Self { plane, engine, bound, own_engine, credentials }))
     }
 
     /// Lets edges ask the engine, until it is to stop; returns once this process's own has heard it.
@@ -72,16 +72,16 @@ impl Open {
         owner: &ArbiterHandle,
         shutdown: &CancellationToken,
     ) -> anyhow::Result<OpenEngine> {
-        let Self { plane, engine: listener, bound, own_engine, key } = self;
-        let stopped = running::spawn_engine(owner, listener, engine, key.clone(), shutdown);
-        let client = Client::of_engines(&[here(bound).to_string()], &key, Arc::new(SystemClock::start()));
+        let Self { plane, engine: listener, bound, own_engine, credentials } = self;
+        let stopped = running::spawn_engine(owner, listener, engine, credentials.clone(), shutdown);
+        let client = Client::of_engines(&[here(bound).to_string()], &credentials, Arc::new(SystemClock::start()));
         let heard = async {
             while !client.is_ready() {
                 sleep(LOOK).await;
             }
         };
         timeout(HEARD_WITHIN, heard).await.context("the engine of this process does not answer at engine_listen")?;
-        Ok(OpenEngine { plane, bound, own_engine, key, client, stopped })
+        Ok(OpenEngine { plane, bound, own_engine, credentials, client, stopped })
     }
 }
 

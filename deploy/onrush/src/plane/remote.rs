@@ -25,7 +25,7 @@ use onrush_api::session::Revocations;
 use onrush_edge::control_plane::ControlPlane;
 use onrush_edge::payments::{Checkout, Payments};
 use onrush_engine::client::Client;
-use onrush_engine::wire::{Key, as_asker};
+use onrush_engine::wire::Credentials;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -46,7 +46,7 @@ type Body = UnsyncBoxBody<Bytes, Infallible>;
 /// A control plane elsewhere.
 pub(crate) struct Remote {
     address: String,
-    key: Key,
+    credentials: Credentials,
     /// The connection, once it has told all that there is.
     connection: watch::Sender<Option<SendRequest<Body>>>,
     takes_payments: AtomicBool,
@@ -61,14 +61,14 @@ pub(crate) struct Told {
 }
 
 impl Remote {
-    pub(crate) fn new(address: &str, key: &Key) -> Arc<Self> {
+    pub(crate) fn new(address: &str, credentials: &Credentials) -> Arc<Self> {
         let connected = metrics::gauge!("onrush_control_plane_connected");
         connected.set(0.0);
         let failures = metrics::counter!("onrush_control_plane_connection_failures_total");
         failures.increment(0);
         let connection = watch::channel(None).0;
-        let (address, key) = (address.to_owned(), key.clone());
-        Arc::new(Self { address, key, connection, takes_payments: AtomicBool::new(false), connected, failures })
+        let (address, credentials) = (address.to_owned(), credentials.clone());
+        Arc::new(Self { address, credentials, connection, takes_payments: AtomicBool::new(false), connected, failures })
     }
 
     /// How the edge asks.
@@ -161,9 +161,9 @@ impl Remote {
 
     async fn attend(&self, told: &Told) -> anyhow::Result<()> {
         let connecting = timeout(PATIENCE, TcpStream::connect(&self.address)).await;
-        let mut stream = connecting.context("it does not answer")?.context("it is not there")?;
+        let stream = connecting.context("it does not answer")?.context("it is not there")?;
         stream.set_nodelay(true)?;
-        as_asker(&mut stream, &self.key).await?;
+        let stream = self.credentials.as_asker(stream).await?;
         let (mut sender, connection) = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .keep_alive_interval(PULSE)
@@ -216,8 +216,8 @@ impl Remote {
         match news {
             News::Engine { address, takes_shows } => {
                 match takes_shows {
-                    true => told.client.connect(&address, &self.key),
-                    false => told.client.connect_dedicated(&address, &self.key),
+                    true => told.client.connect(&address, &self.credentials),
+                    false => told.client.connect_dedicated(&address, &self.credentials),
                 }
                 told_of.iter_mut().for_each(|all| all.extend([address.clone()]));
             }

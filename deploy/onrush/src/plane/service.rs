@@ -25,8 +25,8 @@ use onrush_api::session::{Bookmark, Revocations};
 use onrush_edge::control_plane::ControlPlane;
 use onrush_edge::payments::{Checkout, Payments};
 use onrush_engine::client::Client;
-use onrush_engine::wire::{Key, as_plane};
-use tokio::net::{TcpListener, TcpStream};
+use onrush_engine::wire::{Credentials, Stream};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -87,7 +87,7 @@ pub(crate) struct Service {
     pub(crate) own_engine: String,
     pub(crate) revocations: Arc<Revocations>,
     pub(crate) edges: Arc<Edges>,
-    pub(crate) key: Key,
+    pub(crate) credentials: Credentials,
 }
 
 /// Serves edges until it is to stop; then what is under way is answered first.
@@ -119,10 +119,16 @@ pub(crate) async fn run(
         };
         let (service, shutdown) = (Arc::clone(&service), shutdown.clone());
         connections.spawn(async move {
-            let mut stream = stream;
-            if let Err(error) = as_plane(&mut stream, &service.key).await {
-                return tracing::warn!(%peer, error = &error as &dyn std::error::Error, "an edge is not believed");
-            }
+            let believed = match stream.set_nodelay(true) {
+                Ok(()) => service.credentials.as_plane(stream).await,
+                Err(error) => Err(error.into()),
+            };
+            let stream = match believed {
+                Ok(stream) => stream,
+                Err(error) => {
+                    return tracing::warn!(%peer, error = &error as &dyn std::error::Error, "an edge is not believed");
+                }
+            };
             drop(place);
             if let Err(error) = serve(stream, service, shutdown).await {
                 tracing::debug!(%peer, error = &*error, "an edge's connection ended");
@@ -135,11 +141,10 @@ pub(crate) async fn run(
 }
 
 async fn serve(
-    stream: TcpStream,
+    stream: Stream,
     service: Arc<Service>,
     shutdown: CancellationToken,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    stream.set_nodelay(true)?;
     let stopping = shutdown.clone();
     let answer = service_fn(move |request| {
         let (service, stopping) = (Arc::clone(&service), stopping.clone());

@@ -1,10 +1,13 @@
 //! Edges that ask a server about accounts, payments and deployments, and are told by it which engines there are.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use onrush_engine::wire::NAME;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
 
@@ -23,11 +26,37 @@ const PATIENCE: Duration = Duration::from_mins(1);
 struct Platform {
     dir: tempfile::TempDir,
     edges: Vec<Server>,
+    /// What all are told, as `NAME=value`.
+    environment: Vec<String>,
 }
 
 impl Platform {
     fn new() -> Self {
-        Self { dir: tempfile::tempdir().expect("a temporary directory"), edges: Vec::new() }
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        Self { dir, edges: Vec::new(), environment: Vec::new() }
+    }
+
+    /// With certificates.
+    fn encrypted() -> Self {
+        let mut platform = Self::new();
+        let at = |file: &str| platform.dir.path().join(file);
+        let key = || KeyPair::generate().expect("a key");
+        let mut authority = CertificateParams::new(Vec::new()).expect("no names");
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let (authority, own) = (CertifiedIssuer::self_signed(authority, key()).expect("it signs itself"), key());
+        let member = CertificateParams::new(vec![NAME.to_owned()]).expect("a name");
+        let member = member.signed_by(&own, &authority).expect("it signs");
+        let files = [
+            ("CERT", at("wire.crt"), member.pem()),
+            ("CERT_KEY", at("wire.key"), own.serialize_pem()),
+            ("CA", at("ca.crt"), authority.pem()),
+        ];
+        for (name, path, text) in files {
+            std::fs::write(&path, text).expect("a file");
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("our file");
+            platform.environment.push(format!("ONRUSH_WIRE_{name}_FILE={}", path.display()));
+        }
+        platform
     }
 
     fn data(&self) -> PathBuf {
@@ -42,12 +71,14 @@ impl Platform {
         };
         let plane = format!("ONRUSH_PLANE_LISTEN={}", at(PLANE));
         let engine = format!("ONRUSH_ENGINE_LISTEN={}", at("engine-address"));
-        Server::start_under(&self.data(), &["env", &plane, &engine, "ONRUSH_PAYMENT_PROVIDER=test-psp"])
+        let own = ["env", &plane, &engine, "ONRUSH_PAYMENT_PROVIDER=test-psp"];
+        let all: Vec<_> = own.into_iter().chain(self.environment.iter().map(String::as_str)).collect();
+        Server::start_under(&self.data(), &all)
     }
 
     fn start_edge(&mut self) {
         let data = self.dir.path().join(format!("edge-{}", self.edges.len()));
-        let edge = Process::edge_of(&data, &self.data()).serves(&data);
+        let edge = Process::edge_of(&data, &self.data(), &self.environment).serves(&data);
         let edge = edge.unwrap_or_else(|reason| panic!("an edge does not start: {reason}"));
         wait_for(&edge, &Call::get("/metrics"), "onrush_control_plane_connected 1");
         wait_for(&edge, &Call::get("/readyz"), "ready");
@@ -183,6 +214,27 @@ fn a_show_is_set_up_sold_and_paid_over_edges() {
     let events: Vec<_> =
         platform.edges[0].connect().listen(&Call::get(format!("{path}?watch=true")), &seller).take(1).collect();
     assert!(events[0].1.contains(&deployment), "{events:?}");
+}
+
+#[test]
+fn all_is_as_before_where_it_is_encrypted_and_nobody_gets_in_without() {
+    let mut platform = Platform::encrypted();
+    let _engines = Engines(&platform.data());
+    let _server = platform.start();
+    platform.start_edge();
+    let seller = platform.sign_up(0, "lee", "seller");
+    let show = text(&platform.make(0, "/v1/shows", &seller, &json!({"title": "One", "field": "concert"}))["id"]);
+    let performance = platform.performance(0, &show, &seller, 0);
+    let draft = json!({"template": "tpl_general-admission", "show": show});
+    let deployment = text(&platform.make(0, "/v1/deployments", &seller, &draft)["id"]);
+    platform.until(0, &format!("/v1/deployments/{deployment}"), &seller, is_ready);
+    let buyer = platform.sign_up(0, "kim", "buyer");
+    assert_eq!(platform.book(0, &performance, &buyer)["status"], "confirmed");
+
+    let data = platform.dir.path().join("plain");
+    let plain = Process::edge_of(&data, &platform.data(), &[]).serves(&data).expect("it starts, and waits");
+    wait_for(&plain, &Call::get("/metrics"), "onrush_control_plane_connection_failures_total 2");
+    assert_eq!(plain.connect().ask(&Call::get("/readyz"), "").status, 503);
 }
 
 #[test]
@@ -330,7 +382,7 @@ fn an_edge_that_is_not_believed_or_has_other_keys_says_why() {
     let data = platform.dir.path().join("edge");
     let reason = |keys: &Path| {
         std::fs::copy(platform.data().join(PLANE), keys.join(PLANE)).expect("the address");
-        Process::edge_of(&data, keys).serves(&data)
+        Process::edge_of(&data, keys, &[]).serves(&data)
     };
     let without = platform.dir.path().join("without");
     std::fs::create_dir(&without).expect("a directory");

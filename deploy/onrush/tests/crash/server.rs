@@ -101,10 +101,11 @@ impl Process {
     }
 
     /// Starts `onrush edge` that asks a server, with the keys of its data directory.
-    pub(crate) fn edge_of(data: &Path, plane: &Path) -> Self {
+    pub(crate) fn edge_of(data: &Path, plane: &Path, environment: &[String]) -> Self {
         forget(data, SERVER);
         let address = std::fs::read_to_string(plane.join(PLANE)).expect("the server listens for edges");
         let mut command = command(&[]);
+        command.envs(environment.iter().filter_map(|variable| variable.split_once('=')));
         command.args(["edge", "--listen", "127.0.0.1:0", "--control-plane", address.trim(), "--data"]).arg(data);
         for key in ["engine", "token", "ticket"] {
             command.arg(format!("--{key}-key-file")).arg(plane.join(key).with_extension("key"));

@@ -116,7 +116,7 @@ struct Asking {
 impl Asking {
     /// Connects to an engine; asks when it is told to.
     fn of(engine: SocketAddr, key: &Path, performance: &str, ask_for: Ask) -> Self {
-        let key = Key::open_or_create(key).expect("the engine has made it");
+        let key = Key::open_or_create(key).expect("the engine has made it").into();
         let performance: PerformanceId = performance.parse().expect("an id");
         let (ask, asked) = std::sync::mpsc::channel::<()>();
         let (ready, is_ready) = std::sync::mpsc::channel::<()>();
