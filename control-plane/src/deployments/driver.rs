@@ -15,6 +15,7 @@ use super::record::Record;
 use super::template::Size;
 use crate::catalogue::parts::Parts;
 use crate::kubernetes::cluster::{Cluster, ClusterError};
+use crate::kubernetes::manifests::name_of;
 use crate::kubernetes::readings::{Readings, Used};
 
 /// What an engine that is a process may take to end in good order.
@@ -66,6 +67,14 @@ pub(super) enum Running {
 }
 
 impl Driver {
+    /// The host that a deployment's show has of its own, if shows do.
+    pub(super) fn host(&self, deployment: &str) -> Option<String> {
+        match self {
+            Self::Local(_) => None,
+            Self::Cluster(cluster) => cluster.told.front.as_ref().map(|front| front.host(&name_of(deployment))),
+        }
+    }
+
     /// Whether it can run what a template names.
     ///
     /// # Errors
@@ -119,7 +128,9 @@ impl Driver {
     /// Removes what the engines of a deployment had in common, once they have gone. Twice is once.
     pub(super) async fn clear(&self, record: &Record) -> Result<(), DriverError> {
         if let Self::Cluster(cluster) = self {
-            cluster.remove_namespace(&pod::wanted(cluster, record).name).await?;
+            let name = pod::wanted(cluster, record).name;
+            cluster.remove_route(&name).await?;
+            cluster.remove_namespace(&name).await?;
         }
         Ok(())
     }

@@ -86,6 +86,7 @@ pub(super) async fn prepare(cluster: &Cluster, record: &Record) -> Result<(), Cl
     for object in wanted.surroundings().into_iter().chain([wanted.key(&cluster.told.files)]) {
         cluster.apply(&object).await?;
     }
+    cluster.keep_route(&wanted.name, &wanted.show).await?;
     cluster.keep_companions(&wanted.name, &wanted.companions()).await
 }
 

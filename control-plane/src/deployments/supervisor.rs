@@ -28,6 +28,7 @@ const PREPARED_FOR_UNHEARD: Duration = Duration::from_secs(15);
 
 /// See the module.
 pub(super) struct Supervisor {
+    host: Option<String>,
     record: watch::Sender<Record>,
     status: Arc<Status>,
     orders: watch::Sender<Order>,
@@ -71,7 +72,8 @@ impl Supervisor {
             keepers: Mutex::default(),
             prepared: Mutex::default(),
         };
-        Self { record, status, orders, gone, task: world.runtime.spawn(work.run()) }
+        let host = world.driver.host(&work.record().id);
+        Self { host, record, status, orders, gone, task: world.runtime.spawn(work.run()) }
     }
 
     pub(super) fn record(&self) -> Record {
@@ -90,7 +92,8 @@ impl Supervisor {
         let Record { id, show, template, parameters, created_at, cpu_millis, memory_mib, .. } = record;
         let cpu = cpu_millis.map(|millis| format!("{millis}m"));
         let memory = memory_mib.map(|mib| format!("{mib}Mi"));
-        Deployment { id, show, template, parameters, replicas, cpu, memory, created_at, status: self.status.describe() }
+        let (host, status) = (self.host.clone(), self.status.describe());
+        Deployment { id, show, template, parameters, replicas, cpu, memory, host, created_at, status }
     }
 
     /// Where each engine is that is heard.

@@ -19,7 +19,7 @@ use thiserror::Error;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::companions::COMPANION;
-use super::manifests::{self, CO_OPERATOR, FIELD_MANAGER, claim_name, engine_name, pod_name};
+use super::manifests::{self, CO_OPERATOR, FIELD_MANAGER, Front, claim_name, engine_name, pod_name};
 use super::readings::{Prometheus, Readings};
 
 /// What one call may take.
@@ -83,6 +83,8 @@ pub struct Told {
     pub files: BTreeMap<String, String>,
     /// Who knows what engines use, if somebody does.
     pub prometheus: Option<Prometheus>,
+    /// Where buyers of each show come in by a name of its own, if they do.
+    pub front: Option<Front>,
 }
 
 impl Told {
@@ -163,6 +165,29 @@ impl Cluster {
             }
         }
         Ok(())
+    }
+
+    /// Sees that a show has a host of its own, if shows do here. A cluster without the Gateway API has none.
+    pub(crate) async fn keep_route(&self, name: &str, show: &str) -> Result<(), ClusterError> {
+        let Some(front) = &self.told.front else { return Ok(()) };
+        match self.apply(&front.route(name, &self.told.system_namespace, show)).await {
+            Err(ClusterError::Refused(error)) if code_of(&error) == Some(404) => {
+                tracing::warn!(show, "no host of its own: the cluster has no Gateway API");
+                Ok(())
+            }
+            applied => applied,
+        }
+    }
+
+    /// Removes it. Twice is once.
+    pub(crate) async fn remove_route(&self, name: &str) -> Result<(), ClusterError> {
+        if self.told.front.is_none() {
+            return Ok(());
+        }
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "HTTPRoute"));
+        let routes: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), &self.told.system_namespace, &resource);
+        gone(patiently(|| async { routes.delete(name, &DeleteParams::foreground()).await.map(drop) }).await)
     }
 
     /// Whether an engine's set is there.

@@ -55,6 +55,48 @@ pub struct Wanted {
     pub answers: BTreeMap<String, u64>,
 }
 
+/// Where buyers come in: a Gateway, which has a listener for every host below a domain, and the service of edges behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Front {
+    /// The Gateway's namespace.
+    pub gateway_namespace: String,
+    /// Its name.
+    pub gateway: String,
+    /// Each show has a host below this.
+    pub domain: String,
+    /// The service of edges, in the platform's own namespace.
+    pub service: String,
+    /// Its port.
+    pub port: u16,
+}
+
+impl Front {
+    /// The host of a show.
+    pub fn host(&self, name: &str) -> String {
+        format!("{name}.{}", self.domain)
+    }
+
+    /// The route of a show (Gateway API): beside the service that it leads to, as no other namespace may.
+    pub fn route(&self, name: &str, namespace: &str, show: &str) -> Value {
+        let labels = json!({
+            "app.kubernetes.io/name": "onrush",
+            "app.kubernetes.io/instance": name,
+            "app.kubernetes.io/managed-by": FIELD_MANAGER,
+            "onrush.dev/show": show,
+        });
+        json!({
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "kind": "HTTPRoute",
+            "metadata": {"name": name, "namespace": namespace, "labels": labels},
+            "spec": {
+                "parentRefs": [{"namespace": self.gateway_namespace, "name": self.gateway}],
+                "hostnames": [self.host(name)],
+                "rules": [{"backendRefs": [{"name": self.service, "port": self.port}]}],
+            },
+        })
+    }
+}
+
 /// The name of a deployment as an object's: lower-case letters, digits and `-`.
 pub fn name_of(deployment: &str) -> String {
     deployment.replace('_', "-").to_lowercase()

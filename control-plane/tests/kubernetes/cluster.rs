@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::driver::{Edge, SHOW, engines, on_runtime, plane, rates};
+use crate::driver::{Edge, SHOW, engines, front, on_runtime, plane, rates};
 use crate::server::Server;
 use crate::{wanted, with_everything};
 
@@ -144,6 +144,7 @@ async fn is_as_it_should_be(client: Client, image: &str) {
         monitoring_namespace: None,
         files: [("engine.key".to_owned(), format!("{}\n", "5a".repeat(32)))].into(),
         prometheus: None,
+        front: Some(front()),
     };
     let (cluster, edge) = (Arc::new(Cluster::of(client, told)), Arc::new(Mutex::new(Edge::default())));
     let heard = Arc::clone(&ready);

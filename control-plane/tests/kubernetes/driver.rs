@@ -15,6 +15,7 @@ use onrush_control_plane::ControlPlane;
 use onrush_control_plane::config::Config;
 use onrush_control_plane::deployments::{Deployments, Driver, Engines, Known, Outstanding, RateCard};
 use onrush_control_plane::kubernetes::cluster::{Cluster, Told};
+use onrush_control_plane::kubernetes::manifests::Front;
 use onrush_control_plane::kubernetes::readings::Prometheus;
 use onrush_engine::id::{PerformanceId, ShowId};
 use onrush_engine::money::Currency;
@@ -82,6 +83,7 @@ impl World {
             monitoring_namespace: None,
             files: [("engine.key".to_owned(), "a-key\n".to_owned())].into(),
             prometheus,
+            front: Some(front()),
         };
         let cluster = Cluster::of(self.server.client(), told);
         let server = self.server.clone();
@@ -182,6 +184,17 @@ impl World {
 
     pub(crate) fn set(&self, namespace: &str, name: &str) -> Value {
         self.server.object(&format!("/apis/apps/v1/namespaces/{namespace}/statefulsets/{name}")).unwrap()
+    }
+}
+
+/// Where buyers come in.
+pub(crate) fn front() -> Front {
+    Front {
+        gateway_namespace: "gateways".to_owned(),
+        gateway: "public".to_owned(),
+        domain: "shows.example.org".to_owned(),
+        service: "onrush-edge".to_owned(),
+        port: 80,
     }
 }
 

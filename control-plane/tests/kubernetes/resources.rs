@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::driver::{self, SHOW, World, badly, on_runtime, seller};
+use crate::driver::{self, SHOW, World, badly, front, on_runtime, seller};
 use crate::server::{Fault, Server};
 use crate::{golden_text, templates};
 
@@ -43,6 +43,7 @@ fn cluster(server: &Server) -> Cluster {
         monitoring_namespace: None,
         files: [("engine.key".to_owned(), "a-key\n".to_owned())].into(),
         prometheus: None,
+        front: Some(front()),
     };
     Cluster::of(server.client(), told)
 }

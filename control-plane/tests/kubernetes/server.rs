@@ -68,6 +68,8 @@ struct State {
     pod_status: Value,
     /// Whether nothing that goes gets there.
     is_stuck: bool,
+    /// Whether it has the Gateway API.
+    has_gateways: bool,
 }
 
 /// Where resources are.
@@ -90,6 +92,7 @@ impl Server {
             going: BTreeMap::new(),
             kinds_of_calls: BTreeSet::new(),
             is_stuck: false,
+            has_gateways: true,
             calls: 0,
             faults: Box::new(|_| None),
             failing: None,
@@ -143,6 +146,11 @@ impl Server {
     pub(crate) fn delete(&self, path: &str) {
         self.state().delete(path);
         self.state().going.clear();
+    }
+
+    /// A cluster without the Gateway API.
+    pub(crate) fn forget_gateways(&self) {
+        self.state().has_gateways = false;
     }
 
     /// From now on, what goes does not get there; or does again.
@@ -271,7 +279,8 @@ impl Server {
 
 /// A call without the names in it.
 fn kind_of(request: &Request<Body>) -> String {
-    const KINDS: [&str; 17] = [
+    const KINDS: [&str; 18] = [
+        "httproutes",
         "deployments",
         "namespaces",
         "resourcequotas",
@@ -451,7 +460,11 @@ impl State {
 
     fn apply(&mut self, path: &str, mut object: Value, is_rehearsal: bool) -> Response<Answer> {
         check(path, &object);
-        if let Some(namespace) = object["metadata"]["namespace"].as_str() {
+        if object["kind"] == "HTTPRoute" && !self.has_gateways {
+            return failure(404, "the server could not find the requested resource", 0);
+        }
+        // The platform's own is there.
+        if let Some(namespace) = object["metadata"]["namespace"].as_str().filter(|namespace| *namespace != "onrush") {
             let namespace = format!("/api/v1/namespaces/{namespace}");
             if !self.objects.contains_key(&namespace) {
                 return failure(404, "the namespace is not there", 0);
@@ -611,7 +624,7 @@ impl State {
             let (before, name) = path.rsplit_once('/').unwrap();
             let namespace = before.split('/').nth(5).unwrap();
             self.going.insert(format!("/api/v1/namespaces/{namespace}/pods/{name}-0"), LINGERS);
-        } else if ["/persistentvolume", "/deployments/", "/services/", "/networkpolicies/"]
+        } else if ["/persistentvolume", "/deployments/", "/services/", "/networkpolicies/", "/httproutes/"]
             .iter()
             .any(|kind| path.contains(kind))
         {
@@ -671,6 +684,8 @@ fn check(path: &str, object: &Value) {
         "PodDisruptionBudget" => reads_as::<PodDisruptionBudget>(object),
         "StatefulSet" => reads_as::<StatefulSet>(object),
         "Deployment" => reads_as::<k8s_openapi::api::apps::v1::Deployment>(object),
+        // Of another project: it says what it says.
+        "HTTPRoute" => assert!(object["spec"]["rules"][0]["backendRefs"][0]["port"].is_u64()),
         "CustomResourceDefinition" => reads_as::<CustomResourceDefinition>(object),
         kind => panic!("{kind} is applied by nobody"),
     }

@@ -214,3 +214,26 @@ fn who_helps_with_a_show_gets_a_token_for_its_namespace() {
         assert_eq!(refused.unwrap_err().kind, Kind::NotFound);
     });
 }
+
+#[test]
+fn a_show_has_a_host_of_its_own_where_the_cluster_has_gateways() {
+    on_runtime(async {
+        let world = World::start();
+        let deployment = world.deploy().await;
+        let now = world.done(&deployment.id).await;
+        let name = namespace_of(&deployment);
+        assert_eq!(now.host, Some(format!("{name}.shows.example.org")));
+        let path = format!("/apis/gateway.networking.k8s.io/v1/namespaces/onrush/httproutes/{name}");
+        let route = world.server.object(&path).unwrap();
+        assert_eq!(route["spec"]["hostnames"], json!([now.host]));
+        assert_eq!(route["spec"]["parentRefs"], json!([{"namespace": "gateways", "name": "public"}]));
+        world.edge().at.clear();
+        world.deployments().delete(&seller(), &deployment.id, false).await.unwrap();
+        assert_eq!(world.server.object(&path), None);
+
+        let world = World::start();
+        world.server.forget_gateways();
+        let deployment = world.deploy().await;
+        world.done(&deployment.id).await;
+    });
+}

@@ -112,7 +112,7 @@ async fn driver(settings: &Settings) -> anyhow::Result<(Driver, Credentials)> {
     let credentials = credentials::open_or_create(settings)?;
     let driver = match &settings.deploying {
         Deploying::Local => Driver::Local(Arc::new(local(settings, key_file)?)),
-        Deploying::Kubernetes { image, system_namespace, monitoring_namespace, prometheus } => {
+        Deploying::Kubernetes { image, system_namespace, monitoring_namespace, prometheus, front } => {
             let prometheus = prometheus.as_deref().map(Prometheus::new).transpose().context("prometheus_url")?;
             let files = files(settings, &key_file)?;
             let told = Told {
@@ -121,6 +121,7 @@ async fn driver(settings: &Settings) -> anyhow::Result<(Driver, Credentials)> {
                 monitoring_namespace: monitoring_namespace.clone(),
                 files,
                 prometheus,
+                front: front.clone(),
             };
             Driver::Cluster(Arc::new(Cluster::connect(told).await?))
         }

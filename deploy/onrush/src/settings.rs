@@ -10,6 +10,7 @@ use std::time::Duration;
 use onrush_api::key_file::KeyFile;
 use onrush_api::ticket_code::TicketKeys;
 use onrush_control_plane::deployments::{IMAGE, RateCard, SYSTEM_NAMESPACE};
+use onrush_control_plane::kubernetes::manifests::Front;
 use onrush_engine::journal::Durability;
 use thiserror::Error;
 
@@ -84,6 +85,13 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("engine_image", IMAGE, "the image of engines that are pods"),
     ("system_namespace", SYSTEM_NAMESPACE, "the namespace that edges and control plane are pods of"),
     ("monitoring_namespace", "", "the namespace of what scrapes engines that are pods; empty: system_namespace"),
+    (
+        "gateway",
+        "",
+        "the Gateway by which buyers of shows with engines that are pods come in, as namespace/name; empty: none",
+    ),
+    ("show_domain", "", "the domain below which each of these shows has a host, such as shows.example.org"),
+    ("front_service", "", "the service of edges in system_namespace to which these hosts lead, as name:port"),
     ("prometheus_url", "", "who knows what engines that are pods use: any server that answers PromQL; empty: nobody"),
     ("rate_currency", "KRW", "the currency of the rates for what deployments use"),
     ("rate_core_hour", "60", "what a busy core costs an hour, in minor units, with up to three decimals"),
@@ -305,6 +313,7 @@ pub(crate) enum Deploying {
         system_namespace: String,
         monitoring_namespace: Option<String>,
         prometheus: Option<String>,
+        front: Option<Front>,
     },
 }
 
@@ -417,8 +426,31 @@ fn deploying(layers: &Layers) -> Result<Deploying, SettingsError> {
     let monitoring = layers.get::<String>("monitoring_namespace")?;
     let monitoring_namespace = Some(monitoring).filter(|namespace| !namespace.is_empty());
     let prometheus = Some(layers.get::<String>("prometheus_url")?).filter(|url| !url.is_empty());
-    let kubernetes = Deploying::Kubernetes { image, system_namespace, monitoring_namespace, prometheus };
+    let front = front(layers)?;
+    let kubernetes = Deploying::Kubernetes { image, system_namespace, monitoring_namespace, prometheus, front };
     layers.one_of("deployments", &[("local", Deploying::Local), ("kubernetes", kubernetes)])
+}
+
+fn front(layers: &Layers) -> Result<Option<Front>, SettingsError> {
+    let [gateway, domain, service] = ["gateway", "show_domain", "front_service"].map(|name| layers.get::<String>(name));
+    let (gateway, domain, service) = (gateway?, domain?, service?);
+    if [&gateway, &domain, &service].iter().all(|text| text.is_empty()) {
+        return Ok(None);
+    }
+    if [&gateway, &domain, &service].iter().any(|text| text.is_empty()) {
+        return Err(SettingsError::Contradiction("gateway, show_domain and front_service need each other".to_owned()));
+    }
+    let (namespace, name) =
+        gateway.split_once('/').ok_or_else(|| layers.wrong("gateway", "is not namespace/name".to_owned()))?;
+    let wrong = || layers.wrong("front_service", "is not name:port".to_owned());
+    let (service, port) = service.split_once(':').ok_or_else(wrong)?;
+    Ok(Some(Front {
+        gateway_namespace: namespace.to_owned(),
+        gateway: name.to_owned(),
+        domain,
+        service: service.to_owned(),
+        port: port.parse().map_err(|_| wrong())?,
+    }))
 }
 
 fn rates(layers: &Layers) -> Result<RateCard, SettingsError> {
@@ -574,6 +606,9 @@ mod tests {
         assert!(wrong("admin_email", "kim@example.org").contains("need each other"));
         assert!(wrong("access_token_ttl_seconds", "5").contains("at least 10"));
         assert!(wrong("payment_provider", "stripe").contains("needs stripe_key_file"));
+        assert!(wrong("gateway", "public").contains("need each other"));
+        assert!(wrong("wire_ca_file", "ca.crt").contains("need each other"));
+        assert!(wrong("control_plane", "there").ends_with("'there' is not host:port"));
         assert!(wrong("payment_provider", "cash").ends_with("must be test-psp, stripe or none"));
         assert!(wrong("session_max_hours", "1").contains("no more than session_max_hours"));
     }

@@ -44,6 +44,8 @@ pub struct Deployment {
     pub cpu: Option<String>,
     /// Memory of each, where `scale` said so.
     pub memory: Option<String>,
+    /// A name by which the show's API is found, where shows have one of their own.
+    pub host: Option<String>,
     /// When it was asked for.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Time,
