@@ -3,6 +3,7 @@
 //! What is asked for is written down first, and then one task for each deployment brings it about, as often as it has to:
 //! after each failure, and after each start of the control plane. Every step may be done twice.
 
+mod cgroup;
 mod deleting;
 mod driver;
 mod keeper;
@@ -34,6 +35,7 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
+pub use self::cgroup::Cgroups;
 pub use self::driver::Driver;
 use self::driver::Place;
 pub use self::process::Local;

@@ -110,8 +110,9 @@ impl Driver {
     pub(super) fn check_sizes(&self, order: &ScaleOrder) -> Result<(), Problem> {
         let field = if order.cpu.is_some() { "/cpu" } else { "/memory" };
         match self {
-            Self::Local(_) if order.cpu.is_some() || order.memory.is_some() => {
-                Err(Problem::field(field, "needs a cluster: processes of this machine share what it has"))
+            Self::Local(local) if local.cgroups.is_none() && (order.cpu.is_some() || order.memory.is_some()) => {
+                let detail = "needs engine_cgroup, or a cluster: processes of this machine share what it has";
+                Err(Problem::field(field, detail))
             }
             Self::Local(_) | Self::Cluster(_) => Ok(()),
         }
@@ -243,8 +244,8 @@ impl Place {
                 if let Some(running) = place.adopt() {
                     Running::Process(running).end().await;
                 }
-                let (place, exports) = (place.clone(), local.exports());
-                let exported = tokio::task::spawn_blocking(move || place.export(&exports)).await;
+                let (place, local) = (place.clone(), Arc::clone(local));
+                let exported = tokio::task::spawn_blocking(move || place.export(&local)).await;
                 Ok(exported.map_err(io::Error::other)??.display().to_string())
             }
             Self::Pod(pod) => Ok(pod.put_aside().await?),

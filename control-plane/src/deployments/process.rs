@@ -1,5 +1,6 @@
 //! One engine as a process of its own: started, adopted from an earlier control plane, waited for, stopped.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -14,6 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 use tokio::process::{Child, Command};
 
+use super::cgroup::Cgroups;
 use super::template::Size;
 use crate::catalogue::parts::Parts;
 
@@ -33,6 +35,8 @@ pub struct Local {
     pub key_file: PathBuf,
     /// Where engines listen, each on a port that is free.
     pub listen: IpAddr,
+    /// What each is held to, where it is held to anything.
+    pub cgroups: Option<Cgroups>,
     /// Variables that all engines get.
     pub environment: Vec<(String, String)>,
 }
@@ -137,7 +141,18 @@ impl Place {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        Ok(Running::Child(Command::from(command).spawn()?))
+        let mut child = Command::from(command).spawn()?;
+        if let (Some(cgroups), Some(pid)) = (&local.cgroups, child.id())
+            && let Err(error) = cgroups.hold(&self.name().to_string_lossy(), pid, size)
+        {
+            child.start_kill()?;
+            return Err(io::Error::other(format!("it cannot be held to its limits: {error}")));
+        }
+        Ok(Running::Child(child))
+    }
+
+    fn name(&self) -> &OsStr {
+        self.0.file_name().unwrap_or_default()
     }
 
     fn log(&self) -> io::Result<File> {
@@ -145,9 +160,10 @@ impl Place {
     }
 
     /// Moves it out of the way, with all that was sold. Twice is once.
-    pub(super) fn export(&self, to: &Path) -> io::Result<PathBuf> {
-        let name = self.0.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        fs::create_dir_all(to)?;
+    pub(super) fn export(&self, local: &Local) -> io::Result<PathBuf> {
+        let (name, to) = (self.name(), local.exports());
+        local.cgroups.iter().for_each(|cgroups| cgroups.forget(name.as_ref()));
+        fs::create_dir_all(&to)?;
         let free = |place: &PathBuf| !place.exists();
         // Where an engine was started once more after it was put aside, both are kept.
         let again = (1..).map(|time| to.join(format!("{}~{time}", name.to_string_lossy())));

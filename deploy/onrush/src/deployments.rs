@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use onrush_api::problem::{Kind, Problem};
 use onrush_control_plane::ControlPlane;
-use onrush_control_plane::deployments::{Deployments, Driver, Engines, Known, Local, Outstanding};
+use onrush_control_plane::deployments::{Cgroups, Deployments, Driver, Engines, Known, Local, Outstanding};
 use onrush_control_plane::kubernetes::cluster::{Cluster, Told};
 use onrush_control_plane::kubernetes::election::Candidate;
 use onrush_control_plane::kubernetes::readings::Prometheus;
@@ -151,7 +151,9 @@ fn local(settings: &Settings, key_file: PathBuf) -> anyhow::Result<Local> {
     ballast.into_iter().for_each(|(_, value)| BALLAST.clone_into(value));
     // Where its own listens, they are for edges elsewhere, too.
     let listen = if settings.plane_listen.is_some() { settings.engine_listen.ip() } else { Ipv4Addr::LOCALHOST.into() };
-    Ok(Local { program, directory: data.join("engines"), key_file, listen, environment })
+    let cgroups = settings.engine_cgroup.clone().map(Cgroups::open).transpose();
+    let cgroups = cgroups.context("engine_cgroup is no cgroup (version 2) that this server may divide")?;
+    Ok(Local { program, directory: data.join("engines"), key_file, listen, cgroups, environment })
 }
 
 /// What is asked of the edge of this process. Nobody but this knows that its own engine may be at an address.

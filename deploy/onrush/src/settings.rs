@@ -82,6 +82,11 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("stripe_webhook_secret_file", "", "a file with the secret that Stripe signs its notices with"),
     ("stripe_url", "https://api.stripe.com", "address of Stripe's API"),
     ("deployments", "local", "what runs shows' own engines: local, as processes; kubernetes, as pods of a cluster"),
+    (
+        "engine_cgroup",
+        "",
+        "a cgroup (version 2) without processes that a server may divide: each show's engine that is a process is held to its size; empty: none is",
+    ),
     ("engine_image", IMAGE, "the image of engines that are pods"),
     ("system_namespace", SYSTEM_NAMESPACE, "the namespace that edges and control plane are pods of"),
     ("monitoring_namespace", "", "the namespace of what scrapes engines that are pods; empty: system_namespace"),
@@ -292,6 +297,8 @@ pub(crate) struct Settings {
     pub(crate) payments: PaymentSettings,
     pub(crate) rates: RateCard,
     pub(crate) deploying: Deploying,
+    /// Where engines that are processes are held to what they may take.
+    pub(crate) engine_cgroup: Option<PathBuf>,
     /// For engines that this server starts: what it was told itself, but for what each has of its own.
     pub(crate) environment: Vec<(String, String)>,
 }
@@ -363,6 +370,7 @@ impl Settings {
             payments: payments(layers)?,
             rates: rates(layers)?,
             deploying: deploying(layers)?,
+            engine_cgroup: Some(layers.get::<PathBuf>("engine_cgroup")?).filter(|path| !path.as_os_str().is_empty()),
             environment: layers.environment(),
         };
         settings.engine.validate().map_err(|error| SettingsError::Contradiction(error.to_string()))?;

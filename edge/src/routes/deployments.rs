@@ -68,7 +68,8 @@ pub(crate) async fn change(request: &Request<'_>) -> Result<Answer, Problem> {
 /// Have more engines for a show, or fewer, or larger ones
 ///
 /// Its performances spread over them, one after the other: who buys meanwhile notices a pause, and no error. Answered once it is
-/// written down; `status.operation` says how far it is, and how long the longest pause was. `cpu` and `memory` need a cluster.
+/// written down; `status.operation` says how far it is, and how long the longest pause was. `cpu` and `memory` need a cluster, or
+/// `engine_cgroup`.
 #[utoipa::path(post, path = "/v1/deployments/{deployment}/scale", tag = "Operating", security(("token" = [])),
     params(("deployment" = String, Path)), request_body = ScaleOrder,
     responses((status = 202, body = Deployment), (status = 403, description = "`limit-exceeded`"),

@@ -120,6 +120,10 @@ fn what_cannot_run_here_is_refused() {
     let larger = json!({"component": "engine", "memory": "2Gi"});
     let larger = seller.ask("POST", &format!("/v1/deployments/{deployment}/scale"), &larger);
     assert_eq!(larger.status, 422, "{}", larger.text());
-    assert!(larger.text().contains("/memory") && larger.text().contains("needs a cluster"), "{}", larger.text());
+    assert!(
+        larger.text().contains("/memory") && larger.text().contains("engine_cgroup, or a cluster"),
+        "{}",
+        larger.text()
+    );
     seller.leave();
 }
