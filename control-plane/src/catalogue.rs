@@ -3,7 +3,7 @@
 //! What a deployment runs is copied out of it when the deployment is asked for ([`parts::Parts`]). So nothing that becomes of an
 //! image or a template changes what runs, until somebody asks for that deployment once more.
 
-mod checks;
+pub(crate) mod checks;
 mod images;
 pub mod parts;
 mod templates;

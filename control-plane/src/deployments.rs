@@ -21,6 +21,7 @@ mod watching;
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -76,12 +77,15 @@ pub type Located = (PerformanceId, Option<String>);
 /// What takes a while.
 pub type Asked<T> = Pin<Box<dyn Future<Output = Result<T, Problem>> + Send>>;
 
+/// Adds an engine. See [`Engines::connect`].
+pub type Connect = Box<dyn Fn(&str, bool) + Send + Sync>;
+
 /// What is asked of the edge of this process, which knows the engines.
 pub struct Engines {
     /// What is known of a show; nothing where there is none.
     pub show: Box<dyn Fn(ShowId) -> Option<Known> + Send + Sync>,
-    /// Adds the engine at an address. Twice is once.
-    pub connect: Box<dyn Fn(&str) + Send + Sync>,
+    /// Adds the engine at an address; whether it has nothing yet, so that nobody has to wait for it. Twice is once.
+    pub connect: Connect,
     /// Forgets it.
     pub disconnect: Box<dyn Fn(&str) + Send + Sync>,
     /// Whether it has told all that it has.
@@ -126,6 +130,8 @@ pub struct Deployments {
     /// What changes how many engines there are is done one at a time: limits count them.
     operating: tokio::sync::Mutex<()>,
     supervisors: Mutex<Supervisors>,
+    /// Whether engines are heard that run without being seen to.
+    listens: AtomicBool,
 }
 
 /// What every supervisor works with.
@@ -172,7 +178,17 @@ impl Deployments {
         let watch = Arc::new(Watch::new(Arc::clone(&store), Arc::clone(&clock)));
         let world = World { clock, driver, engines, runtime };
         let (operating, supervisors) = (tokio::sync::Mutex::default(), Mutex::default());
-        Self { store, world, watch, incidents, catalogue, rates, operating, supervisors }
+        Self {
+            store,
+            world,
+            watch,
+            incidents,
+            catalogue,
+            rates,
+            operating,
+            supervisors,
+            listens: AtomicBool::new(false),
+        }
     }
 
     /// Brings about what the store has, from now on.
@@ -200,13 +216,15 @@ impl Deployments {
     /// [`StoreError`], where the store cannot be read.
     pub fn listen(&self) -> Result<(), StoreError> {
         let records = record::all(&self.store)?;
-        let places = records
-            .iter()
-            .filter(|record| !record.going)
-            .flat_map(|record| record.running().map(|engine| Place::of(&self.world.driver, record, engine)));
-        places.filter(Place::outlives_us).filter_map(|place| place.address()).for_each(|address| {
-            (self.world.engines.connect)(&address);
-        });
+        for record in records.iter().filter(|record| !record.going) {
+            for engine in record.running() {
+                let place = Place::of(&self.world.driver, record, engine);
+                if let Some(address) = place.address().filter(|_| place.outlives_us()) {
+                    (self.world.engines.connect)(&address, record.vacant.contains(&engine));
+                }
+            }
+        }
+        self.listens.store(true, Ordering::Release);
         Ok(())
     }
 
@@ -225,6 +243,21 @@ impl Deployments {
         all.iter().for_each(Supervisor::begin_to_stop);
         for supervisor in all {
             supervisor.stopped().await;
+        }
+    }
+
+    /// Whether of every engine that has something it is known where it is.
+    pub fn names_all_engines(&self) -> bool {
+        let supervisors = self.supervisors();
+        let is_named = |supervisor: &Supervisor| {
+            let (record, named) = (supervisor.record(), supervisor.named());
+            record.running().all(|engine| record.vacant.contains(&engine) || named.contains(&engine))
+        };
+        match supervisors.state {
+            State::Working => supervisors.by_id.values().all(is_named),
+            // Of pods all were named when this began to listen; of processes none may be there yet.
+            State::Resting => self.listens.load(Ordering::Acquire),
+            State::Closed => false,
         }
     }
 
@@ -285,6 +318,7 @@ impl Deployments {
             system_namespace,
             monitoring_namespace,
             size: size_of(&answers),
+            room: size_of(&answers),
             is_encrypted,
             parts,
             answers,
@@ -300,8 +334,10 @@ impl Deployments {
     pub async fn create(&self, caller: &Caller, draft: DeploymentDraft) -> Result<(Deployment, bool), Problem> {
         check_operates(caller)?;
         drop(self.working()?);
-        let _alone = self.operating.lock().await;
         let Text(show) = draft.show;
+        // Before anybody else has to wait for that.
+        self.know_soon(show).await;
+        let _alone = self.operating.lock().await;
         let (template, parts) = self.catalogue.plan(caller, &draft.template).await?;
         let parameters = template::answers(&template, &draft.parameters)?;
         // A show that moves just now is at no engine, so what is written down is asked first.
@@ -309,7 +345,7 @@ impl Deployments {
         if let Some(before) = before.filter(|before| before.is_of(caller)) {
             return same(self.supervise(before)?, &draft.template, &parameters);
         }
-        let known = self.own_show_soon(caller, show).await?;
+        let known = self.own_show(caller, show)?;
         self.world.driver.check(&parts)?;
         self.check_room(known.seller, 1)?;
         let (id, made_at) = (format!("dep_{}", secret::id()?), Time(self.world.clock.now()));
@@ -365,14 +401,13 @@ impl Deployments {
         own.ok_or_else(unknown)
     }
 
-    /// The same, of a show that may have been made over another edge a moment ago.
-    async fn own_show_soon(&self, caller: &Caller, show: ShowId) -> Result<Known, Problem> {
+    /// Waits a little for a show that may have been made over another edge a moment ago.
+    async fn know_soon(&self, show: ShowId) {
         let (mut pause, give_up) = (SHOW_PAUSE_MIN, Instant::now() + SHOW_WITHIN);
         while (self.world.engines.show)(show).is_none() && Instant::now() < give_up {
             sleep(pause).await;
             pause *= 2;
         }
-        self.own_show(caller, show)
     }
 
     /// A show, for whoever sells it.

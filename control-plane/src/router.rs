@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::header::AUTHORIZATION;
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{Method, Request, StatusCode};
 use onrush_api::body::parse;
 use onrush_api::deployments::DeploymentTokenOrder;
 use onrush_api::headers::{access_token, idempotency_key};
@@ -86,6 +87,7 @@ impl ControlPlane {
         let (parts, body) = request.into_parts();
         let accounts = &self.accounts;
         let caller = || accounts.caller(access_token(&parts.headers)?);
+        let has_token = parts.headers.contains_key(AUTHORIZATION);
         let segments: Vec<&str> = parts.uri.path().split('/').skip(1).collect();
         match (&parts.method, segments.as_slice()) {
             (&Method::POST, ["v1", "accounts"]) => {
@@ -126,8 +128,13 @@ impl ControlPlane {
                 Ok(done())
             }
             (method, ["v1", "templates", rest @ ..]) => {
-                let caller = access_token(&parts.headers).and_then(|token| accounts.caller(token));
-                self.respond_of_templates(method, rest, caller, &parts.headers, &body).await
+                let caller = match caller() {
+                    Ok(caller) => Some(caller),
+                    // One that has run out is to be renewed; a guest is like anybody.
+                    Err(problem) if problem.kind == Kind::Unauthenticated && has_token => return Err(problem),
+                    Err(_) => None,
+                };
+                self.respond_of_templates(method, rest, caller.as_ref(), &parts, &body).await
             }
             (method, ["v1", "images", rest @ ..]) => {
                 self.respond_of_images(method, rest, &caller()?, &parts, &body).await
@@ -211,33 +218,31 @@ impl ControlPlane {
         &self,
         method: &Method,
         rest: &[&str],
-        caller: Result<Caller, Problem>,
-        headers: &HeaderMap,
+        caller: Option<&Caller>,
+        parts: &Parts,
         body: &[u8],
     ) -> Result<Reply, Problem> {
         let catalogue = &self.catalogue;
+        let named = || caller.ok_or_else(|| Problem::new(Kind::Unauthenticated));
         match (method, rest) {
             (&Method::GET | &Method::HEAD, []) => {
-                let items = catalogue.templates(caller.ok().as_ref()).await?;
-                Ok(json(StatusCode::OK, &Page { items, next_cursor: None }))
+                Ok(json(StatusCode::OK, &page(catalogue.templates(caller).await?, parts.uri.query())?))
             }
-            (&Method::GET | &Method::HEAD, [id]) => {
-                Ok(json(StatusCode::OK, &catalogue.template(caller.ok().as_ref(), id).await?))
-            }
+            (&Method::GET | &Method::HEAD, [id]) => Ok(json(StatusCode::OK, &catalogue.template(caller, id).await?)),
             (&Method::POST, []) => {
-                idempotency_key(headers)?;
-                let (template, again) = catalogue.make_template(&caller?, parse(body)?).await?;
+                idempotency_key(&parts.headers)?;
+                let (template, again) = catalogue.make_template(named()?, parse(body)?).await?;
                 Ok(replayed(json(StatusCode::CREATED, &template), again))
             }
             (&Method::PUT, [id]) => {
-                Ok(json(StatusCode::OK, &catalogue.put_template(&caller?, id, parse(body)?).await?))
+                Ok(json(StatusCode::OK, &catalogue.put_template(named()?, id, parse(body)?).await?))
             }
             (&Method::DELETE, [id]) => {
-                catalogue.remove_template(&caller?, id).await?;
+                catalogue.remove_template(named()?, id).await?;
                 Ok(done())
             }
             (&Method::POST, [id, "render"]) => {
-                Ok(json(StatusCode::OK, &self.deployments()?.render(&caller?, id, &parse(body)?).await?))
+                Ok(json(StatusCode::OK, &self.deployments()?.render(named()?, id, &parse(body)?).await?))
             }
             _ => Err(Problem::new(Kind::NotFound)),
         }

@@ -83,6 +83,15 @@ struct Here {
     owner: OnceLock<Addr<Owner>>,
 }
 
+/// An engine elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EngineAt {
+    /// `host:port`
+    pub address: String,
+    /// Whether new shows may be for it.
+    pub takes_shows: bool,
+}
+
 /// See the module. Cheap to clone; usable from any thread.
 #[derive(Clone)]
 pub struct Client(Arc<Shared>);
@@ -187,6 +196,11 @@ impl Client {
         &self.0.dues
     }
 
+    /// Nobody sees to payments here: what is due is not kept.
+    pub fn ignore_dues(&self) {
+        self.0.dues.ignore();
+    }
+
     /// The engine's time; where that is elsewhere, this process's, which is to be the same.
     pub fn now(&self) -> Timestamp {
         self.0.clock.now()
@@ -249,17 +263,18 @@ impl Client {
         self.0.elsewhere.add(address, credentials);
     }
 
-    /// The same, for an engine of some shows: no new show is ever for it.
-    pub fn connect_dedicated(&self, address: &str, credentials: &Credentials) {
-        self.0.elsewhere.add_dedicated(address, credentials);
+    /// The same, for an engine of some shows: no new show is ever for it. One that is `vacant` has nothing: until it was heard for the
+    /// first time, nobody waits for it.
+    pub fn connect_dedicated(&self, address: &str, vacant: bool, credentials: &Credentials) {
+        self.0.elsewhere.add_dedicated(address, vacant, credentials);
     }
 
-    /// The addresses of engines elsewhere, and of each whether new shows may be for it.
-    pub fn engines(&self) -> Vec<(String, bool)> {
-        self.0.elsewhere.addresses()
+    /// The engines elsewhere that may have something.
+    pub fn engines(&self) -> Vec<EngineAt> {
+        self.0.elsewhere.engines()
     }
 
-    /// Every time that one is added or forgotten.
+    /// Every time that these are others.
     pub fn engines_change(&self) -> watch::Receiver<u64> {
         self.0.elsewhere.changes()
     }
@@ -278,6 +293,8 @@ impl Client {
     /// after whoever says that the engine has gone. After five seconds in any case. Has to be called on a runtime.
     pub fn disconnect_later(&self, address: &str) {
         let Some(link) = self.0.elsewhere.link(address) else { return };
+        // At once: an engine that comes to the same address is another one.
+        link.leave();
         let client = self.clone();
         tokio::spawn(async move { client.0.elsewhere.remove_later(link).await });
     }

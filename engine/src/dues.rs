@@ -4,6 +4,7 @@
 //! start from what was recovered, so nothing is forgotten.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -15,6 +16,7 @@ use crate::id::BookingId;
 pub struct Dues {
     bookings: Mutex<BTreeSet<BookingId>>,
     news: Notify,
+    is_ignored: AtomicBool,
 }
 
 impl Dues {
@@ -23,7 +25,16 @@ impl Dues {
         self.bookings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Nobody will take any.
+    pub(crate) fn ignore(&self) {
+        self.is_ignored.store(true, Ordering::Relaxed);
+        self.bookings().clear();
+    }
+
     pub(crate) fn push(&self, booking: BookingId) {
+        if self.is_ignored.load(Ordering::Relaxed) {
+            return;
+        }
         self.bookings().insert(booking);
         self.news.notify_one();
     }
@@ -53,5 +64,9 @@ mod tests {
         [2, 1, 2].into_iter().for_each(|number| dues.push(booking(number)));
         let taken = tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(dues.take());
         assert_eq!(taken.into_iter().collect::<Vec<_>>(), [booking(1), booking(2)]);
+        dues.push(booking(3));
+        dues.ignore();
+        dues.push(booking(4));
+        assert!(dues.bookings().is_empty(), "nobody takes them");
     }
 }

@@ -59,7 +59,10 @@ pub enum WireError {
         theirs: u16,
     },
     /// Its key is another one.
-    #[error("the other end has another engine key: both need the same file, see --engine-key-file")]
+    #[error(
+        "the other end has another engine key (both need the same file, see --engine-key-file), or is something else than was asked \
+         for: --engines names engines, --control-plane a server's address for edges"
+    )]
     Key,
     /// One of the two has no certificate that the other believes, or none at all.
     #[error(

@@ -37,9 +37,9 @@ const TOLD: [&str; 10] = [
     "ONRUSH_SNAPSHOT_EVERY_EVENTS",
 ];
 
-/// What the companions of one show of a seller's own template may take together.
-const SELLER_CPU_MILLIS_MAX: u64 = 4_000;
-const SELLER_MEMORY_MIB_MAX: u64 = 8_192;
+/// What an engine of a seller's, and the companions of one show of a seller's own template together, may take.
+pub(crate) const SELLER_CPU_MILLIS_MAX: u64 = 4_000;
+pub(crate) const SELLER_MEMORY_MIB_MAX: u64 = 8_192;
 
 /// What is wrong with a body.
 #[derive(Default)]
@@ -150,10 +150,15 @@ fn engine(spec: &ImageSpec, wrong: &mut Wrong) {
 }
 
 fn companion_image(alias: &str, spec: &ImageSpec, wrong: &mut Wrong) {
+    for name in spec.env.keys().filter(|name| name.starts_with("ONRUSH_")) {
+        let pointer = format!("/spec/env/{}", onrush_api::body::escape(name));
+        wrong.unless(false, pointer, "begins as what the platform tells companions itself");
+    }
     wrong.unless(spec.ports.len() <= PORTS_MAX, "/spec/ports", format!("has {PORTS_MAX} ports at most"));
     let (mut names, mut numbers) = (BTreeSet::new(), BTreeSet::new());
     for (at, port) in spec.ports.iter().enumerate() {
         wrong.word(&port.name, format!("/spec/ports/{at}/name"), PORT_NAME_LEN_MAX);
+        wrong.unless(!port.name.contains("--"), format!("/spec/ports/{at}/name"), "has two - side by side");
         wrong.number(port.port.into(), format!("/spec/ports/{at}/port"), 1_024, 65_535);
         let is_new = names.insert(&port.name) && numbers.insert(port.port);
         wrong.unless(is_new, format!("/spec/ports/{at}"), "has a name or a number that another port has");

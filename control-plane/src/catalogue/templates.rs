@@ -13,9 +13,10 @@ use crate::callers::{check_operates, is_admin};
 use crate::deployments::template::shipped;
 use crate::store::{Change, StoreError};
 
-/// Templates of one seller, and of all.
+/// Templates of one seller, of all sellers together, and of the platform.
 const PER_SELLER_MAX: usize = 50;
-const ALL_MAX: usize = 2_000;
+const ALL_SELLERS_MAX: usize = 2_000;
+const PLATFORM_MAX: usize = 500;
 
 /// Whether a caller may use a template: what nobody owns is for everybody.
 fn may_see(template: &Template, caller: Option<&Caller>) -> bool {
@@ -158,12 +159,17 @@ fn admit(fresh: Template, known: &[Template]) -> Result<(Template, bool), Proble
         let is_same = draft_of(other) == draft_of(&fresh);
         return if is_same { Ok((other.clone(), true)) } else { Err(title_taken()) };
     }
-    let most = if fresh.owner.is_some() { PER_SELLER_MAX } else { ALL_MAX };
-    if of_owner().count() >= most || known.len() >= ALL_MAX {
-        let detail = format!("There are {most} templates. Delete one.");
-        return Err(Problem::new(Kind::LimitExceeded).detail(detail).limit(most as u64));
+    let full = |most: usize, whose: &str| {
+        let detail = format!("{whose} may have {most} templates. Delete one.");
+        Problem::new(Kind::LimitExceeded).detail(detail).limit(most as u64)
+    };
+    let of_sellers = known.iter().filter(|other| other.owner.is_some()).count();
+    match fresh.owner {
+        None if of_owner().count() >= PLATFORM_MAX => Err(full(PLATFORM_MAX, "The platform")),
+        Some(_) if of_owner().count() >= PER_SELLER_MAX => Err(full(PER_SELLER_MAX, "One seller")),
+        Some(_) if of_sellers >= ALL_SELLERS_MAX => Err(full(ALL_SELLERS_MAX, "All sellers together")),
+        _ => Ok((fresh, false)),
     }
-    Ok((fresh, false))
 }
 
 fn title_taken() -> Problem {

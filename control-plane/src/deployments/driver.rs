@@ -1,6 +1,7 @@
 //! How an engine comes to run: as a process of this machine, or as a pod of a cluster. Whoever keeps it asks both the same.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -126,6 +127,14 @@ impl Driver {
         }
     }
 
+    /// Sees that what runs beside the engines of a deployment is there, as it is to be now. Twice is once.
+    pub(super) async fn accompany(&self, record: &Record) -> Result<(), DriverError> {
+        match self {
+            Self::Local(_) => Ok(()),
+            Self::Cluster(cluster) => Ok(pod::accompany(cluster, record).await?),
+        }
+    }
+
     /// Removes what the engines of a deployment had in common, once they have gone. Twice is once.
     pub(super) async fn clear(&self, record: &Record) -> Result<(), DriverError> {
         if let Self::Cluster(cluster) = self {
@@ -181,7 +190,11 @@ impl Place {
                 if let Some(running) = place.adopt() {
                     return Ok(Running::Process(running));
                 }
-                let address = before.map(str::to_owned).or_else(|| place.address()).filter(|_| stays);
+                let is_here =
+                    |address: &String| address.parse::<SocketAddr>().is_ok_and(|address| address.ip() == local.listen);
+                // Told to listen elsewhere by now, it is not where it was.
+                let known = before.map(str::to_owned).or_else(|| place.address());
+                let address = known.filter(|address| stays && is_here(address));
                 Ok(Running::Process(place.start(local, parts, *size, address.as_deref())?))
             }
             Self::Pod(pod) => {

@@ -43,6 +43,7 @@ impl Keeper {
         let work = Work {
             deployment: record.id.clone(),
             number,
+            is_vacant: record.vacant.contains(&number),
             place: Place::of(&world.driver, record, number),
             status: Arc::clone(status),
             world: world.clone(),
@@ -76,6 +77,8 @@ enum End {
 struct Work {
     deployment: String,
     number: u32,
+    /// Whether it had nothing when this began.
+    is_vacant: bool,
     place: Place,
     status: Arc<Status>,
     world: World,
@@ -205,7 +208,7 @@ impl Work {
                     if self.connected().last() != Some(&address) {
                         self.connected().push(address.clone());
                     }
-                    (self.world.engines.connect)(&address);
+                    (self.world.engines.connect)(&address, self.is_vacant);
                     asked = Some(address.clone());
                 }
                 if (self.world.engines.is_connected)(&address) {

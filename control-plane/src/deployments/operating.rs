@@ -11,13 +11,17 @@ use onrush_api::token::Caller;
 
 use super::record::{Begun, Record};
 use super::{Deployments, Driver, change_record, check_replicas, template, unknown};
+use crate::callers::is_admin;
+use crate::catalogue::checks::{SELLER_CPU_MILLIS_MAX, SELLER_MEMORY_MIB_MAX};
 use crate::kubernetes::manifests::name_of;
 
 /// The part of a deployment that can be scaled and moved.
 const COMPONENT: &str = "engine";
 /// What an engine may be asked to have.
-const CPU_MILLIS: (u64, u64) = (50, 64_000);
-const MEMORY_MIB: (u64, u64) = (256, 262_144);
+const CPU_MILLIS_MIN: u64 = 50;
+const CPU_MILLIS_MAX: u64 = 64_000;
+const MEMORY_MIB_MIN: u64 = 256;
+const MEMORY_MIB_MAX: u64 = 262_144;
 /// How long a co-operator's token is good: unless another time is asked for; at least, as clusters give none that are shorter; at
 /// most.
 const TOKEN_SECONDS: u32 = 3_600;
@@ -33,7 +37,7 @@ impl Deployments {
         let _alone = self.operating.lock().await;
         let before = self.own_record(caller, id)?;
         check_component(&order.component)?;
-        let (cpu_millis, memory_mib) = sizes(&order)?;
+        let (cpu_millis, memory_mib) = sizes(&order, is_admin(caller))?;
         self.world.driver.check_sizes(&order)?;
         let staying = before.staying().len();
         let replicas = order.replicas.map_or(staying, |replicas| replicas as usize);
@@ -47,8 +51,9 @@ impl Deployments {
         // An engine keeps the size with which it began.
         self.check_room(before.seller.0, replicas)?;
         let change = move |record: &mut Record| {
-            (record.cpu_millis, record.memory_mib) = (sized.cpu_millis, sized.memory_mib);
-            record.replace_by(replicas);
+            record.renew(replicas, |record| {
+                (record.cpu_millis, record.memory_mib) = (sized.cpu_millis, sized.memory_mib);
+            });
         };
         self.operate(id, before, OperationKind::Scale, change).await
     }
@@ -93,8 +98,9 @@ impl Deployments {
         self.world.driver.check(&parts)?;
         self.check_room(before.seller.0, before.staying().len())?;
         let change = move |record: &mut Record| {
-            (record.template, record.parameters, record.parts) = (draft.template, parameters, parts);
-            record.replace();
+            record.renew(record.staying().len(), |record| {
+                (record.template, record.parameters, record.parts) = (draft.template, parameters, parts);
+            });
         };
         self.operate(id, before, OperationKind::Change, change).await
     }
@@ -152,8 +158,8 @@ impl Deployments {
     }
 }
 
-/// What an order asks for each engine, in thousandths of a core and MiB.
-fn sizes(order: &ScaleOrder) -> Result<(Option<u64>, Option<u64>), Problem> {
+/// What an order asks for each engine, in thousandths of a core and MiB. A seller may have what their own templates may ask for.
+fn sizes(order: &ScaleOrder, is_admin: bool) -> Result<(Option<u64>, Option<u64>), Problem> {
     let ScaleOrder { replicas, cpu, memory, .. } = order;
     if replicas.is_none() && cpu.is_none() && memory.is_none() {
         return Err(Problem::field("", "asks for nothing: say replicas, cpu or memory"));
@@ -161,12 +167,14 @@ fn sizes(order: &ScaleOrder) -> Result<(Option<u64>, Option<u64>), Problem> {
     let within =
         |amount: Option<u64>, (least, most): (u64, u64)| amount.filter(|amount| (least..=most).contains(amount));
     let cpu = cpu.as_ref().map(|text| {
-        let wrong = || Problem::field("/cpu", "is cores from 0.05 to 64, as 1.5 or 500m");
-        within(millis(text), CPU_MILLIS).ok_or_else(wrong)
+        let most = if is_admin { CPU_MILLIS_MAX } else { SELLER_CPU_MILLIS_MAX };
+        let wrong = || Problem::field("/cpu", format!("is cores from 0.05 to {}, as 1.5 or 500m", most / 1_000));
+        within(millis(text), (CPU_MILLIS_MIN, most)).ok_or_else(wrong)
     });
     let memory = memory.as_ref().map(|text| {
-        let wrong = || Problem::field("/memory", "is memory from 256Mi to 256Gi, as 512Mi or 2Gi");
-        within(mib(text), MEMORY_MIB).ok_or_else(wrong)
+        let most = if is_admin { MEMORY_MIB_MAX } else { SELLER_MEMORY_MIB_MAX };
+        let wrong = || Problem::field("/memory", format!("is memory from 256Mi to {}Gi, as 512Mi or 2Gi", most >> 10));
+        within(mib(text), (MEMORY_MIB_MIN, most)).ok_or_else(wrong)
     });
     let wrong: Vec<_> = [&cpu, &memory].into_iter().flatten().filter_map(|asked| asked.as_ref().err()).collect();
     Problem::fields(wrong).map_or(Ok(()), Err)?;

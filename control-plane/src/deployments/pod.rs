@@ -86,6 +86,12 @@ pub(super) async fn prepare(cluster: &Cluster, record: &Record) -> Result<(), Cl
     for object in wanted.surroundings().into_iter().chain([wanted.key(&cluster.told.files)]) {
         cluster.apply(&object).await?;
     }
+    Ok(())
+}
+
+/// See [`super::Driver`].
+pub(super) async fn accompany(cluster: &Cluster, record: &Record) -> Result<(), ClusterError> {
+    let wanted = wanted(cluster, record);
     cluster.keep_route(&wanted.name, &wanted.show).await?;
     cluster.keep_companions(&wanted.name, &wanted.companions()).await
 }
@@ -101,6 +107,7 @@ pub(super) fn wanted(cluster: &Cluster, record: &Record) -> Wanted {
         system_namespace: cluster.told.system_namespace.clone(),
         monitoring_namespace: cluster.told.monitoring_namespace.clone(),
         size: record.size(),
+        room: record.before.map_or(record.size(), |before| before.or(record.size())),
         is_encrypted: cluster.told.is_encrypted(),
         parts: record.parts.clone(),
         answers: record.parameters.clone(),

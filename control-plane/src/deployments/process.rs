@@ -141,7 +141,10 @@ impl Place {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let mut child = Command::from(command).spawn()?;
+        let unable = |error: io::Error| {
+            io::Error::new(error.kind(), format!("{} cannot be run: {error}", local.program(parts).display()))
+        };
+        let mut child = Command::from(command).spawn().map_err(unable)?;
         if let (Some(cgroups), Some(pid)) = (&local.cgroups, child.id())
             && let Err(error) = cgroups.hold(&self.name().to_string_lossy(), pid, size)
         {

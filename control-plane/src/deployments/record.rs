@@ -44,6 +44,12 @@ pub(super) struct Record {
     /// Those that have nothing any more and are being ended: not to be started again, whatever goes wrong.
     #[serde(default)]
     pub(super) retiring: Vec<u32>,
+    /// Those that nothing was ever given to: whatever becomes of them, nothing is lost.
+    #[serde(default)]
+    pub(super) vacant: Vec<u32>,
+    /// What engines got before that are to go: they take it until they have gone.
+    #[serde(default)]
+    pub(super) before: Option<Size>,
     /// The number of the next one. None is used twice: what one has left behind stays.
     #[serde(default = "one")]
     pub(super) next: u32,
@@ -108,6 +114,8 @@ impl Record {
             engines,
             leaving,
             retiring: Vec::new(),
+            vacant: first(),
+            before: None,
             next,
             home: None,
             moving: None,
@@ -164,6 +172,13 @@ impl Record {
         self.leaving.extend(staying);
     }
 
+    /// Makes a change, with new engines in the place of all that there are.
+    pub(super) fn renew(&mut self, replicas: usize, change: impl FnOnce(&mut Self)) {
+        self.before = Some(self.size());
+        change(self);
+        self.replace_by(replicas);
+    }
+
     /// The same, on a node.
     pub(super) fn relocate(&mut self, node: &str) {
         let first = self.next;
@@ -174,8 +189,20 @@ impl Record {
     fn add(&mut self, engines: usize) {
         for _ in 0..engines {
             self.engines.push(self.next);
+            self.vacant.push(self.next);
             self.next += 1;
         }
+    }
+
+    /// One that is to go and has nothing to give away, heard or not.
+    pub(super) fn needless(&self) -> Option<u32> {
+        let is_needless = |engine: &&u32| self.vacant.contains(engine) && !self.retiring.contains(engine);
+        self.leaving.iter().find(is_needless).copied()
+    }
+
+    /// Something is given to an engine.
+    pub(super) fn occupy(&mut self, engine: u32) {
+        self.vacant.retain(|vacant| *vacant != engine);
     }
 
     /// An engine has gone.
@@ -183,6 +210,7 @@ impl Record {
         self.engines.retain(|known| *known != engine);
         self.leaving.retain(|known| *known != engine);
         self.retiring.retain(|known| *known != engine);
+        self.vacant.retain(|known| *known != engine);
         self.nodes.remove(&engine);
     }
 

@@ -170,6 +170,12 @@ impl Status {
         heard.filter_map(|(engine, seen)| Some((*engine, seen.address.clone()?))).collect()
     }
 
+    /// The engines that were heard at some time.
+    pub(super) fn named(&self) -> Vec<u32> {
+        let now = self.lock();
+        now.engines.iter().filter(|(_, seen)| seen.address.is_some()).map(|(engine, _)| *engine).collect()
+    }
+
     /// Whether an engine is heard.
     pub(super) fn is_heard(&self, engine: u32) -> bool {
         self.lock().engines.get(&engine).is_some_and(|seen| seen.is_heard)

@@ -71,6 +71,7 @@ impl Supervisor {
             gone: say_gone,
             keepers: Mutex::default(),
             prepared: Mutex::default(),
+            accompanied: Mutex::default(),
         };
         let host = world.driver.host(&work.record().id);
         Self { host, record, status, orders, gone, task: world.runtime.spawn(work.run()) }
@@ -94,6 +95,11 @@ impl Supervisor {
         let memory = memory_mib.map(|mib| format!("{mib}Mi"));
         let (host, status) = (self.host.clone(), self.status.describe());
         Deployment { id, show, template, parameters, replicas, cpu, memory, host, created_at, status }
+    }
+
+    /// The engines of which it is known where they are, heard or not.
+    pub(super) fn named(&self) -> Vec<u32> {
+        self.status.named()
     }
 
     /// Where each engine is that is heard.
@@ -142,6 +148,8 @@ struct Work {
     keepers: Mutex<BTreeMap<u32, Keeper>>,
     /// What the engines have in common is there: as of which revision, since when.
     prepared: Mutex<Option<(u64, Instant)>>,
+    /// The same of what runs beside them.
+    accompanied: Mutex<Option<(u64, Instant)>>,
 }
 
 impl Work {
@@ -204,10 +212,14 @@ impl Work {
         if let Some(engine) = record.retiring.first() {
             return self.retire(*engine).await.map(|()| true);
         }
+        if let Some(engine) = record.needless() {
+            return self.change(move |record| record.retiring.push(engine)).await.map(|()| true);
+        }
         let addresses = self.status.addresses();
         let all_are_heard = record.running().all(|engine| addresses.contains_key(&engine));
         self.prepare(&record, all_are_heard).await?;
         self.keep(&record);
+        self.accompany(&record).await;
         if !all_are_heard {
             // What an engine has is known once it is heard: until then nothing is moved.
             return Ok(false);
@@ -219,10 +231,18 @@ impl Work {
             return self.move_show(&record, home, &addresses).await.map(|()| true);
         }
         if let Some(home) = record.next_home() {
-            return self.change(move |record| record.moving = Some(home)).await.map(|()| true);
+            let begin = move |record: &mut Record| {
+                record.occupy(home);
+                record.moving = Some(home);
+            };
+            return self.change(begin).await.map(|()| true);
         }
         let at = self.whereabouts(&record, &addresses)?;
         if let Some((performance, to)) = spread::moves(&at, &record.staying()).first() {
+            if record.vacant.contains(to) {
+                let to = *to;
+                return self.change(move |record| record.occupy(to)).await.map(|()| true);
+            }
             return self.hand_over(*performance, *to, &addresses).await.map(|()| true);
         }
         self.status.set(ConditionKind::Routed, true, "Moved", "The show is with its engines.");
@@ -255,6 +275,20 @@ impl Work {
                 self.status.set(ConditionKind::NamespaceReady, false, reason, message.clone());
                 Err(Problem::new(Kind::Overloaded).detail(message))
             }
+        }
+    }
+
+    /// Sees that what runs beside the engines is there. Engines do not wait for that.
+    async fn accompany(&self, record: &Record) {
+        let known = *self.accompanied.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.is_some_and(|(revision, since)| revision == record.revision && since.elapsed() < PREPARED_FOR) {
+            return;
+        }
+        *self.accompanied.lock().unwrap_or_else(PoisonError::into_inner) = Some((record.revision, Instant::now()));
+        if let Err(error) = self.world.driver.accompany(record).await {
+            let message = format!("What runs beside the engines is not as it is to be: {error}.");
+            tracing::warn!(deployment = record.id, message, "looked after again in some minutes");
+            self.status.set(ConditionKind::NamespaceReady, false, "CompanionsFailed", message);
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use onrush_api::body::escape;
 use onrush_api::problem::{FieldError, Kind, Problem};
 use onrush_api::templates::{Parameter, Template};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// A template as it is shipped.
@@ -128,7 +129,7 @@ pub(crate) fn plan(answers: &BTreeMap<String, u64>) -> Plan {
 }
 
 /// What each engine of a show gets where somebody has to give it: cores, memory, disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Size {
     /// Thousandths of a core that it always has.
     pub cpu_millis: u64,
@@ -142,6 +143,20 @@ pub struct Size {
     pub mailbox_capacity: u64,
     /// Events between two snapshots.
     pub snapshot_every_events: u64,
+}
+
+impl Size {
+    /// As much as either has.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            cpu_millis: self.cpu_millis.max(other.cpu_millis),
+            cpu_limit_millis: self.cpu_limit_millis.max(other.cpu_limit_millis),
+            memory_mib: self.memory_mib.max(other.memory_mib),
+            storage_gib: self.storage_gib.max(other.storage_gib),
+            ..self
+        }
+    }
 }
 
 /// The size that answers come to. The owner's thread takes a core in a rush, and the journal's half of one; a seat that is

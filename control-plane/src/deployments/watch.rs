@@ -320,9 +320,11 @@ impl Look {
         let places: Vec<_> =
             record.engines.iter().map(|engine| (*engine, Place::of(driver, &record, *engine))).collect();
         let told = |(engine, place): &(u32, Place)| Some((*engine, place.measured_by(readings?)?));
+        let told: BTreeMap<_, _> = places.iter().filter_map(told).collect();
         Self {
-            told: places.iter().filter_map(told).collect(),
-            is_measured: readings.is_some() || !places.iter().any(|(_, place)| place.outlives_us()),
+            // Of pods that nobody has measured, it is not known that they use nothing.
+            is_measured: !told.is_empty() || !places.iter().any(|(_, place)| place.outlives_us()),
+            told,
             places,
             addresses: supervisor.addresses(),
             restarts: status.restarts,

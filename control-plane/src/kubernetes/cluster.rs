@@ -169,7 +169,8 @@ impl Cluster {
 
     /// Sees that a show has a host of its own, if shows do here. A cluster without the Gateway API has none.
     pub(crate) async fn keep_route(&self, name: &str, show: &str) -> Result<(), ClusterError> {
-        let Some(front) = &self.told.front else { return Ok(()) };
+        // It may have had one, when it was told another domain.
+        let Some(front) = &self.told.front else { return self.remove_route(name).await };
         match self.apply(&front.route(name, &self.told.system_namespace, show)).await {
             Err(ClusterError::Refused(error)) if code_of(&error) == Some(404) => {
                 tracing::warn!(show, "no host of its own: the cluster has no Gateway API");
@@ -181,9 +182,6 @@ impl Cluster {
 
     /// Removes it. Twice is once.
     pub(crate) async fn remove_route(&self, name: &str) -> Result<(), ClusterError> {
-        if self.told.front.is_none() {
-            return Ok(());
-        }
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "HTTPRoute"));
         let routes: Api<DynamicObject> =
             Api::namespaced_with(self.client.clone(), &self.told.system_namespace, &resource);

@@ -48,6 +48,8 @@ impl Wanted {
         let name = &companion.name;
         let spec = json!({
             "replicas": companion.replicas,
+            // Within the show's quota, also where they become smaller.
+            "strategy": {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
             "selector": self.selector(name),
             "template": {"metadata": {"labels": self.companion_labels(name)}, "spec": {
                 // It asks nothing of the cluster.

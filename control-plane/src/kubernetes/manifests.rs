@@ -47,6 +47,8 @@ pub struct Wanted {
     pub monitoring_namespace: Option<String>,
     /// What each engine gets.
     pub size: Size,
+    /// What each may take, also those of another size that are to go.
+    pub room: Size,
     /// Whether engines have certificates.
     pub is_encrypted: bool,
     /// What runs beside them; the image of engines is `image`, whatever this says.
@@ -180,7 +182,7 @@ impl Wanted {
 
     /// Twice as much as is asked for has room: new ones come before old ones go.
     fn quota(&self) -> Value {
-        let (engines, size) = (u64::from(self.replicas) * 2, &self.size);
+        let (engines, size) = (u64::from(self.replicas) * 2, &self.room);
         let beside = |share: fn(&Beside) -> u32| {
             let of = |beside: &Beside| u64::from(share(beside)) * u64::from(beside.companion.replicas) * 2;
             self.parts.companions.iter().map(of).sum::<u64>()

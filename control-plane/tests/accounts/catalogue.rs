@@ -117,6 +117,8 @@ fn an_image_that_cannot_run_is_refused_with_every_reason() {
         ),
         (companion(json!({"connects_to": ["raffle"]})), vec!["/spec/connects_to/0"]),
         (companion(json!({"env": {"1A": "x"}})), vec!["/spec/env/1A"]),
+        (companion(json!({"env": {"ONRUSH_SHOW": "x"}})), vec!["/spec/env/ONRUSH_SHOW"]),
+        (companion(json!({"ports": [{"name": "a--b", "port": 8_080}]})), vec!["/spec/ports/0/name"]),
         (engine(json!({"ports": [{"name": "http", "port": 8080}]})), vec!["/spec/ports"]),
         (
             engine(json!({"env": {"LD_PRELOAD": "x", "ONRUSH_DATA": "/"}})),
@@ -175,6 +177,10 @@ fn a_template_is_its_owners() {
     let path = format!("/v1/templates/{of_kim}");
     assert!(hall.ids(&hall.kim).contains(&of_kim) && hall.ids(&hall.admin).contains(&of_kim));
     assert!(!hall.ids(&hall.lee).contains(&of_kim) && hall.ids(&hall.lee).contains(&of_all));
+    let expired = hall.plane.call("GET", "/v1/templates", "not-a-token", Value::Null);
+    hall.plane.expect(&expired, 401, "unauthenticated");
+    let page = hall.plane.call("GET", "/v1/templates?limit=1", &hall.kim, Value::Null);
+    assert_eq!((page.body["items"].as_array().map(Vec::len), page.body["next_cursor"].is_string()), (Some(1), true));
     let everybody = hall.plane.call_with("GET", "/v1/templates", &[], Value::Null);
     assert_eq!(everybody.body["items"].as_array().expect("a page").len(), shipped.len() + 1);
     for (method, body) in [("GET", Value::Null), ("PUT", template()), ("DELETE", Value::Null)] {

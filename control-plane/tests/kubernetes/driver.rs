@@ -231,7 +231,7 @@ pub(crate) fn engines(
     let (adding, removing, looking, giving, hearing, owing) = (of(), of(), of(), of(), of(), of());
     Engines {
         show: Box::new(|show| (show == SHOW).then(|| Known { seller: seller().account })),
-        connect: Box::new(move |address| {
+        connect: Box::new(move |address, _| {
             adding.lock().unwrap().connected.insert(address.to_owned());
         }),
         disconnect: Box::new(move |address| {

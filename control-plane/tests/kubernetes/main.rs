@@ -44,6 +44,7 @@ fn wanted(template: &str, seats: u64, crowd: u64, replicas: u32) -> Wanted {
         system_namespace: "onrush".to_owned(),
         monitoring_namespace: Some("monitoring".to_owned()),
         size: size_of(&answers),
+        room: size_of(&answers),
         is_encrypted: false,
         parts: Parts::default(),
         answers,

@@ -138,6 +138,11 @@ impl Server {
         state.pod_status = status;
     }
 
+    /// What pods say of themselves that are not there yet.
+    pub(crate) fn say_of_new_pods(&self, status: Value) {
+        self.state().pod_status = status;
+    }
+
     pub(crate) fn object(&self, path: &str) -> Option<Value> {
         self.state().objects.get(path).cloned()
     }

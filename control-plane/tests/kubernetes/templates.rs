@@ -187,6 +187,8 @@ fn a_show_gets_larger_engines() {
             (None, Some("many"), None, "/cpu"),
             (None, None, Some("2GB"), "/memory"),
             (None, Some("100"), Some("1Mi"), "/cpu"),
+            (None, Some("4.001"), None, "/cpu"),
+            (None, None, Some("8193Mi"), "/memory"),
         ] {
             let refused = world.scale_to(&deployment.id, replicas, cpu, memory).await.unwrap_err();
             assert_eq!(refused.body().errors.as_ref().unwrap()[0].pointer, field);
@@ -235,5 +237,29 @@ fn a_show_has_a_host_of_its_own_where_the_cluster_has_gateways() {
         world.server.forget_gateways();
         let deployment = world.deploy().await;
         world.done(&deployment.id).await;
+    });
+}
+
+#[test]
+fn what_never_starts_is_taken_back() {
+    on_runtime(async {
+        let world = World::start();
+        let deployment = world.deploy().await;
+        world.done(&deployment.id).await;
+        let namespace = namespace_of(&deployment);
+        let runs = world.set(&namespace, "engine-0");
+        world.server.say_of_new_pods(json!({"phase": "Pending"}));
+        world.scale_to(&deployment.id, None, Some("2"), None).await.unwrap();
+        world.trouble(&deployment.id, "Starting").await;
+        let quota = || world.server.object(&format!("/api/v1/namespaces/{namespace}/resourcequotas/show")).unwrap();
+        assert_eq!(quota()["spec"]["hard"]["requests.cpu"], "8000m", "room for the larger of old and new");
+
+        world.server.say_of_new_pods(json!({"phase": "Running"}));
+        let smaller = json!({"crowd": 100}).as_object().unwrap().clone().into_iter().collect();
+        let back = DeploymentDraft { parameters: smaller, ..draft("tpl_reserved-seating") };
+        world.deployments().change(&seller(), &deployment.id, back).await.unwrap();
+        world.done(&deployment.id).await;
+        assert_eq!(world.sets(&namespace), ["engine-2"], "what never started did not keep it");
+        assert_ne!(world.set(&namespace, "engine-2"), runs);
     });
 }

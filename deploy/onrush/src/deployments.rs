@@ -167,7 +167,7 @@ fn engines(client: &Client, credentials: Credentials, own_engine: Option<String>
             let show = known.shows().get(id)?;
             Some(Known { seller: show.seller })
         }),
-        connect: Box::new(move |address| connecting.connect_dedicated(address, &credentials)),
+        connect: Box::new(move |address, vacant| connecting.connect_dedicated(address, vacant, &credentials)),
         disconnect: Box::new(move |address| gone.disconnect(address)),
         is_connected: Box::new(move |address| heard.is_connected(address)),
         move_show: Box::new(move |show, from, to| {

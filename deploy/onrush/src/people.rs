@@ -12,6 +12,7 @@ use onrush_api::token::TokenKeys;
 use onrush_control_plane::ControlPlane;
 use onrush_control_plane::accounts::Obligations;
 use onrush_control_plane::accounts::guests::BookedUntil;
+use onrush_control_plane::deployments::Deployments;
 use onrush_control_plane::kubernetes::cluster::Cluster;
 use onrush_edge::context::Context;
 use onrush_edge::control_plane;
@@ -21,7 +22,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::deployments;
-use crate::plane::service::Edges;
+use crate::plane::serving::Edges;
 use crate::settings::Settings;
 
 /// See the module.
@@ -116,6 +117,15 @@ impl People {
                 }
                 answered.unwrap_or_else(|_| Err(Problem::new(Kind::Internal)))
             })
+        })
+    }
+
+    /// Whether every engine is known by now that has something.
+    pub(crate) fn names_all_engines(&self) -> Box<dyn Fn() -> bool + Send + Sync> {
+        let plane = self.plane.clone();
+        Box::new(move || {
+            let deployments = plane.as_ref().and_then(|plane| plane.deployments.as_ref());
+            deployments.is_some_and(Deployments::names_all_engines)
         })
     }
 

@@ -7,7 +7,7 @@
 
 pub(crate) mod open;
 pub(crate) mod remote;
-pub(crate) mod service;
+pub(crate) mod serving;
 
 use std::time::Duration;
 
@@ -41,18 +41,18 @@ enum News {
     /// There is none any more.
     NoEngine { address: String },
     /// All tokens of a session are void; they expire before that time.
-    Session { id: String, until: Time },
+    Session { id: Text<SessionId>, until: Time },
     /// So are all of an account.
     Account { id: Text<AccountId> },
     /// Whether somebody takes payments.
     Payments { open: bool },
-    /// That is all that there is for now.
-    Told { mark: u64 },
+    /// That is all that there is for now; whether all engines are among it that have something.
+    Told { mark: u64, names_all: bool },
 }
 
 impl News {
     fn session(id: SessionId, until: onrush_engine::time::Timestamp) -> Self {
-        Self::Session { id: id.to_string(), until: Time(until) }
+        Self::Session { id: Text(id), until: Time(until) }
     }
 
     fn line(&self) -> Bytes {

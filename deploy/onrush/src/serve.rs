@@ -22,7 +22,7 @@ use crate::arguments::Shared;
 use crate::payments::Collecting;
 use crate::people::People;
 use crate::plane::open::{Open, OpenEngine};
-use crate::plane::service::Service;
+use crate::plane::serving::Serving;
 use crate::running::{self, StopSignals};
 use crate::settings::Settings;
 use crate::{demo, listen, people, telemetry};
@@ -43,6 +43,9 @@ pub(crate) struct Arguments {
     /// Address for edges in other processes, which are told of all engines; its own is at engine_listen then [default: none]
     #[arg(long, value_name = "ADDR")]
     plane_listen: Option<String>,
+    /// Address at which edges find the engine of this server, with --plane-listen [default: 127.0.0.1:7411]
+    #[arg(long, value_name = "ADDR")]
+    engine_listen: Option<String>,
     /// The key of engines, which edges need, too; made where it is not there [default: engine.key in the data directory]
     #[arg(long, value_name = "FILE")]
     engine_key_file: Option<String>,
@@ -61,6 +64,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let role = [
         ("listen", &arguments.listen),
         ("plane_listen", &arguments.plane_listen),
+        ("engine_listen", &arguments.engine_listen),
         ("engine_key_file", &arguments.engine_key_file),
         ("token_key_file", &arguments.token_key_file),
         ("ticket_key_file", &arguments.ticket_key_file),
@@ -89,10 +93,11 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     if settings.demo {
         demo::publish(&engine).await?;
     }
-    let shutdown = CancellationToken::new();
+    // What is asked is answered before what answers it stops.
+    let (shutdown, behind) = (CancellationToken::new(), CancellationToken::new());
     let open = match open {
         None => None,
-        Some(open) => Some(open.serve_engine(&engine, &owner.handle(), &shutdown).await?),
+        Some(open) => Some(open.serve_engine(&engine, &owner.handle(), &behind).await?),
     };
     let client = open.as_ref().map_or_else(|| engine.clone(), |open| open.client.clone());
     let mut banner = banner(&settings, &client, &keys, address);
@@ -124,19 +129,18 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     let edges = match open {
         None => None,
         Some(open) => {
-            let service = Service {
+            let serving = Serving {
                 face: people.face(),
                 payments: collecting.face(),
                 client: client.clone(),
+                names_all: people.names_all_engines(),
                 own_engine: open.own_engine.clone(),
                 revocations: Arc::clone(&people.revocations),
                 edges: Arc::clone(&people.edges),
                 credentials: open.credentials.clone(),
             };
-            banner.push_str(
-                "Edges: onrush edge --control-plane, at the address in plane-address of the data directory\n",
-            );
-            Some(open.serve(&settings, service, &shutdown)?)
+            banner.push_str(&open.how_to_ask(&settings)?);
+            Some(open.serve(&settings, serving, &behind)?)
         }
     };
     // Before anybody knows that it serves: whoever stops it right after that is to see it drain.
@@ -147,7 +151,7 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     running::print(&banner);
     actix_rt::spawn(running::watch_for_stalls(engine.clone()));
     actix_rt::spawn(people.upkeep());
-    collecting.run();
+    collecting.run(&client);
     actix_rt::spawn(people::follow(FollowedKeyFile::new(&key_file), keys));
 
     running::until_stopped(&engine, prometheus, signals).await;
@@ -158,6 +162,7 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
             // A thread that ended has no connections left.
             connections.await.ok();
         }
+        behind.cancel();
         if let Some(edges) = edges {
             // One that takes nothing is not waited for.
             tokio::time::timeout(settings.edge.drain_timeout, edges).await.ok();

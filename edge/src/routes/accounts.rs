@@ -20,7 +20,7 @@ use crate::{control_plane, problems, watching};
 
 /// Asks the control plane, and answers what it says.
 pub(crate) async fn pass_on(request: &Request<'_>) -> Result<Answer, Problem> {
-    let ask = request.context.control_plane.as_ref().ok_or_else(|| Problem::new(Kind::NotFound))?;
+    let ask = request.context.control_plane.as_ref().ok_or_else(no_control_plane)?;
     if !request.body.is_empty() {
         request.check_is_json()?;
     }
@@ -29,12 +29,17 @@ pub(crate) async fn pass_on(request: &Request<'_>) -> Result<Answer, Problem> {
 
 /// The same, and each time that it says something else, as events.
 pub(crate) async fn pass_on_and_watch(request: &Request<'_>) -> Result<Answer, Problem> {
-    let ask = request.context.control_plane.clone().ok_or_else(|| Problem::new(Kind::NotFound))?;
+    let ask = request.context.control_plane.clone().ok_or_else(no_control_plane)?;
     let (place, closing) = request.context.streams.place(request.peer).ok_or_else(problems::overloaded)?;
     let again = passed(request);
     let told = ask(again.clone()).await?.into_body();
     let watching = Watching { ask: Box::new(move || ask(again.clone())), told, closing, _place: place };
     Ok(Answer::stream(StreamBody::new(watching::events(watching))))
+}
+
+fn no_control_plane() -> Problem {
+    let detail = "This edge has no accounts, payments or deployments: it was started without a control plane.";
+    Problem::new(Kind::NotFound).detail(detail)
 }
 
 fn passed(request: &Request<'_>) -> hyper::Request<Bytes> {

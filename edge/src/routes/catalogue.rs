@@ -59,6 +59,8 @@ pub(crate) async fn delete_image(request: &Request<'_>) -> Result<Answer, Proble
 ///
 /// What is shipped and what the platform has; with a seller's token their own, too, with an admin's everybody's.
 #[utoipa::path(get, path = "/v1/templates", tag = "Operating", security((), ("token" = [])),
+    params(("limit" = Option<u32>, Query, description = "1 to 200; 50", minimum = 1, maximum = 200),
+           ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<Template>)))]
 pub(crate) async fn templates(request: &Request<'_>) -> Result<Answer, Problem> {
     pass_on(request).await

@@ -54,7 +54,8 @@ pub(crate) async fn read(request: &Request<'_>) -> Result<Answer, Problem> {
 
 /// Change what a deployment is made from
 ///
-/// New engines take over from those that there are, one performance after the other, without losing a hold. Answered once it is
+/// The template, as it is now, and its questions: what is not answered has the template's default. New engines take over from those that
+/// there are, one performance after the other, without losing a hold. Answered once it is
 /// written down; `status.operation` says how far it is. The same again changes nothing.
 #[utoipa::path(put, path = "/v1/deployments/{deployment}", tag = "Operating", security(("token" = [])),
     params(("deployment" = String, Path)), request_body = DeploymentDraft,

@@ -12,7 +12,7 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use super::link::Link;
-use super::{Performance, Road, Views};
+use super::{EngineAt, Performance, Road, Views};
 use crate::committer::Health;
 use crate::dues::Dues;
 use crate::feed::{AccountHistory, Rules};
@@ -28,8 +28,6 @@ pub(super) struct Elsewhere {
     links: ArcSwap<Vec<Connected>>,
     known: Arc<Known>,
     health: watch::Sender<Health>,
-    /// How often an engine was added or forgotten.
-    changes: watch::Sender<u64>,
     /// Whether there may be others.
     expects_more: AtomicBool,
 }
@@ -49,48 +47,60 @@ pub(super) struct Known {
     dues: Arc<Dues>,
     /// Which engine has which show.
     homes: DashMap<ShowId, Arc<Link>>,
+    /// How often an engine was added or forgotten, or was heard that had nothing.
+    changes: watch::Sender<u64>,
 }
 
 impl Elsewhere {
     pub(super) fn new(views: &Arc<Views>, dues: &Arc<Dues>) -> Self {
-        let known = Arc::new(Known { views: Arc::clone(views), dues: Arc::clone(dues), homes: DashMap::new() });
-        let (changes, expects_more) = (watch::channel(0).0, AtomicBool::new(false));
-        Self { links: ArcSwap::default(), known, health: watch::channel(Health::Running).0, changes, expects_more }
+        let known = Arc::new(Known {
+            views: Arc::clone(views),
+            dues: Arc::clone(dues),
+            homes: DashMap::new(),
+            changes: watch::channel(0).0,
+        });
+        let expects_more = AtomicBool::new(false);
+        Self { links: ArcSwap::default(), known, health: watch::channel(Health::Running).0, expects_more }
     }
 
     pub(super) fn add(&self, address: &str, credentials: &Credentials) {
-        self.connect(address, credentials, true);
+        self.connect(address, credentials, (true, false));
     }
 
-    pub(super) fn add_dedicated(&self, address: &str, credentials: &Credentials) {
-        self.connect(address, credentials, false);
+    pub(super) fn add_dedicated(&self, address: &str, vacant: bool, credentials: &Credentials) {
+        self.connect(address, credentials, (false, vacant));
     }
 
-    pub(super) fn addresses(&self) -> Vec<(String, bool)> {
+    pub(super) fn engines(&self) -> Vec<EngineAt> {
         let links = self.links.load();
-        links.iter().map(|connected| (connected.link.address().to_owned(), connected.takes_shows)).collect()
+        let there = links.iter().filter(|connected| !connected.link.is_vacant());
+        let at = |connected: &Connected| EngineAt {
+            address: connected.link.address().to_owned(),
+            takes_shows: connected.takes_shows,
+        };
+        there.map(at).collect()
     }
 
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
+        self.known.changes.subscribe()
     }
 
     pub(super) fn expect(&self, more: bool) {
         self.expects_more.store(more, Ordering::Release);
     }
 
-    fn connect(&self, address: &str, credentials: &Credentials, takes_shows: bool) {
+    fn connect(&self, address: &str, credentials: &Credentials, (takes_shows, vacant): (bool, bool)) {
         match self.link(address) {
             // Another engine has the address of one that has gone.
             Some(link) if link.is_leaving() => self.remove(address),
             Some(_) => return,
             None => {}
         }
-        let link = Arc::new(Link::new(address.to_owned(), credentials.clone()));
+        let link = Arc::new(Link::new(address.to_owned(), credentials.clone(), vacant));
         let keeper = tokio::spawn(Arc::clone(&link).keep(Arc::clone(&self.known))).abort_handle();
         let added = Connected { link, takes_shows, keeper };
         self.links.rcu(|links| links.iter().chain([&added]).cloned().collect::<Vec<_>>());
-        self.changes.send_modify(|changes| *changes += 1);
+        self.known.note_change();
     }
 
     pub(super) fn remove(&self, address: &str) {
@@ -99,7 +109,6 @@ impl Elsewhere {
 
     /// Removes an engine once all that it had is known elsewhere, or is not told for too long.
     pub(super) async fn remove_later(&self, link: Arc<Link>) {
-        link.leave();
         let mut moves = self.known.views.moves.subscribe();
         let has_nothing = async {
             while self.known.has(&link) {
@@ -120,7 +129,7 @@ impl Elsewhere {
             removed.keeper.abort();
             removed.link.end();
             self.known.forget(&removed.link);
-            self.changes.send_modify(|changes| *changes += 1);
+            self.known.note_change();
         }
     }
 
@@ -139,8 +148,11 @@ impl Elsewhere {
         &self.known
     }
 
+    /// Those that may have something.
     fn links(&self) -> Vec<Arc<Link>> {
-        self.links.load().iter().map(|connected| Arc::clone(&connected.link)).collect()
+        let links = self.links.load();
+        let there = links.iter().filter(|connected| !connected.link.is_vacant());
+        there.map(|connected| Arc::clone(&connected.link)).collect()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -156,8 +168,7 @@ impl Elsewhere {
     }
 
     pub(super) fn know_all(&self) -> bool {
-        !self.expects_more.load(Ordering::Acquire)
-            && self.links.load().iter().all(|connected| connected.link.has_caught_up())
+        !self.expects_more.load(Ordering::Acquire) && self.links().iter().all(|link| link.has_caught_up())
     }
 
     pub(super) fn durability(&self) -> Durability {
@@ -197,6 +208,10 @@ impl Elsewhere {
 }
 
 impl Known {
+    pub(super) fn note_change(&self) {
+        self.changes.send_modify(|changes| *changes += 1);
+    }
+
     /// A performance of an engine's. What is known of it goes on in the same place, so that whoever looks at it sees it change.
     pub(super) fn introduce(&self, link: &Arc<Link>, introduction: Introduction) -> Result<(), WireError> {
         let (id, road) = (introduction.performance, Road::Link(Arc::clone(link)));

@@ -11,7 +11,7 @@ use metrics::{Counter, Gauge, counter, gauge};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::elsewhere::Known;
 use crate::feed::{AccountHistory, Leaving};
@@ -32,6 +32,8 @@ const WAITING_APART_MAX: usize = 2_048;
 /// Between two tries to connect, at first and at most.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
+/// The log says again why there is no connection after so long.
+const TOLD_FOR: Duration = Duration::from_mins(1);
 /// The same, where somebody has to do something about it first.
 const PAUSE_LASTING: Duration = Duration::from_secs(5);
 
@@ -44,6 +46,8 @@ pub(crate) struct Link {
     news: Notify,
     caught_up: AtomicBool,
     leaving: AtomicBool,
+    /// It has nothing, and was not heard yet.
+    vacant: AtomicBool,
     relaxed: AtomicBool,
     /// Which engine it is, once it has said so.
     engine: Mutex<Option<EngineId>>,
@@ -112,7 +116,7 @@ impl fmt::Debug for Link {
 }
 
 impl Link {
-    pub(super) fn new(address: String, credentials: Credentials) -> Self {
+    pub(super) fn new(address: String, credentials: Credentials, vacant: bool) -> Self {
         let connected = gauge!("onrush_engine_connected", "engine" => address.clone());
         let failures = counter!("onrush_engine_connection_failures_total", "engine" => address.clone());
         connected.set(0.0);
@@ -124,6 +128,7 @@ impl Link {
             news: Notify::new(),
             caught_up: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
+            vacant: AtomicBool::new(vacant),
             relaxed: AtomicBool::new(false),
             engine: Mutex::default(),
             traffic: AtomicU64::new(0),
@@ -156,6 +161,10 @@ impl Link {
     /// It is to go once what it had is known elsewhere.
     pub(super) fn leave(&self) {
         self.leaving.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_vacant(&self) -> bool {
+        self.vacant.load(Ordering::Acquire)
     }
 
     pub(super) fn is_leaving(&self) -> bool {
@@ -288,7 +297,7 @@ impl Link {
 
     /// Keeps a connection to the engine, for good.
     pub(super) async fn keep(self: Arc<Self>, known: Arc<Known>) {
-        let mut pause = PAUSE_MIN;
+        let (mut pause, mut told) = (PAUSE_MIN, (String::new(), Instant::now()));
         loop {
             let connected = self.connect().await;
             let error = match connected {
@@ -296,14 +305,19 @@ impl Link {
                 Err(error) => error,
             };
             if self.has_caught_up() {
-                pause = PAUSE_MIN;
+                (pause, told.0) = (PAUSE_MIN, String::new());
             }
             self.disconnect();
-            tracing::warn!(
-                engine = self.address,
-                error = &error as &dyn std::error::Error,
-                "no connection to an engine"
-            );
+            // The same again and again says nothing new.
+            let reason = error.to_string();
+            if (reason != told.0 || told.1.elapsed() > TOLD_FOR) && !self.is_leaving() {
+                tracing::warn!(
+                    engine = self.address,
+                    error = &error as &dyn std::error::Error,
+                    "no connection to an engine"
+                );
+                told = (reason, Instant::now());
+            }
             tokio::time::sleep(pause).await;
             pause = if error.is_lasting() { PAUSE_LASTING } else { (pause * 2).min(PAUSE_MAX) };
         }
@@ -403,6 +417,9 @@ impl Link {
                 *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = Some(engine);
                 self.relaxed.store(relaxed, Ordering::Relaxed);
                 self.caught_up.store(true, Ordering::Release);
+                if self.vacant.swap(false, Ordering::AcqRel) {
+                    known.note_change();
+                }
                 self.connected.set(1.0);
                 tracing::info!(engine = self.address, "connected to an engine");
             }
@@ -509,7 +526,7 @@ mod tests {
     const PERFORMANCE: PerformanceId = PerformanceId(7);
 
     fn link() -> Link {
-        Link::new("here:1".to_owned(), crate::wire::Key::from_bytes([7; 32]).into())
+        Link::new("here:1".to_owned(), crate::wire::Key::from_bytes([7; 32]).into(), false)
     }
 
     fn cancel(key: Option<u64>) -> Ask {

@@ -14,10 +14,11 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::rustls::client::verify_server_name;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject as _};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio_rustls::rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
+use tokio_rustls::rustls::server::{ParsedCertificate, VerifierBuilderError, WebPkiClientVerifier};
 use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore, ServerConfig};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
@@ -150,15 +151,30 @@ impl Credentials {
     async fn accept(&self, stream: TcpStream) -> Result<Stream, WireError> {
         let Some(tls) = &self.tls else { return Ok(Stream::Plain(stream)) };
         let accepted = timeout(PATIENCE, tls.acceptor.accept(stream)).await.map_err(|_| WireError::Silent)?;
-        Ok(Stream::Tls(Box::new(accepted.map_err(WireError::Tls)?.into())))
+        let accepted = accepted.map_err(why)?;
+        // That the authority has signed it was checked; a cluster's signs for others, too.
+        let theirs = accepted.get_ref().1.peer_certificates().and_then(<[_]>::first).ok_or(WireError::Key)?;
+        let is_member = ParsedCertificate::try_from(theirs).and_then(|theirs| verify_server_name(&theirs, &name()));
+        is_member.map_err(|error| WireError::Tls(io::Error::new(io::ErrorKind::InvalidData, error)))?;
+        Ok(Stream::Tls(Box::new(accepted.into())))
     }
 
     async fn connect(&self, stream: TcpStream) -> Result<Stream, WireError> {
         let Some(tls) = &self.tls else { return Ok(Stream::Plain(stream)) };
-        let name = ServerName::try_from(NAME).expect("a plain word is a name");
-        let connected = timeout(PATIENCE, tls.connector.connect(name, stream)).await.map_err(|_| WireError::Silent)?;
-        Ok(Stream::Tls(Box::new(connected.map_err(WireError::Tls)?.into())))
+        let connected =
+            timeout(PATIENCE, tls.connector.connect(name(), stream)).await.map_err(|_| WireError::Silent)?;
+        Ok(Stream::Tls(Box::new(connected.map_err(why)?.into())))
     }
+}
+
+fn name() -> ServerName<'static> {
+    ServerName::try_from(NAME).expect("a plain word is a name")
+}
+
+/// What is wrong with certificates stays so until somebody does something; a connection that broke off does not.
+fn why(error: io::Error) -> WireError {
+    let is_of_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+    if is_of_tls { WireError::Tls(error) } else { WireError::Io(error) }
 }
 
 /// A connection of two that believe each other.

@@ -83,9 +83,11 @@ fn who_has_no_certificate_of_the_authority_learns_nothing() {
         let engine = Running::start_with(authority.member());
         let files = authority.sign("another");
         let misnamed = Credentials::new(Key::from_bytes([7; 32]), Some(open(files.path()).unwrap()));
-        let strangers = [key(), other.member()].map(|credentials| client(&engine, &credentials));
+        let strangers = [key(), other.member(), misnamed.clone()].map(|credentials| client(&engine, &credentials));
         let friend = client(&engine, &authority.member());
         add_performance(&friend, 1).await;
+        // They have begun to try before the friend did, and go on doing so.
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         for stranger in &strangers {
             assert!(!stranger.is_ready() && stranger.shows().all().is_empty());
         }

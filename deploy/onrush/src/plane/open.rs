@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::service::{self, Service};
+use super::serving::{self, Serving};
 use crate::settings::{Settings, SettingsError};
 use crate::{credentials, listen, running};
 
@@ -91,15 +91,28 @@ impl OpenEngine {
         here(self.bound).to_string()
     }
 
+    /// For whoever reads what a server says at its start.
+    pub(crate) fn how_to_ask(&self, settings: &Settings) -> anyhow::Result<String> {
+        let address = self.plane.local_addr().context("the bound address for edges")?;
+        let Settings { engine_key_file, token_key_file, ticket_key_file, .. } = settings;
+        Ok(format!(
+            "An edge for it: onrush edge --control-plane {address} --engine-key-file {} --token-key-file {} --ticket-key-file {} \
+             --data DIR\n",
+            engine_key_file.display(),
+            token_key_file.display(),
+            ticket_key_file.display()
+        ))
+    }
+
     /// Answers edges until it is to stop; returns what ends when that is done.
     pub(crate) fn serve(
         self,
         settings: &Settings,
-        service: Service,
+        serving: Serving,
         shutdown: &CancellationToken,
     ) -> anyhow::Result<impl Future<Output = ()> + use<>> {
         let address = self.plane.local_addr().context("the bound address for edges")?;
-        let plane = tokio::spawn(service::run(self.plane, Arc::new(service), shutdown.clone()));
+        let plane = tokio::spawn(serving::run(self.plane, Arc::new(serving), shutdown.clone()));
         running::announce(&settings.engine.data, ADDRESS, address)?;
         running::announce(&settings.engine.data, running::ENGINE_ADDRESS, self.bound)?;
         Ok(async move {

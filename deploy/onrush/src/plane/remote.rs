@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -49,7 +49,10 @@ pub(crate) struct Remote {
     credentials: Credentials,
     /// The connection, once it has told all that there is.
     connection: watch::Sender<Option<SendRequest<Body>>>,
+    /// Until it was told, somebody may: who asks is told to come again.
     takes_payments: AtomicBool,
+    /// Since when it is not heard, if it is not.
+    away_since: Mutex<Option<Instant>>,
     connected: metrics::Gauge,
     failures: metrics::Counter,
 }
@@ -68,7 +71,15 @@ impl Remote {
         failures.increment(0);
         let connection = watch::channel(None).0;
         let (address, credentials) = (address.to_owned(), credentials.clone());
-        Arc::new(Self { address, credentials, connection, takes_payments: AtomicBool::new(false), connected, failures })
+        Arc::new(Self {
+            address,
+            credentials,
+            connection,
+            takes_payments: AtomicBool::new(true),
+            away_since: Mutex::new(Some(Instant::now())),
+            connected,
+            failures,
+        })
     }
 
     /// How the edge asks.
@@ -99,7 +110,9 @@ impl Remote {
                 Box::pin(async move {
                     let mut request = own(Method::POST, NOTICES, body);
                     *request.headers_mut() = headers;
-                    remote.ask(request).await.map(drop)
+                    // What is not known to be taken is to come again.
+                    let is_taken = remote.ask(request).await?.status().is_success();
+                    is_taken.then_some(()).ok_or_else(|| lost(false))
                 })
             }),
         }
@@ -132,6 +145,13 @@ impl Remote {
     }
 
     async fn connection(&self, give_up: Instant) -> Result<SendRequest<Body>, Problem> {
+        // Whoever has been away for longer than anybody waits is not waited for.
+        let away = self
+            .away_since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some_and(|since| since.elapsed() > PATIENCE);
+        let give_up = if away { Instant::now() } else { give_up };
         let mut connection = self.connection.subscribe();
         let there = timeout_at(give_up, connection.wait_for(Option::is_some)).await;
         let there = there.ok().and_then(|there| there.ok()?.clone());
@@ -141,18 +161,22 @@ impl Remote {
 
     /// Connects, as often as it has to, and does what it is told; without end.
     pub(crate) async fn keep(self: Arc<Self>, told: Told) {
-        let (mut pause, mut is_known) = (PAUSE_MIN, false);
+        let (mut pause, mut known) = (PAUSE_MIN, String::new());
         loop {
             let failed = self.attend(&told).await.err();
             let was_there = self.connection.send_replace(None).is_some();
+            if was_there {
+                *self.away_since.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+            }
             self.connected.set(0.0);
             self.failures.increment(1);
             if was_there {
-                (pause, is_known) = (PAUSE_MIN, false);
+                (pause, known) = (PAUSE_MIN, String::new());
             }
-            // Once, until it was heard again.
-            if let Some(error) = failed.filter(|_| !std::mem::replace(&mut is_known, true)) {
-                tracing::warn!(address = self.address, error = format!("{error:#}"), "the control plane is not heard");
+            // Each reason once, until it was heard again.
+            if let Some(error) = failed.map(|error| format!("{error:#}")).filter(|error| *error != known) {
+                tracing::warn!(address = self.address, error, "the control plane is not heard");
+                known = error;
             }
             sleep(pause).await;
             pause = (pause * 2).min(PAUSE_MAX);
@@ -194,7 +218,7 @@ impl Remote {
         told: &Told,
     ) -> anyhow::Result<()> {
         let (mut frames, mut bytes) = (pin!(BodyStream::new(body)), BytesMut::new());
-        let mut told_of = Some(BTreeSet::new());
+        let (mut there, mut knows_all) = (BTreeSet::new(), false);
         loop {
             let frame = timeout(SILENCE_MAX, frames.next()).await.context("it was silent for too long")?;
             let frame = frame.ok_or_else(|| anyhow!("it has closed the connection"))??;
@@ -202,8 +226,11 @@ impl Remote {
             while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
                 let line = bytes.split_to(end + 1);
                 let news = serde_json::from_slice(&line).context("it says what this release does not know")?;
-                if let Some(mark) = self.take(news, told, &mut told_of)? {
-                    self.begin(sender, told, &mut told_of);
+                if let Some(Mark { mark, names_all }) = self.take(news, told, &mut there) {
+                    self.begin(sender, told);
+                    if names_all && !std::mem::replace(&mut knows_all, true) {
+                        forget_others(told, &there);
+                    }
                     say.send(mark).await.context("it hears nothing any more")?;
                 }
             }
@@ -211,40 +238,51 @@ impl Remote {
         }
     }
 
-    /// Takes one piece of news; a mark, where that was all for now. Until the first one, `told_of` has the engines that there are.
-    fn take(&self, news: News, told: &Told, told_of: &mut Option<BTreeSet<String>>) -> anyhow::Result<Option<u64>> {
+    /// Takes one piece of news; a mark, where that was all for now. `there` has the engines that were told on this connection.
+    fn take(&self, news: News, told: &Told, there: &mut BTreeSet<String>) -> Option<Mark> {
         match news {
             News::Engine { address, takes_shows } => {
                 match takes_shows {
                     true => told.client.connect(&address, &self.credentials),
-                    false => told.client.connect_dedicated(&address, &self.credentials),
+                    false => told.client.connect_dedicated(&address, false, &self.credentials),
                 }
-                told_of.iter_mut().for_each(|all| all.extend([address.clone()]));
+                there.insert(address);
             }
-            News::NoEngine { address } => told.client.disconnect_later(&address),
-            News::Session { id, until } => {
-                let id = id.parse().map_err(|_| anyhow!("it names a session that is none"))?;
-                told.revocations.end_session(id, until.0);
+            News::NoEngine { address } => {
+                there.remove(&address);
+                told.client.disconnect_later(&address);
             }
+            News::Session { id, until } => told.revocations.end_session(id.0, until.0),
             News::Account { id } => told.revocations.close_account(id.0),
             News::Payments { open } => self.takes_payments.store(open, Ordering::Release),
-            News::Told { mark } => return Ok(Some(mark)),
+            News::Told { mark, names_all } => return Some(Mark { mark, names_all }),
         }
-        Ok(None)
+        None
     }
 
     /// All that there is was told, once on a connection: from now on it is asked.
-    fn begin(&self, sender: &SendRequest<Body>, told: &Told, told_of: &mut Option<BTreeSet<String>>) {
+    fn begin(&self, sender: &SendRequest<Body>, told: &Told) {
         told.revocations.forget_expired(told.client.now());
-        let Some(there) = told_of.take() else { return };
-        // What has gone while nobody was heard.
-        let known = told.client.engines().into_iter().map(|(address, _)| address);
-        known.filter(|address| !there.contains(address)).for_each(|address| told.client.disconnect_later(&address));
-        told.client.expect_engines(false);
-        self.connection.send_replace(Some(sender.clone()));
-        self.connected.set(1.0);
-        tracing::info!(address = self.address, engines = there.len(), "the control plane is heard");
+        if self.connection.borrow().is_none() {
+            self.connection.send_replace(Some(sender.clone()));
+            *self.away_since.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            self.connected.set(1.0);
+            tracing::info!(address = self.address, "the control plane is heard");
+        }
     }
+}
+
+/// Up to where something was told.
+struct Mark {
+    mark: u64,
+    names_all: bool,
+}
+
+/// All engines were told that have something: others have gone while nobody was heard.
+fn forget_others(told: &Told, there: &BTreeSet<String>) {
+    let known = told.client.engines().into_iter().map(|engine| engine.address);
+    known.filter(|address| !there.contains(address)).for_each(|address| told.client.disconnect_later(&address));
+    told.client.expect_engines(false);
 }
 
 /// What becomes of a request that may have got there, and was not answered.

@@ -366,13 +366,36 @@ fn a_sale_goes_on_while_the_server_is_away() {
     assert_eq!(waits.status, 503, "{}", waits.text());
     assert!(waits.text().contains("the sale goes on"), "{}", waits.text());
 
-    let _server = platform.start();
-    platform.until(0, &path, &seller, is_ready);
+    // One that does not know which engines there are tells no edge that there are none.
+    platform.environment.push("ONRUSH_ENGINE_CGROUP=/nowhere".to_owned());
+    let server = platform.start();
+    wait_for(&platform.edges[0], &Call::get("/metrics"), "onrush_control_plane_connected 1");
     platform.sign_in(0, "lee");
     sold.push(text(&platform.book(0, &performance, &tokens.buyer(1))["id"]));
-    let of_show = platform.until(0, &format!("/v1/performances/{performance}/bookings"), &seller, |_| true);
-    let found: Vec<_> = of_show["items"].as_array().expect("a page").iter().map(|item| text(&item["id"])).collect();
-    assert_eq!(found, sold);
+    server.kill();
+    platform.environment.clear();
+
+    let is_over = AtomicBool::new(false);
+    let _server = std::thread::scope(|scope| {
+        let (edge, is_over, performance, buyer) = (platform.at(0), &is_over, &performance, tokens.buyer(1));
+        let buying = scope.spawn(move || {
+            let mut sold = Vec::new();
+            while !is_over.load(Ordering::Relaxed) {
+                // A purchase that is refused panics.
+                sold.push(text(&edge.book(performance, &buyer)["id"]));
+            }
+            sold
+        });
+        let server = platform.start();
+        platform.until(0, &path, &seller, is_ready);
+        platform.sign_in(0, "lee");
+        is_over.store(true, Ordering::Relaxed);
+        sold.extend(buying.join().expect("every purchase succeeds"));
+        server
+    });
+    sold.push(text(&platform.book(0, &performance, &tokens.buyer(1))["id"]));
+    let sales = platform.until(0, &format!("/v1/performances/{performance}/sales?by=tier"), &seller, |_| true);
+    assert_eq!(sales["sold"].as_u64(), Some(sold.len() as u64));
 }
 
 #[test]

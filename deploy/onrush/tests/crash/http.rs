@@ -123,10 +123,10 @@ impl Connection {
         let Call { method, path, key, body } = call;
         let key = key.as_ref().map(|key| format!("Idempotency-Key: {key}\r\n")).unwrap_or_default();
         let kind = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
+        let caller = if token.is_empty() { String::new() } else { format!("Authorization: Bearer {token}\r\n") };
         let length = body.len();
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: onrush\r\nAuthorization: Bearer {token}\r\n{key}{kind}Content-Length: \
-             {length}\r\n\r\n{body}"
+            "{method} {path} HTTP/1.1\r\nHost: onrush\r\n{caller}{key}{kind}Content-Length: {length}\r\n\r\n{body}"
         );
         self.0.get_mut().write_all(request.as_bytes())
     }

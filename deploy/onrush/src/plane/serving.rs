@@ -24,7 +24,7 @@ use onrush_api::problem::{Kind, Problem};
 use onrush_api::session::{Bookmark, Revocations};
 use onrush_edge::control_plane::ControlPlane;
 use onrush_edge::payments::{Checkout, Payments};
-use onrush_engine::client::Client;
+use onrush_engine::client::{Client, EngineAt};
 use onrush_engine::wire::{Credentials, Stream};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -79,10 +79,12 @@ impl Edges {
 }
 
 /// What edges are answered from.
-pub(crate) struct Service {
+pub(crate) struct Serving {
     pub(crate) face: ControlPlane,
     pub(crate) payments: Option<Payments>,
     pub(crate) client: Client,
+    /// Whether all engines are known that have something: where not, no edge may take another one for gone.
+    pub(crate) names_all: Box<dyn Fn() -> bool + Send + Sync>,
     /// Where edges find the engine of this process.
     pub(crate) own_engine: String,
     pub(crate) revocations: Arc<Revocations>,
@@ -93,7 +95,7 @@ pub(crate) struct Service {
 /// Serves edges until it is to stop; then what is under way is answered first.
 pub(crate) async fn run(
     listener: std::net::TcpListener,
-    service: Arc<Service>,
+    serving: Arc<Serving>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let listener = TcpListener::from_std(listener).context("the listener for edges")?;
@@ -117,10 +119,10 @@ pub(crate) async fn run(
             tracing::warn!(%peer, "too many connections of edges");
             continue;
         };
-        let (service, shutdown) = (Arc::clone(&service), shutdown.clone());
+        let (serving, shutdown) = (Arc::clone(&serving), shutdown.clone());
         connections.spawn(async move {
             let believed = match stream.set_nodelay(true) {
-                Ok(()) => service.credentials.as_plane(stream).await,
+                Ok(()) => serving.credentials.as_plane(stream).await,
                 Err(error) => Err(error.into()),
             };
             let stream = match believed {
@@ -130,7 +132,7 @@ pub(crate) async fn run(
                 }
             };
             drop(place);
-            if let Err(error) = serve(stream, service, shutdown).await {
+            if let Err(error) = serve(stream, serving, shutdown).await {
                 tracing::debug!(%peer, error = &*error, "an edge's connection ended");
             }
         });
@@ -142,13 +144,13 @@ pub(crate) async fn run(
 
 async fn serve(
     stream: Stream,
-    service: Arc<Service>,
+    serving: Arc<Serving>,
     shutdown: CancellationToken,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let stopping = shutdown.clone();
     let answer = service_fn(move |request| {
-        let (service, stopping) = (Arc::clone(&service), stopping.clone());
-        async move { Ok::<_, Infallible>(respond(service, request, stopping).await) }
+        let (serving, stopping) = (Arc::clone(&serving), stopping.clone());
+        async move { Ok::<_, Infallible>(respond(serving, request, stopping).await) }
     });
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -165,10 +167,10 @@ async fn serve(
     timeout(PATIENCE * 2, connection).await.map_or(Ok(()), |served| Ok(served?))
 }
 
-async fn respond(service: Arc<Service>, request: Request<Incoming>, stopping: CancellationToken) -> Response<Answer> {
+async fn respond(serving: Arc<Serving>, request: Request<Incoming>, stopping: CancellationToken) -> Response<Answer> {
     let (parts, body) = request.into_parts();
     if parts.uri.path() == NEWS {
-        return news(service, body, stopping);
+        return news(serving, body, stopping);
     }
     let answered = async {
         let read = http_body_util::Limited::new(body, BODY_LEN_MAX).collect();
@@ -176,12 +178,12 @@ async fn respond(service: Arc<Service>, request: Request<Incoming>, stopping: Ca
         let body = read.await.map_err(|_| Problem::new(Kind::BodyTooLarge).limit(BODY_LEN_MAX as u64))?.to_bytes();
         match parts.uri.path() {
             NOTICES => {
-                let payments = service.payments.as_ref().ok_or_else(|| Problem::new(Kind::NotFound))?;
+                let payments = serving.payments.as_ref().ok_or_else(|| Problem::new(Kind::NotFound))?;
                 (payments.notice)(parts.headers, body).await?;
                 Ok(with_status(StatusCode::NO_CONTENT, Bytes::new()))
             }
-            path if path.starts_with(CHECKOUTS) => checkout(&service, &path[CHECKOUTS.len()..]).await,
-            _ => (service.face)(passed(parts, body)?).await,
+            path if path.starts_with(CHECKOUTS) => checkout(&serving, &path[CHECKOUTS.len()..]).await,
+            _ => (serving.face)(passed(parts, body)?).await,
         }
     };
     let answer = answered.await.unwrap_or_else(|problem| problem_body(&problem));
@@ -212,9 +214,9 @@ fn passed(mut parts: http::request::Parts, body: Bytes) -> Result<Request<Bytes>
     Ok(request)
 }
 
-async fn checkout(service: &Service, booking: &str) -> Result<Response<Bytes>, Problem> {
+async fn checkout(serving: &Serving, booking: &str) -> Result<Response<Bytes>, Problem> {
     let unknown = || Problem::new(Kind::NotFound);
-    let payments = service.payments.as_ref().ok_or_else(unknown)?;
+    let payments = serving.payments.as_ref().ok_or_else(unknown)?;
     let booking = booking.parse().map_err(|_| unknown())?;
     let Checkout { url, client_secret } = (payments.checkout)(booking).await.ok_or_else(unknown)?;
     let body = serde_json::to_vec(&CheckoutBody { url, client_secret }).expect("plain fields always make JSON");
@@ -222,17 +224,17 @@ async fn checkout(service: &Service, booking: &str) -> Result<Response<Bytes>, P
 }
 
 /// What is new, for as long as an edge listens.
-fn news(service: Arc<Service>, heard: Incoming, stopping: CancellationToken) -> Response<Answer> {
+fn news(serving: Arc<Serving>, heard: Incoming, stopping: CancellationToken) -> Response<Answer> {
     let (tell, told) = mpsc::channel(16);
     tokio::spawn(async move {
         let (say, hears) = watch::channel(0);
-        let number = service.edges.add(hears);
+        let number = serving.edges.add(hears);
         tokio::select! {
-            () = tell_all(&service, &tell) => {}
+            () = tell_all(&serving, &tell) => {}
             () = hear(heard, &say) => {}
             () = stopping.cancelled() => {}
         }
-        service.edges.remove(number);
+        serving.edges.remove(number);
     });
     let lines = unfold(told, |mut told: mpsc::Receiver<Bytes>| async move {
         let lines = told.recv().await?;
@@ -242,33 +244,37 @@ fn news(service: Arc<Service>, heard: Incoming, stopping: CancellationToken) -> 
 }
 
 /// Tells all that there is, and then what is new, until nobody listens.
-async fn tell_all(service: &Service, tell: &mpsc::Sender<Bytes>) {
-    let (mut ended, mut engines) = (service.revocations.changes(), service.client.engines_change());
+async fn tell_all(serving: &Serving, tell: &mpsc::Sender<Bytes>) {
+    let (mut ended, mut engines) = (serving.revocations.changes(), serving.client.engines_change());
     let (mut bookmark, mut known) = (Bookmark::default(), BTreeSet::new());
-    let mut lines = BytesMut::from(&*News::Payments { open: service.payments.is_some() }.line());
+    let mut lines = BytesMut::from(&*News::Payments { open: serving.payments.is_some() }.line());
     loop {
         engines.mark_unchanged();
         let mark = *ended.borrow_and_update();
-        let own = (service.own_engine.clone(), true);
+        let own = EngineAt { address: serving.own_engine.clone(), takes_shows: true };
         // The one that takes new shows is the own one, which this process knows by another address.
-        let dedicated = service.client.engines().into_iter().filter(|(_, takes_shows)| !takes_shows);
-        let seen = dedicated.map(|(address, _)| (seen_from_elsewhere(address, &service.own_engine), false));
+        let names_all = (serving.names_all)();
+        let dedicated = serving.client.engines().into_iter().filter(|engine| !engine.takes_shows);
+        let seen = dedicated.map(|engine| EngineAt {
+            address: seen_from_elsewhere(engine.address, &serving.own_engine),
+            takes_shows: false,
+        });
         let now: BTreeSet<_> = seen.chain([own]).collect();
-        for (address, _) in known.difference(&now) {
+        for EngineAt { address, .. } in known.difference(&now) {
             lines.extend_from_slice(&News::NoEngine { address: address.clone() }.line());
         }
-        for (address, takes_shows) in now.difference(&known) {
+        for EngineAt { address, takes_shows } in now.difference(&known) {
             lines.extend_from_slice(&News::Engine { address: address.clone(), takes_shows: *takes_shows }.line());
         }
         known = now;
-        let news = service.revocations.since(&mut bookmark);
+        let news = serving.revocations.since(&mut bookmark);
         for (session, until) in news.sessions {
             lines.extend_from_slice(&News::session(session, until).line());
         }
         for id in news.accounts {
             lines.extend_from_slice(&News::Account { id: onrush_api::text::Text(id) }.line());
         }
-        lines.extend_from_slice(&News::Told { mark }.line());
+        lines.extend_from_slice(&News::Told { mark, names_all }.line());
         if tell.send(std::mem::take(&mut lines).freeze()).await.is_err() {
             return;
         }
