@@ -208,7 +208,9 @@ impl Work {
                     if self.connected().last() != Some(&address) {
                         self.connected().push(address.clone());
                     }
-                    (self.world.engines.connect)(&address, self.is_vacant);
+                    // One that was heard may have been given something since.
+                    let is_vacant = self.is_vacant && !self.status.named().contains(&self.number);
+                    (self.world.engines.connect)(&address, is_vacant);
                     asked = Some(address.clone());
                 }
                 if (self.world.engines.is_connected)(&address) {
